@@ -1,0 +1,76 @@
+import type { Decision } from './decision.ts';
+import type { FeatureGroup } from './features.ts';
+import { definitionHash } from './hash.ts';
+import type { LabelDefinition } from './label.ts';
+import type { Model } from './model.ts';
+import { assertName } from './name.ts';
+import type { Source } from './source.ts';
+import type { Vector } from './vector.ts';
+
+export interface AppOptions {
+  readonly decisions: Readonly<Record<string, Decision>>;
+  /** Models that no decision uses yet, so that they can be trained and compared. */
+  readonly models?: readonly Model[];
+  /** Sources that nothing else refers to. */
+  readonly sources?: readonly Source[];
+}
+
+/** Everything a team defined, by name. */
+export interface App {
+  readonly type: 'app';
+  readonly name: string;
+  readonly sources: ReadonlyMap<string, Source>;
+  readonly labels: ReadonlyMap<string, LabelDefinition>;
+  readonly groups: ReadonlyMap<string, FeatureGroup>;
+  readonly vectors: ReadonlyMap<string, Vector>;
+  readonly models: ReadonlyMap<string, Model>;
+  readonly decisions: ReadonlyMap<string, Decision>;
+  readonly hash: string;
+}
+
+/** Collects the app from its decisions and models. Two different things of one kind with the same name are refused. */
+export function defineApp(name: string, options: AppOptions): App {
+  assertName('app', name);
+  const decisions = new Map<string, Decision>();
+  for (const [label, item] of Object.entries(options.decisions)) {
+    if (label !== item.name) {
+      throw new TypeError(`App '${name}': decision '${item.name}' is listed under the name '${label}'`);
+    }
+    decisions.set(label, item);
+  }
+  const models = collect('model', [...[...decisions.values()].map((item) => item.model), ...(options.models ?? [])]);
+  const vectors = collect('vector', [...models.values()].map((item) => item.vector));
+  const groups = collect('feature group', [...vectors.values()].flatMap((item) => item.groups));
+  const labels = collect('label', [
+    ...[...models.values()].map((item) => item.label),
+    ...[...groups.values()].flatMap((item) => item.from.matured ?? []),
+  ]);
+  const sources = collect('source', [
+    ...(options.sources ?? []),
+    ...[...vectors.values()].map((item) => item.candidate),
+    ...[...groups.values()].map((item) => item.from.source),
+    ...[...labels.values()].flatMap((item) => [item.of, item.from]),
+  ]);
+  const hash = definitionHash({
+    name,
+    decisions: [...decisions.values()].map((item) => item.hash),
+    models: [...models.values()].map((item) => item.hash),
+    sources: [...sources.values()].map((item) => item.hash),
+  });
+  return { type: 'app', name, sources, labels, groups, vectors, models, decisions, hash };
+}
+
+function collect<TItem extends { readonly name: string; readonly hash: string }>(
+  what: string,
+  items: readonly TItem[],
+): Map<string, TItem> {
+  const found = new Map<string, TItem>();
+  for (const item of items) {
+    const known = found.get(item.name);
+    if (known !== undefined && known.hash !== item.hash) {
+      throw new TypeError(`Two different definitions of ${what} '${item.name}'`);
+    }
+    if (known === undefined) found.set(item.name, item);
+  }
+  return found;
+}

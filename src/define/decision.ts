@@ -1,0 +1,51 @@
+import { definitionHash } from './hash.ts';
+import type { Model } from './model.ts';
+import { assertName } from './name.ts';
+import type { Source } from './source.ts';
+
+export interface DecisionOptions<TSource extends Source> {
+  /** The model whose released version answers. */
+  readonly model: Model<string, TSource>;
+  /** The field of the request that names whom the decision is about. */
+  readonly subject: keyof TSource['fields'] & string;
+  /** Scores at or above it have the second outcome. In [0, 1]. Default 0.5. */
+  readonly threshold?: number;
+  /** Outcomes below the threshold and from it on. Default `['negative', 'positive']`. */
+  readonly outcomes?: readonly [below: string, above: string];
+  /** `'durable'`: recorded on disk before it is answered. `'buffered'`: within a stated bound. Default `'durable'`. */
+  readonly ledger?: 'durable' | 'buffered';
+}
+
+/** A typed endpoint: an event to decide on goes in; outcome, score, release and decision id come out. */
+export interface Decision<TName extends string = string, TSource extends Source = Source> {
+  readonly type: 'decision';
+  readonly name: TName;
+  readonly model: Model<string, TSource>;
+  readonly subject: string;
+  readonly threshold: number;
+  readonly outcomes: readonly [below: string, above: string];
+  readonly ledger: 'durable' | 'buffered';
+  readonly hash: string;
+}
+
+/** Defines a decision. */
+export function decision<const TName extends string, TSource extends Source>(
+  name: TName,
+  options: DecisionOptions<TSource>,
+): Decision<TName, TSource> {
+  assertName('decision', name);
+  const threshold = options.threshold ?? 0.5;
+  if (!(threshold >= 0 && threshold <= 1)) {
+    throw new TypeError(`Decision '${name}': the threshold is in [0, 1]; got ${String(threshold)}`);
+  }
+  const definition = {
+    type: 'decision' as const,
+    name,
+    model: options.model,
+    subject: options.subject,
+    threshold,
+    outcomes: options.outcomes ?? (['negative', 'positive'] as const),
+    ledger: options.ledger ?? ('durable' as const),
+  };
+  return { ...definition, hash: definitionHash({ ...definition, model: options.model.hash }) };
+}

@@ -1,0 +1,71 @@
+/**
+ * What a team imports to write an app down: sources, labels, feature groups, vectors, models, decisions. Everything here
+ * is pure: nothing reads a clock, a disk or the network.
+ */
+export { type App, type AppOptions, defineApp } from './app.ts';
+export { type Decision, decision, type DecisionOptions } from './decision.ts';
+export { type Duration, durationMs } from './duration.ts';
+export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
+export {
+  absolute,
+  dayOfWeek,
+  Expression,
+  type ExpressionNode,
+  hourOfDay,
+  isWeekend,
+  log1p,
+  type Operator,
+  type ValueType,
+} from './expression.ts';
+export {
+  type Aggregate,
+  type AggregateBuilder,
+  type AggregateKind,
+  count,
+  type EventStream,
+  type Feature,
+  type FeatureGroup,
+  features,
+  type FeaturesOptions,
+  last,
+  max,
+  mean,
+  min,
+  SEMANTICS_VERSION,
+  sum,
+} from './features.ts';
+export {
+  boolean,
+  type Field,
+  type FieldKind,
+  type FieldOptions,
+  id,
+  integer,
+  key,
+  money,
+  number,
+  type Personal,
+  text,
+  timestamp,
+} from './field.ts';
+export { canonicalJson, definitionHash } from './hash.ts';
+export { label, type Label, type LabelDefinition, type LabelOptions, type MaturedLabel } from './label.ts';
+export {
+  atLeast,
+  atMost,
+  byTime,
+  defineModel,
+  type Gate,
+  gbdt,
+  type GbdtTrainer,
+  logistic,
+  type LogisticTrainer,
+  type MetricName,
+  type Model,
+  type ModelOptions,
+  type TimeSplit,
+  type TimeSplitOptions,
+  type Trainer,
+} from './model.ts';
+export { type EventOf, type FieldExpressions, type Fields, source, type Source, type SourceOptions } from './source.ts';
+export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

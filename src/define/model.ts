@@ -1,0 +1,177 @@
+import { type Duration, durationMs } from './duration.ts';
+import { definitionHash } from './hash.ts';
+import type { LabelDefinition } from './label.ts';
+import { assertName } from './name.ts';
+import type { Source } from './source.ts';
+import type { Vector } from './vector.ts';
+
+/** Logistic regression on standardised inputs, missing values replaced by the column's mean. */
+export interface LogisticTrainer {
+  readonly kind: 'logistic';
+  /** Inverse strength of the L2 penalty, as in 0.5 |w|^2 + c * sum of log losses. */
+  readonly c: number;
+}
+
+/** Histogram gradient boosting of depth-limited trees for binary outcomes. */
+export interface GbdtTrainer {
+  readonly kind: 'gbdt';
+  readonly rounds: number;
+  readonly learningRate: number;
+  readonly depthMax: number;
+  readonly lambda: number;
+  readonly hessianMin: number;
+  readonly rowFraction: number;
+  readonly columnFraction: number;
+}
+
+export type Trainer = LogisticTrainer | GbdtTrainer;
+
+/** Logistic regression. Default `c` 1. */
+export function logistic(options: { readonly c?: number } = {}): LogisticTrainer {
+  const c = options.c ?? 1;
+  if (!(c > 0)) throw new TypeError(`logistic(): c is above 0; got ${String(c)}`);
+  return { kind: 'logistic', c };
+}
+
+/** Gradient boosting. Defaults: 100 rounds, rate 0.1, depth 6, lambda 1, least hessian 1, all rows and columns. */
+export function gbdt(options: Partial<Omit<GbdtTrainer, 'kind'>> = {}): GbdtTrainer {
+  const trainer: GbdtTrainer = {
+    kind: 'gbdt',
+    rounds: options.rounds ?? 100,
+    learningRate: options.learningRate ?? 0.1,
+    depthMax: options.depthMax ?? 6,
+    lambda: options.lambda ?? 1,
+    hessianMin: options.hessianMin ?? 1,
+    rowFraction: options.rowFraction ?? 1,
+    columnFraction: options.columnFraction ?? 1,
+  };
+  assertRange('rounds', trainer.rounds, 1, 10_000);
+  assertRange('learningRate', trainer.learningRate, 1e-6, 1);
+  assertRange('depthMax', trainer.depthMax, 1, 16);
+  assertRange('lambda', trainer.lambda, 0, 1e9);
+  assertRange('hessianMin', trainer.hessianMin, 0, 1e9);
+  assertRange('rowFraction', trainer.rowFraction, 1e-3, 1);
+  assertRange('columnFraction', trainer.columnFraction, 1e-3, 1);
+  return trainer;
+}
+
+function assertRange(name: string, value: number, low: number, high: number): void {
+  if (!(value >= low && value <= high)) {
+    throw new TypeError(`gbdt(): ${name} is ${String(low)} to ${String(high)}; got ${String(value)}`);
+  }
+}
+
+/**
+ * A split by event time: the test period ends with the last whole `align` whose labels have matured, before it lies a
+ * delay whose labels were not yet known when the test period began, and before that the training period.
+ */
+export interface TimeSplit {
+  readonly kind: 'time';
+  readonly trainMs: number;
+  readonly delayMs: number;
+  readonly testMs: number;
+  /** The end of the test period is a multiple of this, in UTC. */
+  readonly alignMs: number;
+  /** A key field: entities known as positive before a test day are left out of that day, as a bank blocks known cards. */
+  readonly excludeKnown?: string;
+}
+
+export interface TimeSplitOptions {
+  /** Default `'7d'`. */
+  readonly train?: Duration;
+  /** Default `'7d'`. */
+  readonly delay?: Duration;
+  /** Default `'7d'`. */
+  readonly test?: Duration;
+  /** Default `'1d'`. */
+  readonly align?: Duration;
+  readonly excludeKnown?: string;
+}
+
+/** Splits by time: see {@link TimeSplit}. */
+export function byTime(options: TimeSplitOptions = {}): TimeSplit {
+  return {
+    kind: 'time',
+    trainMs: durationMs(options.train ?? '7d'),
+    delayMs: durationMs(options.delay ?? '7d'),
+    testMs: durationMs(options.test ?? '7d'),
+    alignMs: durationMs(options.align ?? '1d'),
+    ...(options.excludeKnown === undefined ? {} : { excludeKnown: options.excludeKnown }),
+  };
+}
+
+/** Metrics of a binary model on its test period, each in [0, 1] except log loss. */
+export type MetricName = 'aucRoc' | 'averagePrecision' | 'logLoss' | 'brier' | 'cardPrecision100';
+
+/** A bound that a model version must meet before it can be released. */
+export interface Gate {
+  readonly metric: MetricName;
+  readonly direction: 'atLeast' | 'atMost';
+  readonly bound: number;
+}
+
+/** The metric must reach the bound. */
+export function atLeast(metric: MetricName, bound: number): Gate {
+  return { metric, direction: 'atLeast', bound };
+}
+
+/** The metric must not exceed the bound. */
+export function atMost(metric: MetricName, bound: number): Gate {
+  return { metric, direction: 'atMost', bound };
+}
+
+export interface ModelOptions<TSource extends Source> {
+  readonly vector: Vector<string, TSource>;
+  readonly label: LabelDefinition<TSource>;
+  readonly trainer: Trainer;
+  /** Default `byTime()`. */
+  readonly split?: TimeSplit;
+  /** Default none. */
+  readonly gates?: readonly Gate[];
+  /** Seed of everything random in training. Default 0. */
+  readonly seed?: number;
+}
+
+/** A model: what it reads, what it predicts, and how it is trained, judged and admitted. */
+export interface Model<TName extends string = string, TSource extends Source = Source> {
+  readonly type: 'model';
+  readonly name: TName;
+  readonly vector: Vector<string, TSource>;
+  readonly label: LabelDefinition<TSource>;
+  readonly trainer: Trainer;
+  readonly split: TimeSplit;
+  readonly gates: readonly Gate[];
+  readonly seed: number;
+  readonly hash: string;
+}
+
+/** Defines a model of the probability that the label is true. */
+export function defineModel<const TName extends string, TSource extends Source>(
+  name: TName,
+  options: ModelOptions<TSource>,
+): Model<TName, TSource> {
+  assertName('model', name);
+  if (options.vector.candidate.hash !== options.label.of.hash) {
+    throw new TypeError(
+      `Model '${name}': vector '${options.vector.name}' is of '${options.vector.candidate.name}' ` +
+        `but label '${options.label.name}' is of '${options.label.of.name}'`,
+    );
+  }
+  const split = options.split ?? byTime();
+  const known = split.excludeKnown;
+  if (known !== undefined && options.vector.candidate.fields[known] === undefined) {
+    throw new TypeError(`Model '${name}': excludeKnown '${known}' is not a field of the candidate`);
+  }
+  const definition = {
+    type: 'model' as const,
+    name,
+    vector: options.vector,
+    label: options.label,
+    trainer: options.trainer,
+    split,
+    gates: options.gates ?? [],
+    seed: options.seed ?? 0,
+  };
+  const hash = definitionHash({ ...definition, vector: options.vector.hash, label: options.label.hash });
+  return { ...definition, hash };
+}

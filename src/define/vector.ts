@@ -1,0 +1,78 @@
+import { Expression, type ExpressionNode } from './expression.ts';
+import type { FeatureGroup } from './features.ts';
+import { definitionHash } from './hash.ts';
+import { assertName } from './name.ts';
+import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
+
+type NumberLike = Expression<'number'> | Expression<'money'> | Expression<'boolean'>;
+
+/** A part of a vector: a group of features, or an expression over the event being decided. */
+export type VectorPart<TSource extends Source> =
+  | FeatureGroup<string, keyof TSource['fields'] & string>
+  | ((candidate: FieldExpressions<TSource['fields']>) => NumberLike);
+
+/** One value of a vector, in the model's input order. */
+export type VectorValue =
+  | { readonly name: string; readonly from: 'group'; readonly group: string; readonly index: number }
+  | { readonly name: string; readonly from: 'candidate'; readonly expression: ExpressionNode };
+
+/** The ordered, typed features a model consumes. */
+export interface Vector<TName extends string = string, TSource extends Source = Source> {
+  readonly type: 'vector';
+  readonly name: TName;
+  readonly candidate: TSource;
+  readonly groups: readonly FeatureGroup[];
+  readonly values: readonly VectorValue[];
+  /** The vector's version. */
+  readonly hash: string;
+}
+
+/**
+ * Defines a vector. Groups contribute their features as `<part>_<feature>`, expressions a value of their own name, in
+ * the order in which they are written.
+ *
+ * @example
+ * const card = vector('card', { candidate: payments, customer, weekend: (c) => isWeekend(c.at) });
+ */
+export function vector<const TName extends string, TSource extends Source>(
+  name: TName,
+  parts: { readonly candidate: TSource } & { readonly [part: string]: TSource | VectorPart<TSource> },
+): Vector<TName, TSource> {
+  assertName('vector', name);
+  const candidate = parts.candidate;
+  const fields = fieldExpressions<TSource['fields']>(candidate.fields);
+  const groups: FeatureGroup[] = [];
+  const values: VectorValue[] = [];
+  for (const [label, part] of Object.entries(parts)) {
+    if (label === 'candidate') continue;
+    assertName('vector part', label);
+    if (typeof part === 'function') {
+      values.push({ name: label, from: 'candidate', expression: numeric(part(fields)).node });
+    } else if (part.type === 'features') {
+      assertKey(name, candidate, part);
+      groups.push(part);
+      part.features.forEach((feature, index) => {
+        values.push({ name: `${label}_${feature.name}`, from: 'group', group: part.name, index });
+      });
+    } else {
+      throw new TypeError(`Vector '${name}': part '${label}' is neither a feature group nor an expression`);
+    }
+  }
+  if (values.length === 0) throw new TypeError(`Vector '${name}' has no values`);
+  const definition = { name, candidate: candidate.hash, groups: groups.map((group) => group.hash), values };
+  return { type: 'vector', name, candidate, groups, values, hash: definitionHash(definition) };
+}
+
+function numeric(expression: NumberLike): Expression<'number'> {
+  return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
+}
+
+function assertKey(vectorName: string, candidate: Source, group: FeatureGroup): void {
+  const field = candidate.fields[group.key];
+  if (field === undefined || (field.kind !== 'key' && field.kind !== 'id') || field.optional) {
+    throw new TypeError(
+      `Vector '${vectorName}': group '${group.name}' is kept by '${group.key}', ` +
+        `which is not an id or key field of source '${candidate.name}'`,
+    );
+  }
+}

@@ -1,0 +1,25 @@
+export type { Clock, Random } from './clock.ts';
+export type { Compute, ComputeOptions } from './compute.ts';
+export type {
+  Claim,
+  ConsumerGroups,
+  EventLog,
+  EventLogLimits,
+  PartitionRange,
+  ReadOptions,
+  RecordBatch,
+  Topic,
+  TopicOptions,
+} from './event-log.ts';
+export type { JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
+export type { ObjectReference, Objects } from './objects.ts';
+export type { Migration, MigrationSet, Signals, TableRow, Tables, TableValue } from './tables.ts';
+export type {
+  ColumnSpec,
+  ColumnType,
+  ColumnValues,
+  ResultColumns,
+  RowAppender,
+  Warehouse,
+  WarehouseSession,
+} from './warehouse.ts';

@@ -1,0 +1,49 @@
+import type { Tables } from './tables.ts';
+
+export interface QueueOptions {
+  /** A job whose worker is silent for this long goes to another worker. At least 10 seconds. */
+  readonly heartbeatSeconds: number;
+  /** How often a failed job is tried again. */
+  readonly retries: number;
+  /** A job that runs longer than this fails. At most 86,400. */
+  readonly expireSeconds: number;
+}
+
+/** One attempt at a job. */
+export interface JobAttempt<TPayload> {
+  readonly id: string;
+  readonly payload: TPayload;
+  /** 0 at the first attempt. */
+  readonly attempt: number;
+  /** Aborted when the job is cancelled, expires, moves to another worker or the worker stops. */
+  readonly signal: AbortSignal;
+}
+
+export type JobState = 'queued' | 'active' | 'retry' | 'done' | 'failed' | 'cancelled';
+
+export interface JobStatus {
+  readonly id: string;
+  readonly state: JobState;
+  readonly attempt: number;
+  readonly error?: string;
+}
+
+/**
+ * Durable jobs, each done at least once: a worker that dies is replaced and its job starts again, so the steps of a job
+ * must be idempotent.
+ */
+export interface Jobs {
+  createQueue(queue: string, options: QueueOptions): Promise<void>;
+  /** Enqueues and returns the job's id. A given `id` that exists already changes nothing. Within `tx` it is enqueued at the commit. */
+  send(queue: string, payload: object, options?: { readonly id?: string; readonly tx?: Tables }): Promise<string>;
+  /** Works `concurrency` jobs at a time in this process until the returned function is called; that drains the running ones, aborting them after `graceMs`. */
+  work<TPayload extends object>(
+    queue: string,
+    concurrency: number,
+    handle: (job: JobAttempt<TPayload>) => Promise<void>,
+  ): Promise<(graceMs: number) => Promise<void>>;
+  status(queue: string, id: string): Promise<JobStatus | undefined>;
+  cancel(queue: string, id: string): Promise<void>;
+  /** Jobs ready to run and the age of the oldest in seconds: the scaling signal of a queue. */
+  backlog(queue: string): Promise<{ readonly ready: number; readonly oldestSeconds: number }>;
+}

@@ -1,0 +1,132 @@
+import type { z } from 'zod';
+import type { InputOf, ResultOf, Route, ServiceName } from '../contract/index.ts';
+import type { App } from '../define/index.ts';
+import type {
+  Clock,
+  Compute,
+  ConsumerGroups,
+  EventLog,
+  Jobs,
+  MigrationSet,
+  Objects,
+  Random,
+  Signals,
+  Tables,
+  Warehouse,
+} from './ports/index.ts';
+
+// Routes of different shapes stand in one list; each handler knows its own.
+// oxlint-disable-next-line typescript/no-explicit-any
+type AnyRoute = Route<any, any, any, any>;
+
+/** What a handler knows about the call beside its input. */
+export interface CallContext {
+  readonly requestId: string;
+  /** When the caller stops waiting, by {@link Clock.monotonic}. */
+  readonly deadlineMs: number;
+  /** Aborted when the caller went away or the deadline passed. */
+  readonly signal: AbortSignal;
+}
+
+/** The body of a route whose `body` schema is `z.unknown()`: raw bytes with their media type. */
+export interface RawBody {
+  /** Media type without parameters, in lower case, e.g. `application/x-ndjson`. */
+  readonly mediaType: string;
+  /** Decoded when the request was compressed. Rejects with a PlatformError when it cannot be decoded. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+}
+
+export interface HandlerEntry {
+  readonly route: AnyRoute;
+  readonly handle: (input: unknown, context: CallContext) => Promise<unknown>;
+}
+
+/** Binds a handler to its route, with types. */
+export function handler<TRoute extends AnyRoute>(
+  route: TRoute,
+  handle: (input: InputOf<TRoute>, context: CallContext) => Promise<ResultOf<TRoute>>,
+): HandlerEntry {
+  return { route, handle: handle as HandlerEntry['handle'] };
+}
+
+export interface CallOptions {
+  /** How long to wait, in milliseconds. Default: the route's. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Calls another service by route: a function call in one process, HTTP otherwise. Rejects with PlatformErrors only. */
+export type Caller = <TRoute extends AnyRoute>(
+  route: TRoute,
+  input: InputOf<TRoute>,
+  options?: CallOptions,
+) => Promise<ResultOf<TRoute>>;
+
+export interface Logger {
+  info(message: string, facts?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, facts?: Readonly<Record<string, unknown>>): void;
+  error(message: string, facts?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface Counter {
+  add(amount?: number, labels?: Readonly<Record<string, string>>): void;
+}
+export interface Gauge {
+  set(value: number, labels?: Readonly<Record<string, string>>): void;
+}
+export interface Histogram {
+  observe(value: number, labels?: Readonly<Record<string, string>>): void;
+}
+
+/** Metrics of one service: names get the service's name in front (`features_lag_records`). Same name, same metric. */
+export interface Metrics {
+  counter(name: string, help: string, labels?: readonly string[]): Counter;
+  gauge(name: string, help: string, labels?: readonly string[]): Gauge;
+  /** `buckets`: upper bounds. Default: latencies in seconds from 0.5 ms to 10 s. */
+  histogram(name: string, help: string, labels?: readonly string[], buckets?: readonly number[]): Histogram;
+}
+
+/** Everything a service is given. It reaches the world through nothing else. */
+export interface ServiceHost<TOptions = unknown> {
+  readonly app: App;
+  readonly options: TOptions;
+  /** Unique for each start of a process; owner of leases. */
+  readonly instance: string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tables: Tables;
+  readonly signals: Signals;
+  readonly log: EventLog;
+  readonly groups: ConsumerGroups;
+  readonly jobs: Jobs;
+  readonly objects: Objects;
+  readonly warehouse: Warehouse;
+  readonly compute: Compute;
+  readonly call: Caller;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  /** Why not, in words. */
+  readonly reason?: string;
+}
+
+export interface RunningService {
+  readonly handlers: readonly HandlerEntry[];
+  /** Whether the service can do its job now; asked at every `/readyz`. */
+  ready(): Promise<Readiness>;
+  /** Refuses new work, finishes or hands over what runs within `graceMs`, and frees everything. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** A service as a value. */
+export interface ServiceDefinition<TOptions = unknown> {
+  readonly name: ServiceName;
+  readonly summary: string;
+  /** Its configuration: unknown names are errors; set by `TANDEM_<SERVICE>_<OPTION>` in the environment. */
+  readonly options: z.ZodType<TOptions>;
+  readonly migrations: MigrationSet;
+  start(host: ServiceHost<TOptions>): Promise<RunningService>;
+}

@@ -11,7 +11,7 @@ export {
   type QuarantineCode,
   type Rejection,
 } from './event.ts';
-export { keyHash, partitionOf, servedTopic, sourceTopic } from './partition.ts';
+export { keyHash, partitionOf, servedTopic, SOURCE_PARTITIONS, sourceTopic } from './partition.ts';
 export { type InputOf, type Method, type ResultOf, type Route, SERVICE_NAMES, type ServiceName } from './route.ts';
 export {
   BODY_BYTES_MAX,

@@ -31,3 +31,6 @@ export function sourceTopic(source: string): string {
 export function servedTopic(vector: string): string {
   return `served.${vector}`;
 }
+
+/** Partitions of every source's topic. Fixed for the life of an installation: keys are mapped by it. */
+export const SOURCE_PARTITIONS = 8;

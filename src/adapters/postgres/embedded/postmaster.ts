@@ -60,7 +60,7 @@ export async function isPostmasterOf(pid: number, data: string): Promise<boolean
 
 /** Whether the process is some PostgreSQL server, of whatever directory. */
 export async function isSomePostgres(pid: number): Promise<boolean> {
-  return (await isRunning(pid)) && /\bpostgres\b/.test(await commandLine(pid));
+  return (await isRunning(pid)) && /(^|\/)postgres( -D|:)/.test(await commandLine(pid));
 }
 
 /**

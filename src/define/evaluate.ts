@@ -65,8 +65,6 @@ function unary(operator: Operator, unit: number): (value: number | boolean | str
       return (value) => Math.floor(modulo(Number(value), DAY_MS) / 3_600_000);
     case 'dayOfWeek':
       return (value) => modulo(Math.floor(Number(value) / DAY_MS) + EPOCH_DAY_OF_WEEK, 7);
-    case 'log1p':
-      return (value) => finite(Math.log1p(Number(value)));
     case 'absolute':
       return (value) => Math.abs(Number(value));
     case 'add':
@@ -115,7 +113,6 @@ function binary(operator: Operator): (left: Known, right: Known) => Value {
     case 'toNumber':
     case 'hourOfDay':
     case 'dayOfWeek':
-    case 'log1p':
     case 'absolute':
     case 'ifNull':
       throw new TypeError(`${operator} does not take two arguments`);

@@ -19,7 +19,6 @@ export type Operator =
   | 'toNumber'
   | 'hourOfDay'
   | 'dayOfWeek'
-  | 'log1p'
   | 'absolute';
 
 /** An expression as data: what is hashed, sent, and compiled to JavaScript and SQL. */
@@ -130,11 +129,6 @@ export function dayOfWeek(time: Expression<'timestamp'>): Expression<'number'> {
 /** Whether the instant lies on a Saturday or Sunday, in UTC. */
 export function isWeekend(time: Expression<'timestamp'>): Expression<'boolean'> {
   return dayOfWeek(time).atLeast(5);
-}
-
-/** ln(1 + x); null for x <= -1. */
-export function log1p(value: Expression<'number'>): Expression<'number'> {
-  return call('log1p', 'number', [value]);
 }
 
 /** The absolute value. */

@@ -152,6 +152,13 @@ export function features<const TName extends string, TFrom extends EventStream>(
   const exact = options.hop === 'exact';
   const closed = options.closed ?? 'left';
   if (closed === 'right' && !exact) throw new TypeError(`Group '${name}': closed: 'right' needs hop: 'exact'`);
+  if (options.candidate === 'ignore' && !exact) {
+    throw new TypeError(`Group '${name}': candidate: 'ignore' needs hop: 'exact': an event cannot be taken out of a tile`);
+  }
+  if (options.from.type === 'matured' && !exact) {
+    // An outcome may be learnt after its event was merged into a tile, and nothing is ever subtracted from a tile.
+    throw new TypeError(`Group '${name}': features of a matured label need hop: 'exact'`);
+  }
   const event = fieldExpressions<TFrom['fields']>(options.from.fields);
   const where = options.where?.(event).node;
   const definition = {

@@ -13,7 +13,6 @@ export {
   type ExpressionNode,
   hourOfDay,
   isWeekend,
-  log1p,
   type Operator,
   type ValueType,
 } from './expression.ts';

@@ -10,3 +10,13 @@ export function assertName(what: string, name: string): void {
     );
   }
 }
+
+/** Throws a TypeError when two names differ only by case: columns of a dataset do not tell such names apart. */
+export function assertDistinct(what: string, names: readonly string[]): void {
+  const seen = new Map<string, string>();
+  for (const name of names) {
+    const other = seen.get(name.toLowerCase());
+    if (other !== undefined) throw new TypeError(`${what}: the names '${other}' and '${name}' are the same but for case`);
+    seen.set(name.toLowerCase(), name);
+  }
+}

@@ -2,7 +2,7 @@ import { type Duration, durationMs } from './duration.ts';
 import { Expression, type ValueType } from './expression.ts';
 import type { Field, FieldInput, FieldKind } from './field.ts';
 import { definitionHash } from './hash.ts';
-import { assertName } from './name.ts';
+import { assertDistinct, assertName } from './name.ts';
 
 /** The fields of a source or of a matured label, by name. */
 export type Fields = Readonly<Record<string, Field>>;
@@ -53,6 +53,7 @@ export function source<const TName extends string, const TFields extends Fields>
 ): Source<TName, TFields> {
   assertName('source', name);
   for (const fieldName of Object.keys(options.fields)) assertName('field', fieldName);
+  assertDistinct(`Source '${name}'`, Object.keys(options.fields));
   const definition = {
     type: 'source' as const,
     name,

@@ -1,7 +1,7 @@
 import { Expression, type ExpressionNode } from './expression.ts';
 import type { FeatureGroup } from './features.ts';
 import { definitionHash } from './hash.ts';
-import { assertName } from './name.ts';
+import { assertDistinct, assertName } from './name.ts';
 import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
 
 type NumberLike = Expression<'number'> | Expression<'money'> | Expression<'boolean'>;
@@ -15,6 +15,9 @@ export type VectorPart<TSource extends Source> =
 export type VectorValue =
   | { readonly name: string; readonly from: 'group'; readonly group: string; readonly index: number }
   | { readonly name: string; readonly from: 'candidate'; readonly expression: ExpressionNode };
+
+/** Columns that a dataset has beside the vector's values, whose names a value cannot take. */
+export const DATASET_COLUMNS: readonly string[] = ['id', 'time', 'partition', 'position', 'label'];
 
 /** The ordered, typed features a model consumes. */
 export interface Vector<TName extends string = string, TSource extends Source = Source> {
@@ -59,6 +62,7 @@ export function vector<const TName extends string, TSource extends Source>(
     }
   }
   if (values.length === 0) throw new TypeError(`Vector '${name}' has no values`);
+  assertDistinct(`Vector '${name}'`, [...DATASET_COLUMNS, ...values.map((value) => value.name)]);
   const definition = { name, candidate: candidate.hash, groups: groups.map((group) => group.hash), values };
   return { type: 'vector', name, candidate, groups, values, hash: definitionHash(definition) };
 }

@@ -1,0 +1,314 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { duckdbWarehouse } from '../../adapters/duckdb/index.ts';
+import { type Event, partitionOf } from '../../contract/index.ts';
+import {
+  boolean,
+  count,
+  decision,
+  defineApp,
+  defineModel,
+  features,
+  id,
+  key,
+  label,
+  last,
+  logistic,
+  max,
+  mean,
+  min,
+  money,
+  number,
+  source,
+  sum,
+  timestamp,
+  vector,
+} from '../../define/index.ts';
+import type { Warehouse, WarehouseSession } from '../../runtime/index.ts';
+import { archiveColumns, archiveRow, eventsSql } from './offline/event-tables.ts';
+import { groupSql, outcomesSql } from './offline/point-in-time.ts';
+import { createQueryTable, type QueryRow } from './offline/query-table.ts';
+import { OnlineState, vectorPositions } from './online/online-state.ts';
+import { compilePlan, type Plan, type SourcePlan } from './plan.ts';
+
+const PARTITIONS = 3;
+
+const orders = source('orders', {
+  id: 'orderId',
+  time: 'at',
+  key: 'customerId',
+  fields: {
+    orderId: id(),
+    at: timestamp(),
+    customerId: key(),
+    shopId: key(),
+    total: money('EUR'),
+    weight: number({ optional: true }),
+    gift: boolean(),
+  },
+});
+const returns = source('returns', {
+  id: 'returnId',
+  time: 'at',
+  key: 'orderId',
+  fields: { returnId: id(), at: timestamp(), orderId: key() },
+});
+const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '2h' });
+
+const aggregates = (o: {
+  total: Parameters<typeof sum>[0];
+  weight: Parameters<typeof sum>[0];
+  gift: Parameters<typeof sum>[0];
+}) => ({
+  n: count().over('1h', '1d'),
+  total: sum(o.total).over('1h', '1d'),
+  mean: mean(o.total).over('1h'),
+  low: min(o.weight).over('1d'),
+  high: max(o.total).over('1h'),
+  latest: last(o.weight).over('1d').orElse(-1),
+  gifts: mean(o.gift).over('1d'),
+});
+const exactLeft = features('exact_left', { from: orders, key: 'customerId', hop: 'exact' }, aggregates);
+const exactRight = features(
+  'exact_right',
+  { from: orders, key: 'shopId', hop: 'exact', closed: 'right', where: (o) => o.total.atLeast(3) },
+  aggregates,
+);
+const ignoring = features(
+  'ignoring',
+  { from: orders, key: 'customerId', hop: 'exact', closed: 'right', candidate: 'ignore' },
+  (o) => ({ n: count().over('1h'), w: sum(o.weight).over('1d') }),
+);
+const tiled = features('tiled', { from: orders, key: 'customerId', where: (o) => o.gift.not() }, aggregates);
+const risk = features(
+  'risk',
+  { from: returned.matured(), key: 'shopId', hop: 'exact', closed: 'right' },
+  (o) => ({ n: count().over('1h', '1d'), rate: mean(o.returned).over('1d').orElse(0), lost: max(o.total).over('1d') }),
+);
+const returnedOnly = features(
+  'returned_only',
+  { from: returned.matured(), key: 'customerId', hop: 'exact', where: (o) => o.returned },
+  (o) => ({ n: count().over('1d'), value: sum(o.total).over('1d') }),
+);
+const exactVector = vector('exact_vector', { candidate: orders, exactLeft, exactRight, ignoring, risk, returnedOnly });
+const mixedVector = vector('mixed_vector', { candidate: orders, tiled, exactLeft, doubled: (c) => c.total.plus(c.total) });
+const model = defineModel('m', { vector: exactVector, label: returned, trainer: logistic() });
+const mixed = defineModel('mixed', { vector: mixedVector, label: returned, trainer: logistic() });
+const app = defineApp('shop', { decisions: { d: decision('d', { model, subject: 'customerId' }) }, models: [mixed] });
+
+/** One thing that happens: a record arrives, or a vector is read. `wait` is the time since the one before. */
+interface Step {
+  readonly what: 'order' | 'return' | 'again' | 'read' | 'readStored' | 'restart';
+  readonly wait: number;
+  readonly late: number;
+  readonly customer: number;
+  readonly shop: number;
+  readonly cents: number;
+  readonly weight: number | null;
+  readonly gift: boolean;
+  readonly pick: number;
+  readonly align: boolean;
+}
+
+const HOUR = 3_600_000;
+const START = Date.UTC(2026, 0, 5);
+
+const step: fc.Arbitrary<Step> = fc.record({
+  what: fc.oneof(
+    { weight: 8, arbitrary: fc.constant('order' as const) },
+    { weight: 3, arbitrary: fc.constant('return' as const) },
+    { weight: 2, arbitrary: fc.constant('again' as const) },
+    { weight: 3, arbitrary: fc.constant('read' as const) },
+    { weight: 2, arbitrary: fc.constant('readStored' as const) },
+    { weight: 1, arbitrary: fc.constant('restart' as const) },
+  ),
+  wait: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 120_000 }), fc.integer({ min: 0, max: 6 * HOUR })),
+  late: fc.oneof(
+    fc.constant(0),
+    fc.integer({ min: 0, max: 5_000 }),
+    fc.integer({ min: -90_000, max: 0 }),
+    fc.constantFrom(HOUR, 24 * HOUR, 60_000),
+    fc.integer({ min: 0, max: 40 * HOUR }),
+  ),
+  customer: fc.integer({ min: 0, max: 2 }),
+  shop: fc.integer({ min: 0, max: 1 }),
+  cents: fc.integer({ min: -500, max: 2_000 }),
+  weight: fc.option(fc.integer({ min: -3, max: 9 })),
+  gift: fc.boolean(),
+  pick: fc.integer({ min: 0, max: 1_000 }),
+  align: fc.boolean(),
+});
+
+interface Served {
+  readonly vector: string;
+  readonly row: QueryRow;
+  readonly values: readonly (number | null)[];
+}
+
+interface Stored {
+  readonly source: SourcePlan;
+  readonly partition: number;
+  readonly offset: number;
+  readonly event: Event;
+}
+
+/** Plays the steps against the online state. */
+function play(plan: Plan, steps: readonly Step[], seed: { again: boolean }): { served: Served[]; stored: Stored[] } {
+  const partitions = new Map([...plan.sources.keys()].map((name) => [name, PARTITIONS]));
+  const make = (): OnlineState => new OnlineState(plan, partitions, { readBehindMs: 0 });
+  let state = make();
+  let now = START;
+  let serial = 0;
+  const heads = new Map<string, number>();
+  const stored: Stored[] = [];
+  const served: Served[] = [];
+  const append = (name: string, record: Record<string, unknown>): void => {
+    const found = plan.sources.get(name);
+    const result = found?.read(record);
+    if (found === undefined || result === undefined || !('event' in result)) throw new Error(JSON.stringify(result));
+    const partition = partitionOf(result.event.key, PARTITIONS);
+    const offset = heads.get(`${name}${String(partition)}`) ?? 0;
+    heads.set(`${name}${String(partition)}`, offset + 1);
+    stored.push({ source: found, partition, offset, event: result.event });
+    state.advance(now);
+    state.apply(name, partition, offset, result.event);
+  };
+  const order = (item: Step, orderId: string): Record<string, unknown> => {
+    const at = now - item.late;
+    return {
+      orderId,
+      at: item.align ? Math.floor(at / 60_000) * 60_000 : at,
+      customerId: `c${String(item.customer)}`,
+      shopId: `s${String(item.shop)}`,
+      total: item.cents / 100,
+      weight: item.weight,
+      gift: item.gift,
+    };
+  };
+  const read = (record: Record<string, unknown>): void => {
+    for (const vectorPlan of plan.vectors.values()) {
+      const result = vectorPlan.candidate.read(record);
+      if (!('event' in result)) throw new Error(JSON.stringify(result));
+      const instant = Math.max(now, state.clock);
+      const positions = vectorPositions(state, vectorPlan);
+      const { asOf, values } = state.read(vectorPlan, result.event, instant);
+      served.push({ vector: vectorPlan.vector.name, row: { event: result.event, asOf, positions }, values });
+    }
+  };
+  for (const item of steps) {
+    now += item.wait;
+    serial += 1;
+    const placed = stored.filter((entry) => entry.source.source.name === 'orders');
+    const picked = placed[item.pick % Math.max(placed.length, 1)];
+    switch (item.what) {
+      case 'order':
+        append('orders', order(item, `o${String(serial)}`));
+        break;
+      case 'return':
+        append('returns', {
+          returnId: `r${String(serial)}`,
+          at: now - item.late,
+          // Also outcomes that arrive before their order.
+          orderId: picked === undefined || item.gift ? `o${String(serial + (item.pick % 5))}` : picked.event.id,
+        });
+        break;
+      case 'again':
+        if (picked !== undefined && seed.again) append('orders', { ...picked.event.values, total: item.cents / 100 });
+        break;
+      case 'read':
+        read(order(item, `o${String(serial)}`));
+        break;
+      case 'readStored':
+        if (picked !== undefined) read({ ...picked.event.values, total: Number(picked.event.values['total']) / 100 });
+        break;
+      case 'restart': {
+        const saved = state.save();
+        state = make();
+        if (!state.load(saved)) throw new Error('the snapshot was refused');
+        break;
+      }
+    }
+  }
+  return { served, stored };
+}
+
+async function offline(
+  session: WarehouseSession,
+  plan: Plan,
+  stored: readonly Stored[],
+  served: readonly Served[],
+  vectorName: string,
+): Promise<(number | null)[][]> {
+  const vectorPlan = plan.vectors.get(vectorName);
+  if (vectorPlan === undefined) throw new Error(vectorName);
+  for (const found of vectorPlan.sources) {
+    const table = `raw_${found.source.name}`;
+    const appender = await session.append(table, archiveColumns(found.source));
+    for (const entry of stored.filter((item) => item.source === found)) {
+      appender.row(archiveRow(found.source, { ...entry, appendedAt: 0 }, entry.event));
+    }
+    await appender.close();
+    const all = Array.from({ length: PARTITIONS }, () => Number.MAX_SAFE_INTEGER);
+    await session.run(eventsSql(found.source, table, all));
+  }
+  for (const found of plan.labels.filter((item) => vectorPlan.groups.some((group) => item.groups.includes(group.index)))) {
+    await session.run(outcomesSql(found.label.name, found.label.from.name, found.label.on));
+  }
+  const rows = served.filter((item) => item.vector === vectorName).map((item) => item.row);
+  await createQueryTable(session, vectorPlan, PARTITIONS, rows);
+  const groups: (number | null)[][][] = [];
+  for (const group of vectorPlan.groups) {
+    await session.run(groupSql(group, vectorPlan.candidate.source.name, 'as-served'));
+    const result = await session.query(`select * from group_${String(group.index)} order by q`);
+    groups.push(
+      rows.map((_, row) =>
+        group.features.map((__, index) => {
+          const value = (result.columns.get(`feature_${String(index)}`) as Float64Array)[row] ?? Number.NaN;
+          return Number.isNaN(value) ? null : value;
+        }),
+      ),
+    );
+  }
+  return rows.map((row, index) =>
+    vectorPlan.values.map((value) =>
+      value.from === 'group'
+        ? (groups[value.group]?.[index]?.[value.index] ?? null)
+        : Number(value.evaluate(row.event.values)),
+    ),
+  );
+}
+
+describe('features, online and offline', () => {
+  let directory: string;
+  let warehouse: Warehouse;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'tandem-features-'));
+    warehouse = duckdbWarehouse({ directory });
+  });
+  afterAll(async () => {
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  it('are equal on any stream: late, early, doubled, tied, restarted (rules 3 to 10)', async () => {
+    const plan = compilePlan(app);
+    let values = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 90 }), async (steps) => {
+        const { served, stored } = play(plan, steps, { again: true });
+        for (const name of plan.vectors.keys()) {
+          await using session = await warehouse.session();
+          const expected = served.filter((item) => item.vector === name);
+          if (expected.length === 0) continue;
+          const recomputed = await offline(session, plan, stored, served, name);
+          expect(recomputed).toEqual(expected.map((item) => [...item.values]));
+          values += recomputed.flat().length;
+        }
+      }),
+      { numRuns: Number(process.env['TANDEM_TEST_RUNS'] ?? 25), seed: 7 },
+    );
+    expect(values).toBeGreaterThan(1_000);
+  }, 120_000);
+});

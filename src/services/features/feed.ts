@@ -1,0 +1,153 @@
+import { type Event, PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
+import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
+import type { OnlineState } from './online/online-state.ts';
+import type { FeaturesOptions } from './options.ts';
+import type { SourcePlan } from './plan.ts';
+
+/** Most records in one read of the log. */
+const READ_RECORDS_MAX = 4_000;
+/** How long a read waits for records, in milliseconds. */
+const READ_WAIT_MS = 2_000;
+/** Pauses after a failed read, in milliseconds: doubled up to the maximum. */
+const PAUSE_MS_MIN = 100;
+const PAUSE_MS_MAX = 2_000;
+/** How many records are applied between two looks at the time. */
+const RECORDS_PER_LOOK = 64;
+
+interface Waiter {
+  readonly positions: Positions;
+  readonly resolve: () => void;
+}
+
+/** Reads a record of the log as an event; `undefined` when it is none under the present contract. */
+export function readEvent(plan: SourcePlan, bytes: Uint8Array): Event | undefined {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  const result = plan.read(parsed);
+  return 'event' in result ? result.event : undefined;
+}
+
+/** Feeds the online state from the log: every partition of every source, from where the state is. */
+export class Feed {
+  readonly #host: ServiceHost<FeaturesOptions>;
+  readonly #state: OnlineState;
+  readonly #stopping = new AbortController();
+  readonly #loops: Promise<void>[] = [];
+  readonly #behind = new Set<string>();
+  #waiters: Waiter[] = [];
+  /** Records applied since the start of the process. */
+  applied = 0;
+
+  constructor(host: ServiceHost<FeaturesOptions>, state: OnlineState) {
+    this.#host = host;
+    this.#state = state;
+  }
+
+  /** Whether every partition has been read to its end at least once. */
+  get caughtUp(): boolean {
+    return this.#behind.size === 0;
+  }
+
+  start(): void {
+    for (const plan of this.#state.plan.sources.values()) {
+      const count = this.#state.positions(plan.source.name).length;
+      for (let partition = 0; partition < count; partition += 1) {
+        this.#behind.add(`${plan.source.name}/${String(partition)}`);
+        this.#loops.push(this.#follow(plan, partition));
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#loops);
+  }
+
+  /** Resolves when the state has applied everything below `positions`. Rejects with DEADLINE_EXCEEDED. */
+  async waitFor(positions: Positions, waitMs: number): Promise<void> {
+    if (this.#reached(positions)) return;
+    let waiter: Waiter | undefined;
+    const reached = new Promise<void>((resolve) => {
+      waiter = { positions, resolve };
+      this.#waiters.push(waiter);
+    });
+    const timeout = new AbortController();
+    await Promise.race([reached, this.#host.clock.sleep(waitMs, timeout.signal)]);
+    timeout.abort();
+    this.#waiters = this.#waiters.filter((item) => item !== waiter);
+    if (this.#reached(positions)) return;
+    throw new PlatformError('DEADLINE_EXCEEDED', `The state did not reach the positions within ${String(waitMs)} ms`, {
+      details: { wanted: positions },
+    });
+  }
+
+  #reached(positions: Positions): boolean {
+    return Object.entries(positions).every(([source, wanted]) => {
+      const reached = this.#state.positions(source);
+      return wanted.every((offset, partition) => (reached[partition] ?? 0) >= offset);
+    });
+  }
+
+  async #follow(plan: SourcePlan, partition: number): Promise<void> {
+    const { log, logger, clock, metrics } = this.#host;
+    const { signal } = this.#stopping;
+    const source = plan.source.name;
+    const failures = metrics.counter('read_failures_total', 'Failed reads of the log', ['source']);
+    let pauseMs = PAUSE_MS_MIN;
+    while (!signal.aborted) {
+      try {
+        const from = this.#state.positions(source)[partition] ?? 0;
+        const options = { maxRecords: READ_RECORDS_MAX, waitMs: READ_WAIT_MS, signal };
+        const first = this.#behind.has(`${source}/${String(partition)}`);
+        const batches = await log.read(sourceTopic(source), partition, from, first ? { ...options, waitMs: 0 } : options);
+        if (batches.length === 0) this.#behind.delete(`${source}/${String(partition)}`);
+        for (const batch of batches) await this.#applyBatch(plan, batch);
+        pauseMs = PAUSE_MS_MIN;
+      } catch (error) {
+        if (signal.aborted) return;
+        failures.add(1, { source });
+        logger.warn('the log could not be read; values stay as they are', { source, partition, error: String(error) });
+        await clock.sleep(pauseMs, signal);
+        pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX);
+      }
+    }
+  }
+
+  async #applyBatch(plan: SourcePlan, batch: RecordBatch): Promise<void> {
+    const { clock, options } = this.#host;
+    const state = this.#state;
+    const source = plan.source.name;
+    const eventClock = options.clock === 'event';
+    if (!eventClock) state.advance(clock.now());
+    const first = Math.max(0, (state.positions(source)[batch.partition] ?? 0) - batch.base);
+    let sliceStart = clock.monotonic();
+    for (let index = first; index < batch.count; index += 1) {
+      const event = readEvent(plan, batch.record(index));
+      if (event === undefined) state.skip(source, batch.partition, batch.base + index);
+      else {
+        if (eventClock) state.advance(event.time);
+        state.apply(source, batch.partition, batch.base + index, event);
+      }
+      if (index % RECORDS_PER_LOOK === 0 && clock.monotonic() - sliceStart > options.applySliceMs) {
+        await clock.sleep(0);
+        sliceStart = clock.monotonic();
+      }
+    }
+    this.applied += batch.count - first;
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#waiters.length === 0) return;
+    const waiting: Waiter[] = [];
+    for (const waiter of this.#waiters) {
+      if (this.#reached(waiter.positions)) waiter.resolve();
+      else waiting.push(waiter);
+    }
+    this.#waiters = waiting;
+  }
+}

@@ -1,0 +1,169 @@
+import type { Values } from '../../../define/index.ts';
+import type { GroupPlan } from '../plan.ts';
+import { Accumulator, finish, inputNumber } from './accumulate.ts';
+import type { SectionReader, SectionWriter } from './sections.ts';
+import { SortedBlocks } from './sorted-blocks.ts';
+
+/** The event being decided, as the groups of its vector see it. */
+export interface Candidate {
+  readonly values: Values;
+  /** Place of the stored event with the candidate's id, if it is stored and applied; else +Infinity. */
+  readonly sequence: number;
+  /** Its event time where it is stored. */
+  readonly time: number;
+  /** Whether the candidate's source feeds the group. */
+  readonly own: boolean;
+}
+
+const TIME = 0;
+const SEQUENCE = 1;
+const FLAGS = 2;
+const INPUTS = 3;
+
+/** Bits of the flags column. */
+const LABEL = 1;
+const PASSES_UNLABELLED = 2;
+const PASSES_LABELLED = 4;
+
+/**
+ * A group with `hop: 'exact'`: every event is kept as a row (time, sequence, flags, inputs), so that windows are cut to
+ * the millisecond at any instant that is still kept. Over a matured label a row has its inputs twice, for either outcome,
+ * and a flag that says which holds: an outcome that comes late changes one bit.
+ */
+export class ExactGroup {
+  readonly plan: GroupPlan;
+  readonly #rows: SortedBlocks;
+  readonly #width: number;
+  readonly #accumulator = new Accumulator();
+  /** Events before it may have been dropped. */
+  #keptFrom = Number.NEGATIVE_INFINITY;
+
+  constructor(plan: GroupPlan) {
+    this.plan = plan;
+    this.#width = plan.inputs.length;
+    this.#rows = new SortedBlocks(INPUTS + this.#width * (plan.labelName === undefined ? 1 : 2));
+  }
+
+  get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
+    return { keys: this.#rows.keys, events: this.#rows.rows, bytes: this.#rows.bytes };
+  }
+
+  /** Windows at an instant are complete from here on. */
+  get completeFrom(): number {
+    return this.#keptFrom + this.plan.windowMsMax;
+  }
+
+  /**
+   * Adds an event at `time` (its event time, or its maturity) and returns the slot of its key. `droppable`: events before
+   * it are seen by nobody and may be dropped when room is needed.
+   */
+  add(key: string, time: number, sequence: number, values: Values, labelled: boolean, droppable: number): number {
+    const rows = this.#rows;
+    const slot = rows.slot(key);
+    if (rows.full(slot)) {
+      rows.dropFront(slot, rows.lowerBound(slot, droppable, Number.NEGATIVE_INFINITY));
+      if (droppable > this.#keptFrom) this.#keptFrom = droppable;
+    }
+    const at = rows.insert(slot, rows.lowerBound(slot, time, sequence));
+    const row = rows.values;
+    row[at + TIME] = time;
+    row[at + SEQUENCE] = sequence;
+    const { labelName } = this.plan;
+    if (labelName === undefined) {
+      row[at + FLAGS] = this.plan.passes(values) ? PASSES_UNLABELLED : 0;
+      this.#fill(at + INPUTS, values);
+      return slot;
+    }
+    const without = { ...values, [labelName]: false };
+    const positive = { ...values, [labelName]: true };
+    row[at + FLAGS] =
+      (labelled ? LABEL : 0) |
+      (this.plan.passes(without) ? PASSES_UNLABELLED : 0) |
+      (this.plan.passes(positive) ? PASSES_LABELLED : 0);
+    this.#fill(at + INPUTS, without);
+    this.#fill(at + INPUTS + this.#width, positive);
+    return slot;
+  }
+
+  /** Marks the event as positive; an event that is no longer kept is left alone. */
+  markPositive(slot: number, time: number, sequence: number): void {
+    const rows = this.#rows;
+    const row = rows.lowerBound(slot, time, sequence);
+    if (row >= rows.count(slot)) return;
+    const at = rows.start(slot) + row * rows.stride;
+    if (rows.values[at + TIME] !== time || rows.values[at + SEQUENCE] !== sequence) return;
+    rows.values[at + FLAGS] = (rows.values[at + FLAGS] ?? 0) | LABEL;
+  }
+
+  /** The group's features at `asOf`, into `output`. */
+  read(key: string, asOf: number, candidate: Candidate, output: (number | null)[]): void {
+    const rows = this.#rows;
+    const slot = rows.find(key);
+    const right = this.plan.group.closed === 'right';
+    // An event at exactly asOf counts only right-closed, and only if it was stored before the candidate.
+    const end = slot < 0 ? 0 : rows.lowerBound(slot, asOf, right ? candidate.sequence : Number.NEGATIVE_INFINITY);
+    const skip = slot >= 0 && candidate.own ? this.#rowOf(slot, candidate) : -1;
+    const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
+    const merged = merge && this.plan.passes(candidate.values);
+    for (const [index, feature] of this.plan.features.entries()) {
+      const accumulator = this.#accumulator;
+      accumulator.reset();
+      if (slot >= 0) this.#scan(slot, end, skip, asOf - feature.feature.windowMs, right, feature.input);
+      if (merged) {
+        const evaluate = this.plan.inputs[feature.input];
+        const value = evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
+        accumulator.add(value, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
+      }
+      output[index] = finish(feature, accumulator);
+    }
+  }
+
+  /** Drops events before `time`, which nobody can see any more. */
+  drop(time: number): void {
+    this.#rows.dropBelow(time);
+    if (time > this.#keptFrom) this.#keptFrom = time;
+  }
+
+  save(writer: SectionWriter): void {
+    writer.numbers(Float64Array.of(this.#keptFrom));
+    this.#rows.save(writer);
+  }
+
+  load(reader: SectionReader): void {
+    this.#keptFrom = reader.numbers()[0] ?? Number.NEGATIVE_INFINITY;
+    this.#rows.load(reader);
+  }
+
+  #fill(at: number, values: Values): void {
+    const row = this.#rows.values;
+    for (const [index, evaluate] of this.plan.inputs.entries()) row[at + index] = inputNumber(evaluate(values));
+  }
+
+  /** Row of the stored event that is the candidate itself, or -1. */
+  #rowOf(slot: number, candidate: Candidate): number {
+    if (candidate.sequence === Number.POSITIVE_INFINITY) return -1;
+    const rows = this.#rows;
+    const time = candidate.time + this.plan.delayMs;
+    const row = rows.lowerBound(slot, time, candidate.sequence);
+    if (row >= rows.count(slot)) return -1;
+    const at = rows.start(slot) + row * rows.stride;
+    return rows.values[at + TIME] === time && rows.values[at + SEQUENCE] === candidate.sequence ? row : -1;
+  }
+
+  #scan(slot: number, end: number, skip: number, from: number, right: boolean, input: number): void {
+    const { values, stride } = this.#rows;
+    const start = this.#rows.start(slot);
+    const accumulator = this.#accumulator;
+    for (let row = end - 1; row >= 0; row -= 1) {
+      const at = start + row * stride;
+      const time = values[at + TIME] ?? 0;
+      if (time < from || (right && time === from)) break;
+      const flags = values[at + FLAGS] ?? 0;
+      const labelled = (flags & LABEL) !== 0;
+      if (row === skip || (flags & (labelled ? PASSES_LABELLED : PASSES_UNLABELLED)) === 0) continue;
+      const column = INPUTS + input + (labelled ? this.#width : 0);
+      const value = input < 0 ? Number.NaN : (values[at + column] ?? Number.NaN);
+      accumulator.add(value, time, values[at + SEQUENCE] ?? 0);
+    }
+  }
+}

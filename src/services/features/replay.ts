@@ -1,0 +1,147 @@
+import { type Event, PlatformError, type Positions } from '../../contract/index.ts';
+import type { Value } from '../../define/index.ts';
+import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
+import type { Archive } from './archive.ts';
+import { archiveColumns, eventsSql } from './offline/event-tables.ts';
+import { eventsTable } from './offline/point-in-time.ts';
+import { identifier, literal } from './offline/sql.ts';
+import { OnlineState } from './online/online-state.ts';
+import type { FeaturesOptions } from './options.ts';
+import type { Plan, SourcePlan, VectorPlan } from './plan.ts';
+
+/** How long a replay waits for the archive, in milliseconds. */
+const ARCHIVE_WAIT_MS = 50_000;
+/** A replay's state never drops an event. */
+const KEEP_MS = 1e15;
+
+/** What makes a served vector recomputable. */
+export interface Receipt {
+  readonly event: Event;
+  readonly asOf: number;
+  readonly positions: Positions;
+}
+
+interface StoredEvent {
+  readonly source: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly event: Event;
+}
+
+/**
+ * Recomputes served vectors: the online state's own class is fed from the archive with what was known at each receipt and
+ * read at its instant. Equality with what was served is by construction, floating point included.
+ */
+export class Replay {
+  readonly #host: ServiceHost<FeaturesOptions>;
+  readonly #archive: Archive;
+  readonly #plan: Plan;
+
+  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, plan: Plan) {
+    this.#host = host;
+    this.#archive = archive;
+    this.#plan = plan;
+  }
+
+  async replay(vector: VectorPlan, receipts: readonly Receipt[]): Promise<{ asOf: number; values: (number | null)[] }[]> {
+    const needed = highest(receipts);
+    await this.#archive.reach(needed, ARCHIVE_WAIT_MS);
+    await using session = await this.#host.warehouse.session();
+    const stored = await this.#events(session, vector, receipts, needed);
+    return receipts.map((receipt) => this.#replayOne(vector, receipt, stored));
+  }
+
+  #replayOne(
+    vector: VectorPlan,
+    receipt: Receipt,
+    stored: readonly StoredEvent[],
+  ): { asOf: number; values: (number | null)[] } {
+    const partitions = new Map(Object.entries(receipt.positions).map(([name, offsets]) => [name, offsets.length]));
+    const state = new OnlineState(this.#plan, partitions, { readBehindMs: KEEP_MS });
+    for (const item of stored) {
+      if (item.offset >= (receipt.positions[item.source]?.[item.partition] ?? 0)) continue;
+      state.apply(item.source, item.partition, item.offset, item.event);
+    }
+    return state.read(vector, receipt.event, receipt.asOf);
+  }
+
+  /** The visible events of every key that a receipt reads, and the outcomes that name them, in the order of the log. */
+  async #events(
+    session: WarehouseSession,
+    vector: VectorPlan,
+    receipts: readonly Receipt[],
+    positions: Positions,
+  ): Promise<StoredEvent[]> {
+    const from = Math.min(...receipts.map((receipt) => receipt.asOf)) - this.#plan.horizonMs - 1;
+    const stored: StoredEvent[] = [];
+    const outcomeSources = new Set(
+      vector.groups.flatMap((group) => group.group.from.matured?.from.name ?? []),
+    );
+    for (const plan of vector.sources) {
+      const rows = await this.#archive.rowsSql(plan);
+      await session.run(eventsSql(plan.source, rows, positions[plan.source.name] ?? []));
+      const groups = vector.groups.filter((group) => group.group.from.source.name === plan.source.name);
+      const conditions = groups.map((group) => {
+        const keys = new Set(receipts.map((receipt) => String(receipt.event.values[group.group.key])));
+        return `${identifier(group.group.key)} in (${[...keys].map((key) => literal(key)).join(', ')})`;
+      });
+      const ids = receipts.map((receipt) => literal(receipt.event.id));
+      if (plan === vector.candidate) conditions.push(`_id in (${ids.join(', ')})`);
+      if (conditions.length === 0) continue;
+      stored.push(...(await this.#select(session, plan, `_time >= ${String(from)} and (${conditions.join(' or ')})`)));
+    }
+    // Outcomes are selected by the events they name, which are known only now.
+    const targets = [...new Set(stored.map((item) => item.event.id))];
+    for (const name of outcomeSources) {
+      const plan = this.#plan.sources.get(name);
+      if (plan === undefined || targets.length === 0) continue;
+      const list = targets.map((target) => literal(target)).join(', ');
+      const on = new Set(plan.outcomes.map((label) => label.label.on));
+      const condition = [...on].map((field) => `${identifier(field)} in (${list})`).join(' or ');
+      stored.push(...(await this.#select(session, plan, condition)));
+    }
+    return stored;
+  }
+
+  async #select(session: WarehouseSession, plan: SourcePlan, condition: string): Promise<StoredEvent[]> {
+    const { source } = plan;
+    const result = await session.query(
+      `select * from ${eventsTable(source.name)} where ${condition} order by _partition, _offset`,
+    );
+    const columns = archiveColumns(source).slice(3);
+    const column = (name: string): Float64Array | readonly (string | boolean | null)[] => {
+      const values = result.columns.get(name);
+      if (values === undefined) throw new PlatformError('INTERNAL', `The archive has no column '${name}'`);
+      return values;
+    };
+    const partition = column('_partition');
+    const offset = column('_offset');
+    const fields = columns.map((item) => ({ name: item.name, values: column(item.name) }));
+    return Array.from({ length: result.rows }, (_, row): StoredEvent => {
+      const values: Record<string, Value> = {};
+      for (const field of fields) {
+        const value = field.values[row] ?? null;
+        values[field.name] = typeof value === 'number' && Number.isNaN(value) ? null : value;
+      }
+      const event = {
+        id: String(values[source.id]),
+        time: Number(values[source.time]),
+        key: String(values[source.key]),
+        values,
+      };
+      return { source: source.name, partition: Number(partition[row]), offset: Number(offset[row]), event };
+    });
+  }
+}
+
+/** The highest position of each partition over all receipts. */
+function highest(receipts: readonly Receipt[]): Positions {
+  const result: Positions = {};
+  for (const { positions } of receipts) {
+    for (const [source, offsets] of Object.entries(positions)) {
+      const known = (result[source] ??= []);
+      for (const [partition, offset] of offsets.entries()) known[partition] = Math.max(known[partition] ?? 0, offset);
+    }
+  }
+  return result;
+}

@@ -1,0 +1,66 @@
+import { type Event, type Positions, servedTopic } from '../../contract/index.ts';
+import type { Values } from '../../define/index.ts';
+import type { EventLog } from '../../runtime/index.ts';
+import type { QueryRow } from './offline/query-table.ts';
+import type { VectorPlan } from './plan.ts';
+
+/** Most rows in one record of the receipts' topic: keeps it far below the log's largest record. */
+const ROWS_PER_RECORD = 500;
+const READ_RECORDS_MAX = 1_000;
+
+/** The form of a receipts record. A row: the candidate's values, the instant, what was served. */
+interface ServedRecord {
+  readonly hash: string;
+  readonly positions: Positions;
+  readonly rows: readonly (readonly [Values, number, readonly (number | null)[]])[];
+}
+
+export interface ServedRow {
+  readonly event: Event;
+  readonly asOf: number;
+  readonly values: readonly (number | null)[];
+}
+
+/** Makes receipts of rows that were read together durable. */
+export async function recordServed(
+  log: EventLog,
+  vector: VectorPlan,
+  positions: Positions,
+  rows: readonly ServedRow[],
+): Promise<void> {
+  const records: Uint8Array[] = [];
+  for (let first = 0; first < rows.length; first += ROWS_PER_RECORD) {
+    const record: ServedRecord = {
+      hash: vector.vector.hash,
+      positions,
+      rows: rows.slice(first, first + ROWS_PER_RECORD).map((row) => [row.event.values, row.asOf, row.values]),
+    };
+    records.push(Buffer.from(JSON.stringify(record), 'utf8'));
+  }
+  await log.append(servedTopic(vector.vector.name), 0, records);
+}
+
+/** Receipts of the vector's present version for candidates with an event time in [from, to), in the order of the log. */
+export async function readServed(log: EventLog, vector: VectorPlan, from: number, to: number): Promise<QueryRow[]> {
+  const topic = servedTopic(vector.vector.name);
+  const { source } = vector.candidate;
+  const rows: QueryRow[] = [];
+  let offset = (await log.ranges(topic))[0]?.first ?? 0;
+  for (;;) {
+    const batches = await log.read(topic, 0, offset, { maxRecords: READ_RECORDS_MAX });
+    if (batches.length === 0) return rows;
+    for (const batch of batches) {
+      for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
+        const record = JSON.parse(Buffer.from(batch.record(index)).toString('utf8')) as ServedRecord;
+        if (record.hash !== vector.vector.hash) continue;
+        for (const [values, asOf, served] of record.rows) {
+          const time = Number(values[source.time]);
+          if (time < from || time >= to) continue;
+          const event = { id: String(values[source.id]), time, key: String(values[source.key]), values };
+          rows.push({ event, asOf, positions: record.positions, served });
+        }
+      }
+      offset = batch.base + batch.count;
+    }
+  }
+}

@@ -1,0 +1,128 @@
+import { sourceTopic } from '../../contract/index.ts';
+import type { ServiceHost } from '../../runtime/index.ts';
+import type { Archive } from './archive.ts';
+import type { Feed } from './feed.ts';
+import type { OnlineState } from './online/online-state.ts';
+import type { FeaturesOptions } from './options.ts';
+import type { Snapshots } from './snapshots.ts';
+
+/** How often upkeep looks whether something is due, in milliseconds. */
+const LOOK_MS = 500;
+/** How often retention is looked at, in milliseconds. */
+const RETENTION_MS = 3_600_000;
+
+export interface UpkeepParts {
+  readonly host: ServiceHost<FeaturesOptions>;
+  readonly state: OnlineState;
+  readonly feed: Feed;
+  readonly snapshots: Snapshots;
+  readonly archive: Archive;
+}
+
+/**
+ * Saves snapshots, flushes the archive, drops old log segments and sets the gauges, until the returned function is
+ * called; that saves what was applied since the last snapshot.
+ */
+export function startUpkeep(parts: UpkeepParts): () => Promise<void> {
+  const stopping = new AbortController();
+  const upkeep = new Upkeep(parts);
+  const loop = upkeep.run(stopping.signal);
+  const flushing = upkeep.flush(stopping.signal);
+  return async () => {
+    stopping.abort();
+    await Promise.all([loop, flushing]);
+    await upkeep.saveIfNeeded(1);
+  };
+}
+
+class Upkeep {
+  readonly #parts: UpkeepParts;
+  #savedAt: number;
+  #savedRecords: number;
+  #retainedAt: number;
+
+  constructor(parts: UpkeepParts) {
+    this.#parts = parts;
+    this.#savedAt = parts.host.clock.monotonic();
+    this.#retainedAt = this.#savedAt;
+    this.#savedRecords = parts.feed.applied;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { host } = this.#parts;
+    while (!signal.aborted) {
+      await host.clock.sleep(LOOK_MS, signal);
+      const overdue = host.clock.monotonic() - this.#savedAt > host.options.snapshotMs;
+      await this.#guarded('snapshot', () => this.saveIfNeeded(overdue ? 1 : host.options.snapshotRecords));
+      await this.#guarded('gauges', () => this.#setGauges());
+      if (host.clock.monotonic() - this.#retainedAt > RETENTION_MS) {
+        this.#retainedAt = host.clock.monotonic();
+        await this.#guarded('retention', () => this.#retain());
+      }
+    }
+  }
+
+  async flush(signal: AbortSignal): Promise<void> {
+    const { host, state, archive } = this.#parts;
+    while (!signal.aborted) {
+      await host.clock.sleep(host.options.archiveMs, signal);
+      if (signal.aborted) return;
+      for (const source of state.plan.sources.keys()) {
+        await this.#guarded('archive', async () => {
+          await archive.flush(source);
+        });
+      }
+    }
+  }
+
+  /** Saves the state if at least `records` were applied since the last time. */
+  async saveIfNeeded(records: number): Promise<void> {
+    const { feed, snapshots, state, host } = this.#parts;
+    if (feed.applied - this.#savedRecords < records) return;
+    this.#savedRecords = feed.applied;
+    await snapshots.save(state);
+    this.#savedAt = host.clock.monotonic();
+  }
+
+  async #setGauges(): Promise<void> {
+    const { host, state } = this.#parts;
+    const lag = host.metrics.gauge('lag_records', 'Records of the log not yet applied to the online state', ['source']);
+    const keys = host.metrics.gauge('group_keys', 'Keys of a feature group', ['group']);
+    const bytes = host.metrics.gauge('group_bytes', 'Memory of a feature group', ['group']);
+    const duplicates = host.metrics.gauge('duplicates', 'Records dropped as duplicates', ['source']);
+    for (const source of state.plan.sources.keys()) {
+      const ranges = await host.log.ranges(sourceTopic(source));
+      const applied = state.positions(source);
+      const behind = ranges.map((range, partition) => Math.max(0, range.next - (applied[partition] ?? 0)));
+      lag.set(
+        behind.reduce((sum, records) => sum + records, 0),
+        { source },
+      );
+      duplicates.set(state.duplicates(source), { source });
+    }
+    for (const size of state.sizes()) {
+      keys.set(size.keys, { group: size.group });
+      bytes.set(size.bytes, { group: size.group });
+    }
+  }
+
+  /** Drops log segments that are old, archived and covered by a snapshot. */
+  async #retain(): Promise<void> {
+    const { host, state, archive, snapshots } = this.#parts;
+    const before = host.clock.now() - host.options.logRetentionMs;
+    for (const source of state.plan.sources.keys()) {
+      const saved = snapshots.positions.get(source) ?? [];
+      const archived = await archive.positions(source);
+      const keepFrom = archived.map((offset, partition) => Math.min(offset, saved[partition] ?? 0));
+      await host.log.retain(sourceTopic(source), before, keepFrom);
+    }
+  }
+
+  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.#parts.host.logger.warn(`${what} failed and will be tried again`, { error: String(error) });
+    }
+  }
+}

@@ -1,6 +1,7 @@
 /**
- * A table of numbers, row after row: the value of row r and column c is `values[r * columns + c]`. `NaN` means missing.
- * The values are Float32, as in every model input, so a trainer sees exactly the numbers that serving will see.
+ * A table of numbers, row after row: the value of row r and column c is `values[r * columns + c]`. `NaN`
+ * means missing. The values are Float32, as in every model input, so a trainer sees exactly the numbers that
+ * serving will see.
  */
 export interface Matrix {
   readonly rows: number;
@@ -11,7 +12,8 @@ export interface Matrix {
 /**
  * Makes a {@link Matrix} over the given values without copying them.
  *
- * @throws RangeError when `rows` or `columns` is not a natural number or `values` has another length than their product.
+ * @throws RangeError when `rows` or `columns` is not a natural number or `values` has another length than
+ *   their product.
  */
 export function matrix(rows: number, columns: number, values: Float32Array): Matrix {
   const made = { rows, columns, values };
@@ -39,13 +41,21 @@ export function matrixOf(rows: readonly (readonly (number | null)[])[]): Matrix 
   return { rows: rows.length, columns, values };
 }
 
-/** @internal Checks that the parts of a matrix agree. @throws RangeError naming `what` when they do not. */
+/**
+ * @internal Checks that the parts of a matrix agree.
+ *
+ * @throws RangeError naming `what` when they do not.
+ */
 export function checkMatrix(given: Matrix, what: string): void {
   const { rows, columns, values } = given;
   if (!Number.isSafeInteger(rows) || rows < 0 || !Number.isSafeInteger(columns) || columns < 0) {
-    throw new RangeError(`The ${what} must have natural numbers of rows and columns, not ${rows} x ${columns}`);
+    throw new RangeError(
+      `The ${what} must have natural numbers of rows and columns, not ${rows} x ${columns}`,
+    );
   }
   if (values.length !== rows * columns) {
-    throw new RangeError(`The ${what} of ${rows} x ${columns} must have ${rows * columns} values, not ${values.length}`);
+    throw new RangeError(
+      `The ${what} of ${rows} x ${columns} must have ${rows * columns} values, not ${values.length}`,
+    );
   }
 }

@@ -1,13 +1,17 @@
 /**
- * A small seeded generator of pseudo-random numbers: xoshiro128** (Blackman and Vigna, "Scrambled linear pseudorandom
- * number generators", 2021) seeded by a 32-bit mixer. The same seed gives the same numbers on every platform. It is for
- * sampling and simulation, never for secrets.
+ * A small seeded generator of pseudo-random numbers: xoshiro128** (Blackman and Vigna, "Scrambled linear
+ * pseudorandom number generators", 2021) seeded by a 32-bit mixer. The same seed gives the same numbers on
+ * every platform. It is for sampling and simulation, never for secrets.
  */
 export class SeededRandom {
   readonly #next: () => number;
   #spareNormal: number | undefined;
 
-  /** @param seed any safe integer. @throws RangeError when it is not one. */
+  /**
+   * @param seed any safe integer.
+   *
+   * @throws RangeError when it is not one.
+   */
   constructor(seed: number) {
     if (!Number.isSafeInteger(seed)) throw new RangeError(`The seed must be a safe integer, not ${seed}`);
     this.#next = xoshiro128(stateOf(seed));
@@ -25,7 +29,11 @@ export class SeededRandom {
     return (high * 0x4000000 + low) / 0x20000000000000;
   }
 
-  /** A whole number in [0, bound), every one equally likely. @throws RangeError unless 1 <= bound <= 2^32. */
+  /**
+   * A whole number in [0, bound), every one equally likely.
+   *
+   * @throws RangeError unless 1 <= bound <= 2^32.
+   */
   integer(bound: number): number {
     if (!Number.isSafeInteger(bound) || bound < 1 || bound > 0x100000000) {
       throw new RangeError(`The bound must be a whole number from 1 to 2^32, not ${bound}`);
@@ -38,7 +46,9 @@ export class SeededRandom {
     }
   }
 
-  /** A number of the normal distribution with mean 0 and standard deviation 1 (Box and Muller's transform). */
+  /**
+   * A number of the normal distribution with mean 0 and standard deviation 1 (Box and Muller's transform).
+   */
   normal(): number {
     const spare = this.#spareNormal;
     if (spare !== undefined) {
@@ -63,8 +73,8 @@ export class SeededRandom {
   }
 
   /**
-   * Draws `count` of the numbers 0 .. bound - 1 without repetition, in ascending order (selection sampling, Knuth's
-   * algorithm S): ascending, because rows visited in order are read from the cache.
+   * Draws `count` of the numbers 0 .. bound - 1 without repetition, in ascending order (selection sampling,
+   * Knuth's algorithm S): ascending, because rows visited in order are read from the cache.
    *
    * @throws RangeError unless 0 <= count <= bound.
    */
@@ -108,7 +118,8 @@ function rotateLeft(word: number, bits: number): number {
 function stateOf(seed: number): [number, number, number, number] {
   const low = seed | 0;
   const high = Math.floor(seed / 0x100000000) | 0;
-  const word = (index: number): number => mix(mix(low + Math.imul(index, 0x9e3779b9)) ^ mix(high ^ 0x85ebca6b));
+  const word = (index: number): number =>
+    mix(mix(low + Math.imul(index, 0x9e3779b9)) ^ mix(high ^ 0x85ebca6b));
   const state: [number, number, number, number] = [word(1), word(2), word(3), word(4)];
   if (state.every((part) => part === 0)) state[0] = 1;
   return state;

@@ -9,18 +9,25 @@ import { checkMatrix } from './matrix.ts';
 export function readLabels(features: Matrix, labels: ArrayLike<number>, what: string): Uint8Array {
   checkMatrix(features, `${what} matrix`);
   if (labels.length !== features.rows) {
-    throw new RangeError(`The ${what} matrix has ${features.rows} rows but there are ${labels.length} labels`);
+    throw new RangeError(
+      `The ${what} matrix has ${features.rows} rows but there are ${labels.length} labels`,
+    );
   }
   const read = new Uint8Array(labels.length);
   for (let row = 0; row < labels.length; row += 1) {
     const label = labels[row];
-    if (label !== 0 && label !== 1) throw new RangeError(`Label ${row} of the ${what} must be 0 or 1, not ${label}`);
+    if (label !== 0 && label !== 1)
+      throw new RangeError(`Label ${row} of the ${what} must be 0 or 1, not ${label}`);
     read[row] = label;
   }
   return read;
 }
 
-/** @internal Copies the weights of rows, all 1 when there are none. @throws RangeError on a negative or unsound one. */
+/**
+ * @internal Copies the weights of rows, all 1 when there are none.
+ *
+ * @throws RangeError on a negative, infinite or missing one.
+ */
 export function readWeights(weights: ArrayLike<number> | undefined, rows: number): Float64Array {
   const read = new Float64Array(rows);
   if (weights === undefined) return read.fill(1);
@@ -50,8 +57,8 @@ export function positiveShare(labels: Uint8Array, weights: Float64Array): number
   }
   if (!(positive > 0 && positive < total)) {
     throw new RangeError(
-      `Training needs rows of both classes with weight; of ${labels.length} rows (weight ${total}) the positive ` +
-        `ones weigh ${positive}`,
+      `Training needs rows of both classes with weight; ${labels.length} rows of weight ${total} have ` +
+        `positives of weight ${positive}`,
     );
   }
   return positive / total;

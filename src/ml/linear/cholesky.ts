@@ -1,9 +1,13 @@
-/** A pivot smaller than this share of its diagonal counts as zero: the matrix is then singular for our purposes. */
+/**
+ * A pivot smaller than this share of its diagonal counts as zero: the matrix is then singular for our
+ * purposes.
+ */
 const PIVOT_RELATIVE_MIN = 1e-12;
 
 /**
- * @internal Factors a symmetric positive definite matrix in place: its lower triangle (row-major, n x n) becomes L with
- * A = L L'. Returns false, with the content undefined, when the matrix is not positive definite.
+ * @internal Factors a symmetric positive definite matrix in place: its lower triangle (row-major, n x n)
+ * becomes L with A = L L'. Returns false, with the content undefined, when the matrix is not positive
+ * definite.
  */
 export function factorCholesky(matrix: Float64Array, n: number): boolean {
   for (let column = 0; column < n; column += 1) {

@@ -2,12 +2,14 @@ import type { Matrix } from '../matrix.ts';
 import { positiveShare, readLabels, readWeights } from '../training-input.ts';
 import { factorCholesky, solveCholesky } from './cholesky.ts';
 import type { Standardisation } from './standardise.ts';
-import { standardisationOf, standardiseRow } from './standardise.ts';
+import { rowStandardiser, standardisationOf } from './standardise.ts';
 
 /** Newton's method keeps a square matrix of the columns: 4,096 columns take 128 MiB. */
 export const LOGISTIC_COLUMNS_MAX = 4096;
 
-/** A fitted logistic regression: p = 1 / (1 + exp(-(intercept + sum of coefficient * (x - mean) / scale))). */
+/**
+ * A fitted logistic regression: p = 1 / (1 + exp(-(intercept + sum of coefficient * (x - mean) / scale))).
+ */
 export interface LogisticModel {
   readonly kind: 'logistic';
   /** Mean of each column over the training rows; also what a missing value is taken to be. */
@@ -23,8 +25,8 @@ export interface LogisticModel {
 
 export interface LogisticOptions {
   /**
-   * Inverse strength of the L2 penalty, with scikit-learn's meaning: the objective is
-   * `0.5 * ||w||^2 + C * sum(weight * logloss)` and the intercept is free. `Infinity` means no penalty. Default 1.
+   * Inverse strength of the L2 penalty, with scikit-learn's meaning: the objective is `0.5 * ||w||^2 + C *
+   * sum(weight * logloss)` and the intercept is free. `Infinity` means no penalty. Default 1.
    */
   readonly C?: number;
   /** One weight of at least 0 for each row. A row of weight 2 counts as that row twice. Default all 1. */
@@ -46,7 +48,10 @@ interface Problem {
   readonly labels: Uint8Array;
   readonly weights: Float64Array;
   readonly standardisation: Standardisation;
-  /** 1 / C. The problem is solved as `0.5 * penalty * ||w||^2 + sum(weight * logloss)`, the same but for a factor. */
+  /**
+   * 1 / C. The problem is solved as `0.5 * penalty * ||w||^2 + sum(weight * logloss)`, the same but for a
+   * factor.
+   */
   readonly penalty: number;
   /** Sum of the weights. */
   readonly total: number;
@@ -63,24 +68,33 @@ interface Derivatives {
 const HALVINGS_MAX = 40;
 /** Gradients below this share of the total weight are rounding. */
 const GRADIENT_ROUNDING = 1e-13;
-/** Without a penalty, a solution whose last step was larger than this (relative) is running away to infinity. */
+/**
+ * Without a penalty, a solution whose last step was larger than this (relative) is running away to infinity.
+ */
 const STEP_RELATIVE_MAX = 1e-4;
 
 /**
- * Fits a binary logistic regression by Newton's method with step halving. Missing values are taken as the column's
- * mean, then all columns are standardised; both are fitted on these (weighted) rows and are part of the model.
+ * Fits a binary logistic regression by Newton's method with step halving. Missing values are taken as the
+ * column's mean, then all columns are standardised; both are fitted on these (weighted) rows and are part of
+ * the model.
  *
  * @param features one row for each case; NaN is missing, infinite values are refused.
  * @param labels 0 or 1 for each row.
  * @throws RangeError on unsound input, or when a class is missing.
- * @throws Error when there is no finite solution (separable or linearly dependent data without penalty), or when it was
- *   not reached within `iterationsMax` steps.
+ * @throws Error when there is no finite solution (separable or linearly dependent data without penalty), or
+ *   when it was not reached within `iterationsMax` steps.
  */
-export function fitLogistic(features: Matrix, labels: ArrayLike<number>, options: LogisticOptions = {}): LogisticModel {
+export function fitLogistic(
+  features: Matrix,
+  labels: ArrayLike<number>,
+  options: LogisticOptions = {},
+): LogisticModel {
   const { C = 1, iterationsMax = 100, tolerance = 1e-8 } = options;
   if (!(C > 0)) throw new RangeError(`C must be a number above 0 or Infinity, not ${C}`);
   if (features.columns > LOGISTIC_COLUMNS_MAX) {
-    throw new RangeError(`Logistic regression takes ${LOGISTIC_COLUMNS_MAX} columns at most, not ${features.columns}`);
+    throw new RangeError(
+      `Logistic regression takes ${LOGISTIC_COLUMNS_MAX} columns at most, not ${features.columns}`,
+    );
   }
   const read = readLabels(features, labels, 'training');
   const weights = readWeights(options.weights, features.rows);
@@ -101,7 +115,9 @@ export function fitLogistic(features: Matrix, labels: ArrayLike<number>, options
   };
 }
 
-/** The coefficients of a model on its raw inputs: c / scale, and the intercept that makes up for the means. */
+/**
+ * The coefficients of a model on its raw inputs: c / scale, and the intercept that makes up for the means.
+ */
 export function rawCoefficients(model: LogisticModel): RawCoefficients {
   let intercept = model.intercept;
   const coefficients = model.coefficients.map((coefficient, column) => {
@@ -113,7 +129,11 @@ export function rawCoefficients(model: LogisticModel): RawCoefficients {
 }
 
 /** Moves the parameters to the minimum and returns the number of steps that took. */
-function solve(problem: Problem, parameters: Float64Array, options: { iterationsMax: number; tolerance: number }): number {
+function solve(
+  problem: Problem,
+  parameters: Float64Array,
+  options: { iterationsMax: number; tolerance: number },
+): number {
   const size = parameters.length;
   const candidate = new Float64Array(size);
   let objective = objectiveAt(problem, parameters);
@@ -126,7 +146,7 @@ function solve(problem: Problem, parameters: Float64Array, options: { iterations
     if (steepness <= goal && (problem.penalty > 0 || stepRelative <= STEP_RELATIVE_MAX)) return iteration;
     if (!factorCholesky(hessian, size)) throw noSolution(iteration);
     solveCholesky(hessian, size, gradient);
-    const reached = descend(problem, parameters, gradient, objective, candidate);
+    const reached = descend(problem, { parameters, objective, candidate }, gradient);
     if (reached === undefined) throw notConverged(iteration, steepness, goal);
     stepRelative = largest(gradient) / Math.max(1, largest(parameters));
     objective = reached;
@@ -138,14 +158,18 @@ function solve(problem: Problem, parameters: Float64Array, options: { iterations
     : noSolution(options.iterationsMax);
 }
 
-/** Tries the whole step, then half of it, and so on. Returns the objective at `candidate`, or undefined on failure. */
-function descend(
-  problem: Problem,
-  parameters: Float64Array,
-  step: Float64Array,
-  objective: number,
-  candidate: Float64Array,
-): number | undefined {
+interface Position {
+  readonly parameters: Float64Array;
+  readonly objective: number;
+  /** Where a step leads to. */
+  readonly candidate: Float64Array;
+}
+
+/**
+ * Tries the whole step, then half of it, and so on. Returns the objective reached, or undefined on failure.
+ */
+function descend(problem: Problem, position: Position, step: Float64Array): number | undefined {
+  const { parameters, objective, candidate } = position;
   const slack = 1e-12 * Math.abs(objective);
   for (let halvings = 0, length = 1; halvings <= HALVINGS_MAX; halvings += 1, length /= 2) {
     for (let index = 0; index < step.length; index += 1) {
@@ -158,12 +182,13 @@ function descend(
 }
 
 function objectiveAt(problem: Problem, parameters: Float64Array): number {
-  const { features, labels, weights, standardisation, penalty } = problem;
-  const { rows, columns } = features;
+  const { labels, weights, penalty } = problem;
+  const { rows, columns } = problem.features;
+  const standardise = rowStandardiser(problem.features, problem.standardisation);
   const row = new Float64Array(columns);
   let loss = 0;
   for (let index = 0; index < rows; index += 1) {
-    standardiseRow(features, index, standardisation, row);
+    standardise(index, row);
     const margin = marginOf(row, parameters);
     const signed = labels[index] === 1 ? margin : -margin;
     // log(1 + exp(-s)) without overflow.
@@ -176,15 +201,16 @@ function objectiveAt(problem: Problem, parameters: Float64Array): number {
 }
 
 function derivativesAt(problem: Problem, parameters: Float64Array): Derivatives {
-  const { features, labels, weights, standardisation, penalty } = problem;
-  const { rows, columns } = features;
+  const { labels, weights, standardisation, penalty } = problem;
+  const { rows, columns } = problem.features;
+  const standardise = rowStandardiser(problem.features, standardisation);
   const size = columns + 1;
   const gradient = new Float64Array(size);
   const hessian = new Float64Array(size * size);
   const row = new Float64Array(size);
   row[columns] = 1;
   for (let index = 0; index < rows; index += 1) {
-    standardiseRow(features, index, standardisation, row);
+    standardise(index, row);
     const probability = 1 / (1 + Math.exp(-marginOf(row, parameters)));
     const weight = weights[index] as number;
     const residual = weight * (probability - (labels[index] as number));
@@ -195,7 +221,8 @@ function derivativesAt(problem: Problem, parameters: Float64Array): Derivatives 
       gradient[a] = (gradient[a] as number) + residual * value;
       const scaled = curvature * value;
       const start = a * size;
-      for (let b = 0; b <= a; b += 1) hessian[start + b] = (hessian[start + b] as number) + scaled * (row[b] as number);
+      for (let b = 0; b <= a; b += 1)
+        hessian[start + b] = (hessian[start + b] as number) + scaled * (row[b] as number);
     }
   }
   for (let column = 0; column < columns; column += 1) {
@@ -212,7 +239,8 @@ function derivativesAt(problem: Problem, parameters: Float64Array): Derivatives 
 function marginOf(row: Float64Array, parameters: Float64Array): number {
   const columns = parameters.length - 1;
   let margin = parameters[columns] as number;
-  for (let column = 0; column < columns; column += 1) margin += (row[column] as number) * (parameters[column] as number);
+  for (let column = 0; column < columns; column += 1)
+    margin += (row[column] as number) * (parameters[column] as number);
   return margin;
 }
 
@@ -234,5 +262,7 @@ function noSolution(iterations: number): Error {
     iterations === 0
       ? 'some columns are linear combinations of others'
       : 'the columns separate the classes, so that the coefficients grow without bound';
-  return new Error(`Logistic regression has no unique finite solution: ${reason}. Use a penalty (a finite C)`);
+  return new Error(
+    `Logistic regression has no unique finite solution: ${reason}. Use a penalty (a finite C)`,
+  );
 }

@@ -2,9 +2,13 @@ import type { Matrix } from '../matrix.ts';
 
 /** What standardisation needs of each column: the mean of the values present, and the scale to divide by. */
 export interface Standardisation {
-  /** Weighted mean of the values present, which also stands in for a missing one; 0 for a column without any. */
+  /**
+   * Weighted mean of the values present, which also stands in for a missing one; 0 for a column without any.
+   */
   readonly means: Float64Array;
-  /** Population standard deviation after missing values became the mean; 1 for a column that does not vary. */
+  /**
+   * Population standard deviation after missing values became the mean; 1 for a column that does not vary.
+   */
   readonly scales: Float64Array;
   /** 1 for a column that varies. A constant column carries no information beside the intercept. */
   readonly varies: Uint8Array;
@@ -19,10 +23,8 @@ export function standardisationOf(features: Matrix, weights: Float64Array): Stan
   const { rows, columns, values } = features;
   const means = new Float64Array(columns);
   const present = new Float64Array(columns);
-  let total = 0;
   for (let row = 0; row < rows; row += 1) {
     const weight = weights[row] as number;
-    total += weight;
     for (let column = 0; column < columns; column += 1) {
       const value = values[row * columns + column] as number;
       if (Number.isNaN(value)) continue;
@@ -35,28 +37,30 @@ export function standardisationOf(features: Matrix, weights: Float64Array): Stan
     const count = present[column] as number;
     means[column] = count > 0 ? (means[column] as number) / count : 0;
   }
-  return { means, ...scalesOf(features, weights, means, total) };
+  return { means, ...scalesOf(features, weights, means) };
 }
 
 function scalesOf(
   features: Matrix,
   weights: Float64Array,
   means: Float64Array,
-  total: number,
 ): Pick<Standardisation, 'scales' | 'varies'> {
   const { rows, columns, values } = features;
+  let total = 0;
   const scales = new Float64Array(columns);
   const varies = new Uint8Array(columns);
   for (let row = 0; row < rows; row += 1) {
     const weight = weights[row] as number;
+    total += weight;
     for (let column = 0; column < columns; column += 1) {
       const difference = (values[row * columns + column] as number) - (means[column] as number);
-      if (!Number.isNaN(difference)) scales[column] = (scales[column] as number) + weight * difference * difference;
+      if (!Number.isNaN(difference))
+        scales[column] = (scales[column] as number) + weight * difference * difference;
     }
   }
   for (let column = 0; column < columns; column += 1) {
     const deviation = Math.sqrt((scales[column] as number) / total);
-    // Equal values differ from their computed mean by rounding alone, which must not be blown up to a scale of 1.
+    // Equal values differ from their computed mean by rounding, which must not be blown up to a scale of 1.
     const rounding = 1e-12 * Math.abs(means[column] as number);
     varies[column] = deviation > rounding ? 1 : 0;
     scales[column] = varies[column] === 1 ? deviation : 1;
@@ -64,18 +68,22 @@ function scalesOf(
   return { scales, varies };
 }
 
-/** @internal Writes one standardised row to `into`; a missing value becomes 0, the standardised mean. */
-export function standardiseRow(
+/**
+ * @internal A function that writes one standardised row to an array; a missing value becomes 0, the
+ * standardised mean.
+ */
+export function rowStandardiser(
   features: Matrix,
-  row: number,
   standardisation: Standardisation,
-  into: Float64Array,
-): void {
+): (row: number, into: Float64Array) => void {
   const { columns, values } = features;
   const { means, scales, varies } = standardisation;
-  const start = row * columns;
-  for (let column = 0; column < columns; column += 1) {
-    const value = ((values[start + column] as number) - (means[column] as number)) / (scales[column] as number);
-    into[column] = varies[column] === 0 || Number.isNaN(value) ? 0 : value;
-  }
+  return (row, into) => {
+    const start = row * columns;
+    for (let column = 0; column < columns; column += 1) {
+      const value =
+        ((values[start + column] as number) - (means[column] as number)) / (scales[column] as number);
+      into[column] = varies[column] === 0 || Number.isNaN(value) ? 0 : value;
+    }
+  };
 }

@@ -79,11 +79,12 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge): string {
   const { group } = plan;
   const label = group.from.matured;
   const right = group.closed === 'right';
-  const place = 'q.place is null or e._place < q.place';
+  // Among events at exactly as_of those before the candidate count; one that only matures now happened earlier.
+  const before = plan.delayMs > 0 ? 'true' : 'q.place is null or e._place < q.place';
   const conditions = [
     `e._key = q.${candidateColumn(group.key)}`,
     `e._at ${right ? '>' : '>='} q.as_of - ${String(plan.windowMsMax)}`,
-    right ? `(e._at < q.as_of or (e._at = q.as_of and (${place})))` : 'e._at < q.as_of',
+    right ? `(e._at < q.as_of or (e._at = q.as_of and (${before})))` : 'e._at < q.as_of',
     // The candidate enters explicitly; only a tile cannot leave out its stored record.
     ...(own && group.exact ? ['e._place is distinct from q.place'] : []),
     ...(knowledge === 'as-served' ? [`e._offset < q.${positionsColumn(group.from.source.name)}[e._partition + 1]`] : []),

@@ -100,8 +100,7 @@ export class ExactGroup {
     const rows = this.#rows;
     const slot = rows.find(key);
     const right = this.plan.group.closed === 'right';
-    // An event at exactly asOf counts only right-closed, and only if it was stored before the candidate.
-    const end = slot < 0 ? 0 : rows.lowerBound(slot, asOf, right ? candidate.sequence : Number.NEGATIVE_INFINITY);
+    const end = slot < 0 ? 0 : rows.lowerBound(slot, asOf, right ? this.#tieBound(candidate) : Number.NEGATIVE_INFINITY);
     const skip = slot >= 0 && candidate.own ? this.#rowOf(slot, candidate) : -1;
     const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
     const merged = merge && this.plan.passes(candidate.values);
@@ -137,6 +136,14 @@ export class ExactGroup {
   #fill(at: number, values: Values): void {
     const row = this.#rows.values;
     for (const [index, evaluate] of this.plan.inputs.entries()) row[at + index] = inputNumber(evaluate(values));
+  }
+
+  /**
+   * Right-closed, an event at exactly asOf counts if it came before the candidate: by place among events of the same
+   * time; always when it only matures now, for then it happened earlier.
+   */
+  #tieBound(candidate: Candidate): number {
+    return this.plan.delayMs > 0 ? Number.POSITIVE_INFINITY : candidate.sequence;
   }
 
   /** Row of the stored event that is the candidate itself, or -1. */

@@ -1,0 +1,187 @@
+import { describe, expect, it } from 'vitest';
+import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
+import { partitionOf, type Positions, routes, SOURCE_PARTITIONS, sourceTopic, type VectorRead } from '../../contract/index.ts';
+import {
+  count,
+  decision,
+  defineApp,
+  defineModel,
+  features as defineFeatures,
+  id,
+  key,
+  label,
+  logistic,
+  mean,
+  money,
+  source,
+  timestamp,
+  vector,
+} from '../../define/index.ts';
+import type { RunningService } from '../../runtime/index.ts';
+import { features } from './index.ts';
+
+const orders = source('orders', {
+  id: 'orderId',
+  time: 'at',
+  key: 'customerId',
+  fields: { orderId: id(), at: timestamp(), customerId: key(), shopId: key(), total: money('EUR') },
+});
+const returns = source('returns', {
+  id: 'returnId',
+  time: 'at',
+  key: 'orderId',
+  fields: { returnId: id(), at: timestamp(), orderId: key() },
+});
+const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '1d' });
+const customer = defineFeatures('customer', { from: orders, key: 'customerId', hop: 'exact', closed: 'right' }, (o) => ({
+  n: count().over('1d', '7d'),
+  total: mean(o.total).over('7d'),
+}));
+const shop = defineFeatures('shop', { from: returned.matured(), key: 'shopId', hop: 'exact', closed: 'right' }, (o) => ({
+  n: count().over('7d'),
+  rate: mean(o.returned).over('7d').orElse(0),
+}));
+const basket = vector('basket', { candidate: orders, total: (c) => c.total, customer, shop });
+const model = defineModel('m', { vector: basket, label: returned, trainer: logistic() });
+const app = defineApp('shop', { decisions: { d: decision('d', { model, subject: 'customerId' }) } });
+
+const DAY = 86_400_000;
+const START = Date.UTC(2026, 0, 5);
+
+interface Order {
+  readonly orderId: string;
+  readonly at: number;
+  readonly customerId: string;
+  readonly shopId: string;
+  readonly total: number;
+}
+
+function order(serial: number): Order {
+  return {
+    orderId: `o${String(serial)}`,
+    at: START + serial * 1_800_000,
+    customerId: `c${String(serial % 5)}`,
+    shopId: `s${String(serial % 3)}`,
+    total: (serial % 7) + 0.25,
+  };
+}
+
+async function append(world: TestWorld, name: string, keyField: string, records: readonly object[]): Promise<Positions> {
+  const positions = Array.from({ length: SOURCE_PARTITIONS }, () => 0);
+  for (const record of records) {
+    const partition = partitionOf(String((record as Record<string, unknown>)[keyField]), SOURCE_PARTITIONS);
+    const offset = await world.postgres.log.append(sourceTopic(name), partition, [Buffer.from(JSON.stringify(record))]);
+    positions[partition] = offset + 1;
+  }
+  return { [name]: positions };
+}
+
+function read(service: RunningService, candidates: readonly object[], after: Positions, record = false): Promise<VectorRead> {
+  return callRoute(service, routes.readVector, { params: { vector: 'basket' }, body: { candidates, after, record } });
+}
+
+const EVENT_CLOCK = { clock: 'event', snapshotRecords: 50, archiveMs: 600_000 };
+
+describe('the features service', () => {
+  it('reads its own writes, with values that can be checked by hand', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, EVENT_CLOCK);
+    const made = [order(0), order(5), order(10)];
+    const after = await append(world, 'orders', 'customerId', made);
+    const result = await read(service, [{ ...order(15), total: 9.75 }], after);
+    expect(result.names).toEqual(['total', 'customer_n_1d', 'customer_n_7d', 'customer_total_7d', 'shop_n_7d', 'shop_rate_7d']);
+    // Customer c0 ordered for 0.25, 5.25 and 3.25 before, and 9.75 now; nothing has matured.
+    expect(result.rows[0]?.values).toEqual([9.75, 4, 4, (0.25 + 5.25 + 3.25 + 9.75) / 4, 0, 0]);
+    await service.stop(1_000);
+  });
+
+  it('goes on after a crash from snapshot and log, with equal values and nothing counted twice', async () => {
+    await using world = await testWorld();
+    const first = await world.start(features, app, EVENT_CLOCK);
+    const early = Array.from({ length: 120 }, (_, serial) => order(serial));
+    let after = await append(world, 'orders', 'customerId', [...early, ...early.slice(0, 10)]);
+    await append(world, 'returns', 'orderId', [{ returnId: 'r1', at: order(3).at + 1_000, orderId: 'o3' }]);
+    const candidates = [order(119), order(118)];
+    const before = await read(first, candidates, after);
+    // A snapshot exists by now or soon; the service is then forgotten as a crash would do it, and more records come.
+    await expect
+      .poll(async () => (await world.postgres.tables.query('select 1 as x from features_snapshot')).length, { timeout: 10_000 })
+      .toBe(1);
+    const late = Array.from({ length: 30 }, (_, index) => order(120 + index));
+    after = await append(world, 'orders', 'customerId', late);
+    const second = await world.start(features, app, EVENT_CLOCK);
+    const again = await read(second, candidates, after);
+    expect(again.rows).toEqual(before.rows);
+    const status = await callRoute(second, routes.getFeaturesStatus, {});
+    const own = status.sources.find((item) => item.source === 'orders');
+    expect(own?.duplicates).toBe(10);
+    expect(own?.applied.reduce((sum, offset) => sum + offset, 0)).toBe(160);
+    await second.stop(1_000);
+    await first.stop(1_000);
+  });
+
+  it('builds datasets that equal what was served, censors what has not matured, and replays bit for bit', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, EVENT_CLOCK);
+    const served: VectorRead[] = [];
+    for (let day = 0; day < 6; day += 1) {
+      const made = Array.from({ length: 48 }, (_, index) => order(day * 48 + index));
+      const positions = await append(world, 'orders', 'customerId', made);
+      const outcomes = made.filter((item) => Number(item.orderId.slice(1)) % 4 === 0);
+      const reported = outcomes.map((item) => ({ returnId: `r${item.orderId}`, at: item.at + 3_600_000, orderId: item.orderId }));
+      Object.assign(positions, await append(world, 'returns', 'orderId', reported));
+      served.push(await read(service, made, positions, true));
+    }
+    const request = { vector: 'basket', label: 'returned', from: START, to: START + 6 * DAY, asOf: START + 5 * DAY };
+    const latest = await callRoute(service, routes.buildDataset, { body: { ...request, knowledge: 'latest' } });
+    // The orders of day 4 mature by the end of day 5; those of the last day and a bit do not.
+    expect(latest.rows + latest.censored).toBe(6 * 48);
+    expect(latest.rows).toBe(4 * 48 + 1);
+    expect(latest.positives).toBe(49);
+    const repeated = await callRoute(service, routes.buildDataset, { body: { ...request, knowledge: 'latest' } });
+    expect(repeated).toEqual(latest);
+    const asServed = await callRoute(service, routes.buildDataset, {
+      body: { ...request, label: undefined, knowledge: 'as-served' },
+    });
+    expect(asServed.rows).toBe(6 * 48);
+    const columns = await parquetColumns(world, asServed.file.digest);
+    for (const name of asServed.names) expect(columns.get(name), name).toEqual(columns.get(`served_${name}`));
+
+    const sample = served[4];
+    if (sample === undefined) throw new Error('nothing was served');
+    const receipts = sample.rows.slice(0, 7).map((row, index) => ({
+      candidate: order(4 * 48 + index),
+      asOf: row.asOf,
+      positions: sample.positions,
+    }));
+    const replayed = await callRoute(service, routes.replayVector, {
+      params: { vector: 'basket' },
+      body: { hash: sample.hash, receipts },
+    });
+    expect(replayed.rows).toEqual(sample.rows.slice(0, 7));
+    await service.stop(1_000);
+  });
+
+  it('answers bad requests with codes', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, {});
+    const attempt = (body: object, name = 'basket'): Promise<unknown> =>
+      callRoute(service, routes.readVector, { params: { vector: name }, body });
+    await expect(attempt({ candidates: [{ orderId: 'x' }] })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
+    await expect(attempt({ candidates: [order(1)] }, 'nothing')).rejects.toMatchObject({ code: 'VECTOR_NOT_FOUND' });
+    await expect(attempt({ candidates: [{ ...order(1), at: Date.now() + 3_600_000 }] })).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+      details: { code: 'TIME_IN_FUTURE' },
+    });
+    await expect(
+      attempt({ candidates: [order(1)], after: { orders: [99, 0, 0, 0, 0, 0, 0, 0] }, waitMs: 20 }),
+    ).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    await service.stop(1_000);
+  });
+});
+
+async function parquetColumns(world: TestWorld, digest: string): Promise<ReadonlyMap<string, unknown>> {
+  await using session = await world.warehouse.session();
+  const path = await world.objects.path(digest);
+  return (await session.query(`select * from read_parquet('${path}') order by id`)).columns;
+}

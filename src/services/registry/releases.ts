@@ -1,0 +1,240 @@
+import {
+  type GateVerdict,
+  type InputOf,
+  PlatformError,
+  type Release,
+  RELEASE_SIGNAL,
+  routes,
+} from '../../contract/index.ts';
+import { type Decision, definitionHash } from '../../define/index.ts';
+import type { ServiceHost, Tables } from '../../runtime/index.ts';
+import { appendAudit } from './audit.ts';
+import { judgeGates } from './gates.ts';
+import { assertStorable, cutPage, isStorable, numberBefore } from './page.ts';
+import { getVersion } from './versions.ts';
+
+type ReleaseRequest = InputOf<typeof routes.createRelease>['body'];
+
+interface ReleaseRow extends Record<string, unknown> {
+  readonly decision: string;
+  readonly number: number;
+  readonly revision: number;
+  readonly model: string;
+  readonly version: number;
+  readonly onnx_digest: string;
+  readonly onnx_bytes: number;
+  readonly vector: string;
+  readonly vector_hash: string;
+  readonly threshold: number;
+  readonly outcomes: [string, string];
+  readonly created_at: number;
+  readonly reason: string | null;
+  readonly request_hash: string;
+}
+
+const COLUMNS = `r.decision, r.number, r.revision, r.model, r.version, v.onnx_digest, v.onnx_bytes,
+  r.vector, v.vector_hash, r.threshold, r.outcomes, r.created_at, r.reason, r.request_hash`;
+
+const FROM = `registry_release r join registry_version v on v.model = r.model and v.version = r.version`;
+
+const GET = `select ${COLUMNS} from ${FROM} where r.decision = $1 and r.number = $2`;
+
+const GET_BY_KEY = `select ${COLUMNS} from ${FROM} where r.idempotency_key = $1`;
+
+const LIST = `select ${COLUMNS} from ${FROM} where r.revision < $1 order by r.revision desc limit $2`;
+
+const LIST_OF_DECISION = `
+select ${COLUMNS} from ${FROM} where r.decision = $1 and r.number < $2 order by r.number desc limit $3`;
+
+/** One statement, hence one snapshot: the revision and the releases belong together. */
+const GET_CURRENT = `
+select s.revision as state_revision, c.*
+from registry_state s
+left join (
+  select ${COLUMNS}
+  from ${FROM} join registry_decision d on d.name = r.decision and d.current = r.number
+) c on true
+order by c.decision`;
+
+const ENSURE_DECISION = `insert into registry_decision (name, newest) values ($1, 0) on conflict do nothing`;
+
+const LOCK_DECISION = `select current from registry_decision where name = $1 for update`;
+
+const COUNT_UP = `update registry_decision set newest = newest + 1 where name = $1 returning newest as number`;
+
+const NEXT_REVISION = `update registry_state set revision = revision + 1 returning revision`;
+
+const INSERT = `
+insert into registry_release
+  (decision, number, revision, model, version, vector, threshold, outcomes, created_at, reason, idempotency_key,
+   request_hash)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`;
+
+const POINT = `update registry_decision set current = $2 where name = $1`;
+
+/**
+ * Puts a version in charge of a decision, in one transaction: release row, current pointer, revision, audit,
+ * signal.
+ *
+ * Rejects with DECISION_NOT_FOUND, MODEL_NOT_FOUND (no such version of the decision's model), GATE_FAILED
+ * with the verdicts, UNPROCESSABLE (trained for another version of the vector), CONFLICT (another release is
+ * in charge than `expected`, or the key came before with another body).
+ */
+export async function createRelease(host: ServiceHost, request: ReleaseRequest): Promise<Release> {
+  const decision = host.app.decisions.get(request.decision);
+  if (decision === undefined) {
+    throw new PlatformError('DECISION_NOT_FOUND', `App '${host.app.name}' defines no decision '${request.decision}'`, {
+      details: { decision: request.decision, decisions: [...host.app.decisions.keys()] },
+    });
+  }
+  assertStorable('reason', request.reason);
+  assertStorable('idempotencyKey', request.idempotencyKey);
+  const requestHash = definitionHash({ ...request, idempotencyKey: undefined });
+  return host.tables.transaction(async (tx) => {
+    await tx.query(ENSURE_DECISION, [decision.name]);
+    const [state] = await tx.query<{ current: number | null }>(LOCK_DECISION, [decision.name]);
+    const repeated = await findByKey(tx, request.idempotencyKey, requestHash);
+    if (repeated !== undefined) return repeated;
+    await checkVersion(tx, decision, request.version);
+    checkExpected(decision.name, request.expected, state?.current ?? null);
+    return insert(host, tx, { decision, request, requestHash });
+  });
+}
+
+/** One page of releases, of one decision or of all, newest first. */
+export async function listReleases(
+  tables: Tables,
+  page: { readonly after?: string | undefined; readonly limit: number; readonly decision?: string | undefined },
+): Promise<{ releases: Release[]; next: string | null }> {
+  const { decision, limit } = page;
+  const before = numberBefore(page.after);
+  if (decision === undefined) {
+    const found = await tables.query<ReleaseRow>(LIST, [before, limit + 1]);
+    const { rows, next } = cutPage(found, limit, (row) => row.revision);
+    return { releases: rows.map(toRelease), next };
+  }
+  if (!isStorable(decision)) return { releases: [], next: null };
+  const found = await tables.query<ReleaseRow>(LIST_OF_DECISION, [decision, before, limit + 1]);
+  const { rows, next } = cutPage(found, limit, (row) => row.number);
+  return { releases: rows.map(toRelease), next };
+}
+
+/** Rejects with RELEASE_NOT_FOUND. */
+export async function getRelease(tables: Tables, id: string): Promise<Release> {
+  const [, decision, digits] = /^([a-zA-Z0-9_]+)-([1-9]\d{0,14})$/.exec(id) ?? [];
+  const [row] = digits === undefined ? [] : await tables.query<ReleaseRow>(GET, [decision, Number(digits)]);
+  if (row !== undefined) return toRelease(row);
+  throw new PlatformError('RELEASE_NOT_FOUND', `There is no release '${id}'`, { details: { release: id } });
+}
+
+/** The release in charge of each decision, with the revision that changes whenever one of them does. */
+export async function getCurrentReleases(tables: Tables): Promise<{ revision: number; releases: Release[] }> {
+  type Row = { readonly state_revision: number } & (ReleaseRow | { readonly decision: null });
+  const rows = await tables.query<Row>(GET_CURRENT);
+  return {
+    revision: rows[0]?.state_revision ?? 0,
+    releases: rows.flatMap((row) => (row.decision === null ? [] : [toRelease(row)])),
+  };
+}
+
+async function findByKey(tx: Tables, key: string | undefined, requestHash: string): Promise<Release | undefined> {
+  if (key === undefined) return undefined;
+  const [row] = await tx.query<ReleaseRow>(GET_BY_KEY, [key]);
+  if (row === undefined) return undefined;
+  const release = toRelease(row);
+  if (row.request_hash === requestHash) return release;
+  throw new PlatformError('CONFLICT', `The idempotency key came before with another body, for release ${release.id}`, {
+    details: { release: release.id, idempotencyKey: key },
+  });
+}
+
+async function checkVersion(tx: Tables, decision: Decision, number: number): Promise<void> {
+  const { model } = decision;
+  const version = await getVersion(tx, model.name, number);
+  if (!version.passed) {
+    const { failed, missing } = judgeGates(model.gates, version.gates);
+    throw new PlatformError('GATE_FAILED', `Version ${String(number)} of '${model.name}' ${explain(failed)}`, {
+      details: { model: model.name, version: number, failed, missing },
+    });
+  }
+  const trained = version.lineage.vectorHash;
+  if (trained === model.vector.hash) return;
+  throw new PlatformError(
+    'UNPROCESSABLE',
+    `Version ${String(number)} of '${model.name}' was trained for vector '${model.vector.name}' ${trained}, ` +
+      `but the app now has ${model.vector.hash}: train it again`,
+    { details: { model: model.name, version: number, trained, current: model.vector.hash } },
+  );
+}
+
+function explain(failed: readonly GateVerdict[]): string {
+  const texts = failed.map(({ metric, direction, bound, value }) => {
+    const asked = direction === 'atLeast' ? 'at least' : 'at most';
+    return `${metric} is ${String(value)}, ${asked} ${String(bound)} is asked`;
+  });
+  return texts.length === 0 ? 'came without the verdicts that its model asks for' : `failed: ${texts.join('; ')}`;
+}
+
+function checkExpected(decision: string, expected: string | null | undefined, number: number | null): void {
+  const current = number === null ? null : releaseId(decision, number);
+  if (expected === undefined || expected === current) return;
+  throw new PlatformError(
+    'CONFLICT',
+    `The release in charge of '${decision}' is ${current ?? 'none'}, not ${String(expected)}`,
+    {
+      details: { decision, expected, current },
+    },
+  );
+}
+
+interface Insertion {
+  readonly decision: Decision;
+  readonly request: ReleaseRequest;
+  readonly requestHash: string;
+}
+
+async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Promise<Release> {
+  const { decision, request, requestHash } = insertion;
+  const { name, model } = decision;
+  const at = host.clock.now();
+  const threshold = request.threshold ?? decision.threshold;
+  const reason = request.reason ?? null;
+  const [counted] = await tx.query<{ number: number }>(COUNT_UP, [name]);
+  // From here on the state row is locked: what comes after is short.
+  const [state] = await tx.query<{ revision: number }>(NEXT_REVISION);
+  if (counted === undefined || state === undefined) throw new Error('The registry has lost a row that it keeps');
+  const identity = [name, counted.number, state.revision, model.name, request.version, model.vector.name];
+  const answer = [threshold, JSON.stringify(decision.outcomes)];
+  await tx.query(INSERT, [...identity, ...answer, at, reason, request.idempotencyKey ?? null, requestHash]);
+  await tx.query(POINT, [name, counted.number]);
+  const id = releaseId(name, counted.number);
+  await appendAudit(tx, {
+    at,
+    action: 'release.created',
+    subject: id,
+    details: { model: model.name, version: request.version, threshold, reason, revision: state.revision },
+  });
+  await host.signals.notify(RELEASE_SIGNAL, tx);
+  return getRelease(tx, id);
+}
+
+function releaseId(decision: string, number: number): string {
+  return `${decision}-${String(number)}`;
+}
+
+function toRelease(row: ReleaseRow): Release {
+  return {
+    id: releaseId(row.decision, row.number),
+    decision: row.decision,
+    number: row.number,
+    model: row.model,
+    version: row.version,
+    onnx: { digest: row.onnx_digest, bytes: row.onnx_bytes },
+    vector: row.vector,
+    vectorHash: row.vector_hash,
+    threshold: row.threshold,
+    outcomes: row.outcomes,
+    createdAt: row.created_at,
+    reason: row.reason,
+  };
+}

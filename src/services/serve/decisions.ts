@@ -1,0 +1,189 @@
+import {
+  compileEventReader,
+  type DecisionAnswer,
+  type Event,
+  type EventReader,
+  PlatformError,
+} from '../../contract/index.ts';
+import type { Decision } from '../../define/index.ts';
+import type { CallContext, ServiceHost } from '../../runtime/index.ts';
+import type { Ledger } from './ledger.ts';
+import type { ServeMetrics } from './metrics.ts';
+import type { ServeOptions } from './options.ts';
+import type { LoadedRelease, ReleaseWatch } from './release-watch.ts';
+import { outcomeOf, servedValues } from './served-model.ts';
+import { type ServedRow, VectorReads } from './vector-reads.ts';
+
+/** What {@link Decisions} needs. */
+export interface DecisionsParts {
+  readonly host: ServiceHost<ServeOptions>;
+  readonly watch: ReleaseWatch;
+  readonly ledger: Ledger;
+  readonly metrics: ServeMetrics;
+}
+
+interface Endpoint {
+  readonly decision: Decision;
+  readonly read: EventReader;
+  readonly reads: VectorReads;
+}
+
+/** Answers decisions: validate, read the vector, predict, record, answer. */
+export class Decisions {
+  readonly #parts: DecisionsParts;
+  readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  #inFlight = 0;
+  #stopped = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(parts: DecisionsParts) {
+    this.#parts = parts;
+    this.#endpoints = endpointsOf(parts);
+  }
+
+  /**
+   * Decides on an event.
+   *
+   * Rejects with DECISION_NOT_FOUND, BAD_REQUEST (with the quarantine's code, field and reason), NO_RELEASE,
+   * OVERLOADED, DEADLINE_EXCEEDED, and with UNAVAILABLE when features cannot be read or a durable record
+   * cannot be written.
+   */
+  async decide(name: string, request: Record<string, unknown>, context: CallContext): Promise<DecisionAnswer> {
+    const { metrics } = this.#parts;
+    const endpoint = this.#endpoints.get(name);
+    try {
+      if (endpoint === undefined) throw unknown(name, [...this.#endpoints.keys()]);
+      this.#admit();
+      try {
+        return await this.#answer(endpoint, request, context);
+      } finally {
+        this.#leave();
+      }
+    } catch (error) {
+      const code = PlatformError.is(error) ? error.code : 'INTERNAL';
+      metrics.errors.add(1, { decision: endpoint === undefined ? 'unknown' : name, code });
+      throw error;
+    }
+  }
+
+  /** Refuses new decisions and waits for those under way, for `graceMs` at most. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    if (this.#inFlight === 0) return;
+    const over = new AbortController();
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+    await Promise.race([idle, this.#parts.host.clock.sleep(graceMs, over.signal)]);
+    over.abort();
+  }
+
+  #admit(): void {
+    const { host, metrics } = this.#parts;
+    if (this.#stopped) throw new PlatformError('UNAVAILABLE', 'This replica is stopping; ask another one');
+    const { inFlightMax } = host.options;
+    if (this.#inFlight >= inFlightMax) {
+      throw new PlatformError('OVERLOADED', `${String(inFlightMax)} decisions are under way`, {
+        details: { inFlightMax },
+      });
+    }
+    this.#inFlight += 1;
+    metrics.inFlight.set(this.#inFlight);
+  }
+
+  #leave(): void {
+    this.#inFlight -= 1;
+    this.#parts.metrics.inFlight.set(this.#inFlight);
+    if (this.#inFlight === 0) this.#onIdle?.();
+  }
+
+  async #answer(endpoint: Endpoint, request: Record<string, unknown>, context: CallContext): Promise<DecisionAnswer> {
+    const { host, metrics } = this.#parts;
+    const { clock } = host;
+    const startedAt = clock.monotonic();
+    const event = validate(endpoint, request);
+    // Taken once: whatever takes over while this decision is under way, this release answers it.
+    const loaded = this.#released(endpoint.decision.name);
+    const served = await endpoint.reads.read(request, context);
+    const readAt = clock.monotonic();
+    assertVersion(loaded, served);
+    const values = servedValues(served.row.values);
+    const score = loaded.model.predict(values);
+    const outcome = outcomeOf(score, loaded.release);
+    const predictedAt = clock.monotonic();
+    const answer: DecisionAnswer = {
+      decisionId: host.random.id(),
+      decision: endpoint.decision.name,
+      outcome,
+      score,
+      release: loaded.release.id,
+      asOf: served.row.asOf,
+    };
+    const subject = String(event.values[endpoint.decision.subject] ?? '');
+    const { vectorId } = loaded;
+    const entry = { ...answer, at: clock.now(), subject, vectorId, request, values, positions: served.positions };
+    const { ledger } = this.#parts;
+    if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
+    else await ledger.recordBuffered(entry, context);
+    const doneAt = clock.monotonic();
+    metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
+    metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });
+    metrics.seconds.observe((predictedAt - readAt) / 1_000, { part: 'model' });
+    metrics.seconds.observe((doneAt - predictedAt) / 1_000, { part: 'ledger' });
+    metrics.seconds.observe((doneAt - startedAt) / 1_000, { part: 'total' });
+    return answer;
+  }
+
+  #released(decision: string): LoadedRelease {
+    const { watch } = this.#parts;
+    const loaded = watch.get(decision);
+    if (loaded !== undefined) return loaded;
+    const failure = watch.failure(decision);
+    const why =
+      failure === undefined ? watch.registryError : `release ${failure.release} is not loaded: ${failure.reason}`;
+    throw new PlatformError('NO_RELEASE', `No release answers '${decision}'${why === undefined ? '' : `: ${why}`}`, {
+      details: { decision },
+    });
+  }
+}
+
+function endpointsOf(parts: DecisionsParts): Map<string, Endpoint> {
+  const { host, metrics } = parts;
+  const reads = new Map<string, VectorReads>();
+  const endpoints = new Map<string, Endpoint>();
+  for (const decision of host.app.decisions.values()) {
+    const { vector } = decision.model;
+    const { call, clock, options } = host;
+    // Decisions on the same vector share its reads.
+    const shared =
+      reads.get(vector.name) ?? new VectorReads({ vector: vector.name, call, clock, metrics, limits: options });
+    reads.set(vector.name, shared);
+    endpoints.set(decision.name, { decision, read: compileEventReader(vector.candidate), reads: shared });
+  }
+  return endpoints;
+}
+
+function unknown(name: string, decisions: readonly string[]): PlatformError {
+  return new PlatformError('DECISION_NOT_FOUND', `The app defines no decision '${name.slice(0, 63)}'`, {
+    details: { decisions },
+  });
+}
+
+function validate(endpoint: Endpoint, request: Record<string, unknown>): Event {
+  const result = endpoint.read(request);
+  if ('event' in result) return result.event;
+  const { code, field, reason } = result.rejection;
+  throw new PlatformError('BAD_REQUEST', reason, {
+    details: { code, reason, ...(field === undefined ? {} : { field }) },
+  });
+}
+
+function assertVersion(loaded: LoadedRelease, served: ServedRow): void {
+  const { release } = loaded;
+  if (served.hash === release.vectorHash) return;
+  throw new PlatformError(
+    'UNAVAILABLE',
+    `The features service has another version of vector '${release.vector}' than release ${release.id}`,
+    { details: { release: release.id, expected: release.vectorHash, served: served.hash } },
+  );
+}

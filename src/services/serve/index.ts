@@ -1,0 +1,49 @@
+import { routes } from '../../contract/index.ts';
+import { handler, type RunningService, type ServiceDefinition, type ServiceHost } from '../../runtime/index.ts';
+import { Decisions } from './decisions.ts';
+import { Ledger } from './ledger.ts';
+import { LedgerPartitions } from './ledger-partitions.ts';
+import { serveMetrics } from './metrics.ts';
+import { serveMigrations } from './migrations.ts';
+import { type ServeOptions, serveOptions } from './options.ts';
+import { checkReadiness } from './readiness.ts';
+import { ReleaseWatch } from './release-watch.ts';
+import { getEntry, replay } from './replay.ts';
+import { ModelCache } from './served-model.ts';
+
+export type { ServeOptions } from './options.ts';
+
+/** Answers decisions by the releases in charge, and keeps the ledger of them. */
+export const serve: ServiceDefinition<ServeOptions> = {
+  name: 'serve',
+  summary: 'Answers decisions by the releases in charge, and keeps the ledger of them',
+  options: serveOptions,
+  migrations: serveMigrations,
+  start: (host) => Promise.resolve(run(host)),
+};
+
+function run(host: ServiceHost<ServeOptions>): RunningService {
+  const { clock, logger, objects, options, tables } = host;
+  const metrics = serveMetrics(host.metrics);
+  const partitions = new LedgerPartitions({ tables, logger, days: options.ledgerDays });
+  const ledger = new Ledger({ tables, partitions, clock, logger, metrics, limits: options });
+  const watch = new ReleaseWatch(host, metrics);
+  const decisions = new Decisions({ host, watch, ledger, metrics });
+  const past = { host, ledger, models: new ModelCache(objects, options.replayModelsMax) };
+  watch.start();
+  return {
+    handlers: [
+      handler(routes.decide, ({ params, body }, context) => decisions.decide(params.decision, body, context)),
+      handler(routes.getLedgerEntry, ({ params }) => getEntry(past, params.decisionId)),
+      handler(routes.replayDecision, ({ params }, context) => replay(past, params.decisionId, context)),
+    ],
+    ready: () => checkReadiness({ host, watch }),
+    async stop(graceMs) {
+      const until = clock.monotonic() + graceMs;
+      // What was answered must still reach the ledger: a quarter of the time is kept for it.
+      await decisions.stop(graceMs * 0.75);
+      await watch.stop();
+      await ledger.close(Math.max(0, until - clock.monotonic()));
+    },
+  };
+}

@@ -1,0 +1,110 @@
+import type { LedgerEntry, Positions } from '../../contract/index.ts';
+import type { Vector } from '../../define/index.ts';
+import type { Tables } from '../../runtime/index.ts';
+
+/** An entry on its way into the ledger; `vectorId` stands for the vector's name, hash and names. */
+export interface NewEntry {
+  readonly decisionId: string;
+  readonly at: number;
+  readonly decision: string;
+  readonly subject: string;
+  readonly release: string;
+  readonly vectorId: number;
+  readonly asOf: number;
+  readonly score: number;
+  readonly outcome: string;
+  readonly request: Record<string, unknown>;
+  readonly values: readonly (number | null)[];
+  readonly positions: Positions;
+}
+
+interface EntryRow extends Record<string, unknown> {
+  readonly decision_id: string;
+  readonly at: number;
+  readonly decision: string;
+  readonly subject: string;
+  readonly release: string;
+  readonly as_of: number;
+  readonly score: number;
+  readonly outcome: string;
+  readonly entry: Pick<LedgerEntry, 'request' | 'values' | 'positions'>;
+  readonly vector: string;
+  readonly hash: string;
+  readonly names: string[];
+}
+
+const INSERT = `
+insert into serve_ledger
+  (decision_id, at, decision, subject, release, vector_id, as_of, score, outcome, entry)
+select * from unnest(
+  $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::double precision[],
+  $9::text[], $10::json[])
+on conflict (decision_id) do nothing`;
+
+const GET = `
+select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry,
+  v.vector, v.hash, v.names
+from serve_ledger l join serve_vector v on v.id = l.vector_id
+where l.decision_id = $1`;
+
+const GET_VECTOR = `select id, names from serve_vector where hash = $1`;
+
+const INSERT_VECTOR = `insert into serve_vector (hash, vector, names) values ($1, $2, $3) on conflict do nothing`;
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Inserts the entries; those that are there already stay as they are, so that a repeated insert is safe. */
+export async function insertEntries(tables: Tables, entries: readonly NewEntry[]): Promise<void> {
+  await tables.query(INSERT, [
+    entries.map((entry) => entry.decisionId),
+    entries.map((entry) => entry.at),
+    entries.map((entry) => entry.decision),
+    entries.map((entry) => entry.subject),
+    entries.map((entry) => entry.release),
+    entries.map((entry) => entry.vectorId),
+    entries.map((entry) => entry.asOf),
+    entries.map((entry) => entry.score),
+    entries.map((entry) => entry.outcome),
+    entries.map(({ request, values, positions }) => JSON.stringify({ request, values, positions })),
+  ]);
+}
+
+/** Reads an entry; `undefined` when there is none. */
+export async function findEntry(tables: Tables, decisionId: string): Promise<LedgerEntry | undefined> {
+  if (!UUID.test(decisionId)) return undefined;
+  const [row] = await tables.query<EntryRow>(GET, [decisionId]);
+  if (row === undefined) return undefined;
+  return {
+    decisionId: row.decision_id,
+    decision: row.decision,
+    outcome: row.outcome,
+    score: row.score,
+    release: row.release,
+    asOf: row.as_of,
+    subject: row.subject,
+    at: row.at,
+    request: row.entry.request,
+    vector: row.vector,
+    vectorHash: row.hash,
+    names: row.names,
+    values: row.entry.values,
+    positions: row.entry.positions,
+  };
+}
+
+/** The number under which rows of the ledger refer to a version of a vector, made at its first use. */
+export async function vectorIdOf(tables: Tables, vector: Vector): Promise<number> {
+  const names = vector.values.map((value) => value.name);
+  const known = await tables.query<{ id: number }>(GET_VECTOR, [vector.hash]);
+  if (known[0] !== undefined) return known[0].id;
+  await tables.query(INSERT_VECTOR, [vector.hash, vector.name, JSON.stringify(names)]);
+  const [made] = await tables.query<{ id: number }>(GET_VECTOR, [vector.hash]);
+  if (made === undefined) throw new Error('A vector was inserted and is not there');
+  return made.id;
+}
+
+/** Whether the database refused a value itself (SQLSTATE class 22), so that trying again is of no use. */
+export function isDataError(error: unknown): boolean {
+  const { code } = (error ?? {}) as { readonly code?: unknown };
+  return typeof code === 'string' && /^22[0-9A-Z]{3}$/.test(code);
+}

@@ -1,0 +1,183 @@
+import { PlatformError, type Release, RELEASE_SIGNAL, routes } from '../../contract/index.ts';
+import type { Decision } from '../../define/index.ts';
+import type { ServiceHost } from '../../runtime/index.ts';
+import { textOf } from './failures.ts';
+import { vectorIdOf } from './ledger-store.ts';
+import type { ServeMetrics } from './metrics.ts';
+import type { ServeOptions } from './options.ts';
+import { loadServedModel, type ServedModel } from './served-model.ts';
+
+/** How long the registry may take to answer, in milliseconds. */
+const ASK_MS = 2_000;
+/** A release that is broken is tried again after this pause, doubled each time up to the maximum. */
+const RETRY_MS_MIN = 500;
+const RETRY_MS_MAX = 30_000;
+
+/**
+ * A release with everything that answering takes. It never changes: a switch replaces it in one assignment.
+ */
+export interface LoadedRelease {
+  readonly release: Release;
+  readonly model: ServedModel;
+  /** How the ledger refers to the vector. */
+  readonly vectorId: number;
+}
+
+/** A release that should answer and cannot. */
+export interface LoadFailure {
+  readonly release: string;
+  readonly reason: string;
+  readonly attempts: number;
+  /** By the monotonic clock. */
+  readonly nextAttemptAt: number;
+}
+
+/**
+ * Follows the registry: asks for the releases in charge at the start, at each signal and every `pollMs`, and
+ * loads new ones beside those that answer. A release takes over once it is loaded and has made a prediction;
+ * one that fails never does. While the registry is away, the last known releases go on.
+ */
+export class ReleaseWatch {
+  readonly #host: ServiceHost<ServeOptions>;
+  readonly #metrics: Pick<ServeMetrics, 'releaseAge' | 'releaseLoads'>;
+  readonly #loaded = new Map<string, LoadedRelease>();
+  readonly #failures = new Map<string, LoadFailure>();
+  readonly #stopping = new AbortController();
+  #wake = new AbortController();
+  #revision: number | undefined;
+  #confirmedAt: number;
+  #registryError: string | undefined;
+  #done: Promise<void> | undefined;
+
+  constructor(host: ServiceHost<ServeOptions>, metrics: Pick<ServeMetrics, 'releaseAge' | 'releaseLoads'>) {
+    this.#host = host;
+    this.#metrics = metrics;
+    this.#confirmedAt = host.clock.monotonic();
+  }
+
+  /** The release that answers a decision now. */
+  get(decision: string): LoadedRelease | undefined {
+    return this.#loaded.get(decision);
+  }
+
+  /** Why the release in charge of a decision does not answer it. */
+  failure(decision: string): LoadFailure | undefined {
+    return this.#failures.get(decision);
+  }
+
+  /** Whether the registry ever answered: before that nobody knows whether there is a release. */
+  get isInformed(): boolean {
+    return this.#revision !== undefined;
+  }
+
+  /** Why the registry's last answer did not come; `undefined` when it did. */
+  get registryError(): string | undefined {
+    return this.#registryError;
+  }
+
+  /** Begins to follow; returns at once. */
+  start(): void {
+    this.#done ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, options, signals } = this.#host;
+    const unsubscribe = signals.subscribe(RELEASE_SIGNAL, () => this.#wake.abort());
+    try {
+      while (!this.#stopping.signal.aborted) {
+        // Renewed before asking: a signal that comes while we ask makes us ask again at once.
+        this.#wake = new AbortController();
+        await this.#pull();
+        await clock.sleep(options.pollMs, AbortSignal.any([this.#wake.signal, this.#stopping.signal]));
+      }
+    } finally {
+      unsubscribe();
+    }
+  }
+
+  async #pull(): Promise<void> {
+    const { call, clock, logger } = this.#host;
+    try {
+      const input = { params: {}, query: {}, body: {} };
+      const options = { timeoutMs: ASK_MS, signal: this.#stopping.signal };
+      const current = await call(routes.getCurrentReleases, input, options);
+      this.#confirmedAt = clock.monotonic();
+      this.#registryError = undefined;
+      if (current.revision !== this.#revision || this.#failures.size > 0) {
+        for (const release of current.releases) await this.#follow(release);
+        this.#revision = current.revision;
+      }
+    } catch (error) {
+      if (this.#stopping.signal.aborted) return;
+      if (this.#registryError === undefined) {
+        logger.warn('The registry does not answer: the last known releases go on', { error: textOf(error) });
+      }
+      this.#registryError = `the registry does not answer: ${textOf(error)}`;
+    } finally {
+      this.#metrics.releaseAge.set((clock.monotonic() - this.#confirmedAt) / 1_000);
+    }
+  }
+
+  async #follow(release: Release): Promise<void> {
+    const { app, clock, logger } = this.#host;
+    const decision = app.decisions.get(release.decision);
+    const before = this.#loaded.get(release.decision)?.release.id;
+    // A decision that only another version of the app knows is that one's business.
+    if (decision === undefined || this.#stopping.signal.aborted) return;
+    if (before === release.id) {
+      this.#failures.delete(release.decision);
+      return;
+    }
+    const failed = this.#failures.get(release.decision);
+    if (failed?.release === release.id && clock.monotonic() < failed.nextAttemptAt) return;
+    try {
+      const loaded = await this.#load(release, decision);
+      this.#loaded.set(release.decision, loaded);
+      this.#failures.delete(release.decision);
+      this.#metrics.releaseLoads.add(1, { decision: release.decision, result: 'loaded' });
+      logger.info('A release took over', { release: release.id, before, revision: this.#revision });
+    } catch (error) {
+      const attempts = failed?.release === release.id ? failed.attempts + 1 : 1;
+      // What is only not available now is tried again at the next poll.
+      const transient = PlatformError.is(error) && error.retryable;
+      const pauseMs = transient ? 0 : Math.min(RETRY_MS_MIN * 2 ** (attempts - 1), RETRY_MS_MAX);
+      const reason = textOf(error);
+      const failure = { release: release.id, reason, attempts, nextAttemptAt: clock.monotonic() + pauseMs };
+      this.#failures.set(release.decision, failure);
+      this.#metrics.releaseLoads.add(1, { decision: release.decision, result: 'failed' });
+      logger.error('A release cannot be loaded: the one before goes on', {
+        release: release.id,
+        before,
+        error: reason,
+      });
+    }
+  }
+
+  async #load(release: Release, decision: Decision): Promise<LoadedRelease> {
+    const { objects, tables } = this.#host;
+    const { vector } = decision.model;
+    if (release.vectorHash !== vector.hash) {
+      throw new PlatformError(
+        'UNPROCESSABLE',
+        `Release ${release.id} is for vector '${release.vector}' ${release.vectorHash}, this app has ${vector.hash}`,
+      );
+    }
+    const model = await loadServedModel(objects, release.onnx.digest);
+    const { length } = vector.values;
+    if (model.inputCount !== length) {
+      throw new PlatformError(
+        'UNPROCESSABLE',
+        `The model takes ${String(model.inputCount)} values, vector '${vector.name}' has ${String(length)}`,
+      );
+    }
+    // A model that cannot predict from nothing but missing values and from zeros is none that may take over.
+    model.predict(vector.values.map(() => null));
+    model.predict(vector.values.map(() => 0));
+    return { release, model, vectorId: await vectorIdOf(tables, vector) };
+  }
+}

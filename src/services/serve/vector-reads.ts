@@ -1,0 +1,174 @@
+import {
+  type ErrorCode,
+  PlatformError,
+  type Positions,
+  routes,
+  type VectorRead,
+  type VectorRow,
+} from '../../contract/index.ts';
+import type { CallContext, Caller, Clock } from '../../runtime/index.ts';
+import { expired } from './failures.ts';
+import type { ServeMetrics } from './metrics.ts';
+import type { ServeOptions } from './options.ts';
+
+/** One candidate's part of a read. */
+export interface ServedRow {
+  readonly hash: string;
+  readonly positions: Positions;
+  readonly row: VectorRow;
+}
+
+/** What {@link VectorReads} needs. */
+export interface VectorReadsParts {
+  readonly vector: string;
+  readonly call: Caller;
+  readonly clock: Clock;
+  readonly metrics: Pick<ServeMetrics, 'queueDepth' | 'batchRows'>;
+  readonly limits: Pick<ServeOptions, 'queueMax' | 'batchMax' | 'readsMax'>;
+}
+
+interface Waiting {
+  readonly candidate: Record<string, unknown>;
+  readonly deadlineMs: number;
+  readonly signal: AbortSignal;
+  settle(outcome: ServedRow | PlatformError | Error): void;
+}
+
+/**
+ * Errors that may be one candidate's fault. Of all others, a second attempt would only learn the same again.
+ */
+const BLAMES_CANDIDATE: ReadonlySet<ErrorCode> = new Set([
+  'BAD_REQUEST',
+  'UNPROCESSABLE',
+  'BODY_TOO_LARGE',
+  'INTERNAL',
+]);
+/** Share of the newest measurement in the average time of a read. */
+const RECENT = 0.2;
+
+/**
+ * Reads one vector for many decisions at once. A read starts as soon as one is allowed to; while all allowed
+ * ones are under way, the next batch collects. So a lone decision never waits, and a crowd shares.
+ */
+export class VectorReads {
+  readonly #parts: VectorReadsParts;
+  readonly #queue: Waiting[] = [];
+  #underWay = 0;
+  #readMs = 0;
+
+  constructor(parts: VectorReadsParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Rejects with OVERLOADED (the queue is full, or the deadline cannot be met), DEADLINE_EXCEEDED, and with
+   * what the features service answers.
+   */
+  read(candidate: Record<string, unknown>, context: CallContext): Promise<ServedRow> {
+    const refusal = this.#refusal(context);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    const { deadlineMs, signal } = context;
+    return new Promise((resolve, reject) => {
+      const settle = (outcome: ServedRow | Error): void => {
+        signal.removeEventListener('abort', giveUp);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve(outcome);
+      };
+      const giveUp = (): void => settle(expired());
+      signal.addEventListener('abort', giveUp, { once: true });
+      this.#queue.push({ candidate, deadlineMs, signal, settle });
+      this.#start();
+    });
+  }
+
+  #refusal(context: CallContext): PlatformError | undefined {
+    const { clock, limits, vector } = this.#parts;
+    const leftMs = context.deadlineMs - clock.monotonic();
+    if (context.signal.aborted || leftMs <= 0) return expired();
+    const details = { vector, waiting: this.#queue.length, queueMax: limits.queueMax };
+    if (this.#queue.length >= limits.queueMax) {
+      return new PlatformError('OVERLOADED', `${String(limits.queueMax)} decisions wait for '${vector}'`, { details });
+    }
+    if (this.#underWay < limits.readsMax) return undefined;
+    const roundsAhead = Math.floor(this.#queue.length / limits.batchMax) / limits.readsMax + 1;
+    if (roundsAhead * this.#readMs <= leftMs) return undefined;
+    return new PlatformError('OVERLOADED', `The deadline cannot be met: too many decisions wait for '${vector}'`, {
+      details,
+    });
+  }
+
+  #start(): void {
+    const { limits, metrics, vector } = this.#parts;
+    while (this.#underWay < limits.readsMax && this.#queue.length > 0) {
+      const batch = this.#take();
+      if (batch.length > 0) void this.#run(batch);
+    }
+    metrics.queueDepth.set(this.#queue.length, { vector });
+  }
+
+  /** The next batch, without those that nobody waits for any more. */
+  #take(): Waiting[] {
+    const now = this.#parts.clock.monotonic();
+    const batch: Waiting[] = [];
+    const taken = this.#queue.splice(0, this.#parts.limits.batchMax);
+    for (const waiting of taken) {
+      if (waiting.signal.aborted || waiting.deadlineMs <= now) waiting.settle(expired());
+      else batch.push(waiting);
+    }
+    return batch;
+  }
+
+  async #run(batch: readonly Waiting[]): Promise<void> {
+    const { clock, metrics, vector } = this.#parts;
+    this.#underWay += 1;
+    metrics.batchRows.observe(batch.length, { vector });
+    const startedAt = clock.monotonic();
+    await this.#read(batch);
+    const readMs = clock.monotonic() - startedAt;
+    this.#readMs = this.#readMs === 0 ? readMs : this.#readMs + RECENT * (readMs - this.#readMs);
+    this.#underWay -= 1;
+    this.#start();
+  }
+
+  async #read(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const read = await this.#call(batch);
+      batch.forEach((waiting, index) => {
+        const row = read.rows[index];
+        waiting.settle(
+          row === undefined
+            ? new PlatformError('UNAVAILABLE', 'The features service answered with fewer rows than candidates')
+            : { hash: read.hash, positions: read.positions, row },
+        );
+      });
+    } catch (error) {
+      if (batch.length > 1 && PlatformError.is(error) && BLAMES_CANDIDATE.has(error.code)) {
+        // One bad candidate must not take its neighbours with it: halve until it is alone.
+        const middle = batch.length >> 1;
+        await this.#read(batch.slice(0, middle));
+        await this.#read(batch.slice(middle));
+        return;
+      }
+      const outcome = asAnswer(error);
+      for (const waiting of batch) waiting.settle(outcome);
+    }
+  }
+
+  #call(batch: readonly Waiting[]): Promise<VectorRead> {
+    const { call, clock, vector } = this.#parts;
+    const latest = batch.reduce((most, { deadlineMs }) => Math.max(most, deadlineMs), 0);
+    const timeoutMs = Math.max(1, Math.ceil(latest - clock.monotonic()));
+    const body = { candidates: batch.map(({ candidate }) => candidate), waitMs: 0, record: false };
+    return call(routes.readVector, { params: { vector }, query: {}, body }, { timeoutMs });
+  }
+}
+
+/**
+ * Not knowing the vector and the like is no fault of who asked for a decision: to him, the service is not
+ * available.
+ */
+function asAnswer(error: unknown): Error {
+  if (!PlatformError.is(error)) return error instanceof Error ? error : new Error(String(error));
+  if (error.retryable || BLAMES_CANDIDATE.has(error.code)) return error;
+  return new PlatformError('UNAVAILABLE', `Features cannot be read: ${error.message}`, { cause: error });
+}

@@ -8,8 +8,8 @@ interface Queryable {
 const VERSION_MIN = 15;
 
 /**
- * Refuses a server that would lose acknowledged writes (UNSAFE_DATABASE) or is too old (CONFIGURATION). Nothing that
- * Tandem promises about acknowledged events holds on such a server.
+ * Refuses a server that would lose acknowledged writes (UNSAFE_DATABASE) or is too old (CONFIGURATION).
+ * Nothing that Tandem promises about acknowledged events holds on such a server.
  */
 export async function refuseUnsafe(client: Queryable): Promise<void> {
   const { rows } = await client.query(
@@ -19,7 +19,10 @@ export async function refuseUnsafe(client: Queryable): Promise<void> {
   const settings = new Map(rows.map((row) => [row.name, row.setting]));
   const version = Math.floor(Number(settings.get('server_version_num')) / 10_000);
   if (!(version >= VERSION_MIN)) {
-    throw new PlatformError('CONFIGURATION', `PostgreSQL ${VERSION_MIN} or later is needed, this server is ${version}`);
+    throw new PlatformError(
+      'CONFIGURATION',
+      `PostgreSQL ${VERSION_MIN} or later is needed, this server is ${version}`,
+    );
   }
   for (const name of ['fsync', 'full_page_writes', 'synchronous_commit']) {
     if (settings.get(name) !== 'off') continue;

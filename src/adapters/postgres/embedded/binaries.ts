@@ -26,7 +26,9 @@ export async function locateBinaries(): Promise<Binaries> {
   try {
     const entry = createRequire(import.meta.url).resolve(packageName());
     const folder = dirname(dirname(entry));
-    const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as { version: string };
+    const { version } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+      version: string;
+    };
     return { version, native: join(folder, 'native') };
   } catch (cause) {
     throw unavailable('is not installed', cause);
@@ -34,8 +36,9 @@ export async function locateBinaries(): Promise<Binaries> {
 }
 
 /**
- * Makes the links between the shared libraries that the package's install script would have made: install scripts are
- * often switched off. Links that exist are left alone, so a read-only folder is fine once they are there.
+ * Makes the links between the shared libraries that the package's install script would have made: install
+ * scripts are often switched off. Links that exist are left alone, so a read-only folder is fine once they
+ * are there.
  */
 export async function repairLinks(binaries: Binaries): Promise<void> {
   const folder = dirname(binaries.native);

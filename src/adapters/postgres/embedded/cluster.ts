@@ -12,8 +12,8 @@ const run = promisify(execFile);
 export const SUPERUSER = 'tandem';
 
 /**
- * The password of the server's role, made at the first call: 256 bits of chance in a file that only this system user
- * can read.
+ * The password of the server's role, made at the first call: 256 bits of chance in a file that only this
+ * system user can read.
  */
 export async function clusterPassword(home: string): Promise<string> {
   const path = join(home, 'password');
@@ -27,10 +27,14 @@ export async function clusterPassword(home: string): Promise<string> {
 }
 
 /**
- * Makes the data directory when there is none. It is made under another name and renamed when complete, so a crash in
- * the middle leaves nothing that looks like data.
+ * Makes the data directory when there is none. It is made under another name and renamed when complete, so a
+ * crash in the middle leaves nothing that looks like data.
  */
-export async function ensureCluster(place: Place, password: string, log: (line: string) => void): Promise<void> {
+export async function ensureCluster(
+  place: Place,
+  password: string,
+  log: (line: string) => void,
+): Promise<void> {
   await removeHalfMade(place.home);
   const version = await readFile(join(place.data, 'PG_VERSION'), 'utf8').catch(() => undefined);
   if (version !== undefined) return checkVersion(place, version.trim());
@@ -51,21 +55,35 @@ export async function ensureCluster(place: Place, password: string, log: (line: 
     await synchronise(place.home);
   } finally {
     await rm(passwordFile, { force: true });
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
 async function initialise(place: Place, folder: string, passwordFile: string): Promise<void> {
   const { account, binaries } = place;
   const parameters = [
-    ...['-D', folder, '-U', SUPERUSER, `--pwfile=${passwordFile}`, '--encoding=UTF8', '--data-checksums'],
+    '-D',
+    folder,
+    '-U',
+    SUPERUSER,
+    `--pwfile=${passwordFile}`,
+    '--data-checksums',
+    '--encoding=UTF8',
     // Bytewise order whatever the machine's locales are, and Unicode rules for upper and lower case.
-    ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
-    ...['--auth-host=scram-sha-256', '--auth-local=scram-sha-256', '--no-instructions'],
+    '--locale=C',
+    '--locale-provider=builtin',
+    '--builtin-locale=C.UTF-8',
+    '--auth-host=scram-sha-256',
+    '--auth-local=scram-sha-256',
+    '--no-instructions',
   ];
   const identity = account === undefined ? {} : { uid: account.uid, gid: account.gid };
   try {
-    await run(join(binaries.native, 'bin', 'initdb'), parameters, { ...identity, cwd: '/', env: serverEnvironment() });
+    await run(join(binaries.native, 'bin', 'initdb'), parameters, {
+      ...identity,
+      cwd: '/',
+      env: serverEnvironment(),
+    });
   } catch (cause) {
     const { stderr } = cause as { stderr?: string };
     throw new PlatformError('UNAVAILABLE', `initdb failed: ${(stderr ?? String(cause)).trim()}`, { cause });
@@ -79,7 +97,10 @@ export function serverEnvironment(): NodeJS.ProcessEnv {
 
 async function removeHalfMade(home: string): Promise<void> {
   for (const name of await readdir(home)) {
-    if (/^(data|password)\.new\./.test(name)) await rm(join(home, name), { recursive: true, force: true });
+    if (!/^(data|password)\.new\./.test(name)) continue;
+    // An initdb whose parent was killed may still be writing there for a moment; what is left goes the next
+    // time.
+    await rm(join(home, name), { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
   }
 }
 

@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
@@ -21,7 +21,10 @@ import { withStartLock } from './start-lock.ts';
 
 /** The database inside the server that {@link EmbeddedServer.url} names. */
 const DATABASE = 'tandem';
-/** How long a server that is found running may take to accept a connection (it may be recovering from a crash). */
+/**
+ * How long a server that is found running may take to accept a connection (it may be recovering from a
+ * crash).
+ */
 const ADOPTION_MS_MAX = 60_000;
 
 export interface EmbeddedOptions {
@@ -33,25 +36,34 @@ export interface EmbeddedOptions {
 
 /** A PostgreSQL server on this machine's loopback. It outlives the process that started it unless stopped. */
 export interface EmbeddedServer {
-  /** Address with user, password and database, for `openPostgres`. It stays the same over restarts when it can. */
+  /**
+   * Address with user, password and database, for `openPostgres`. It stays the same over restarts when it
+   * can.
+   */
   readonly url: string;
   /** Whether the server was running already, started by another process that may be gone. */
   readonly adopted: boolean;
   /** Process id of the postmaster. */
   readonly pid: number;
-  /** Where everything really lies: `directory`, or below /var/lib/tandem if root was told a folder that is private. */
+  /**
+   * Where everything really lies: `directory`, or below /var/lib/tandem if root was told a folder that is
+   * private.
+   */
   readonly home: string;
-  /** Ends all sessions, writes everything out and waits until the server is gone. Calling it twice is no error. */
+  /**
+   * Ends all sessions, writes everything out and waits until the server is gone. Calling it twice is no
+   * error.
+   */
   stop(): Promise<void>;
 }
 
 /**
- * Starts the PostgreSQL server of a folder, or adopts the one that runs there. The first start creates the database,
- * which takes some seconds. Processes that call it at the same time end up with the same server.
+ * Starts the PostgreSQL server of a folder, or adopts the one that runs there. The first start creates the
+ * database, which takes some seconds. Processes that call it at the same time end up with the same server.
  *
  * Rejects with UNAVAILABLE when there is no usable server binary or it does not start (the text says why),
- * CONFIGURATION when the folder holds something else, UNSAFE_DATABASE when the folder's configuration would lose
- * acknowledged writes.
+ * CONFIGURATION when the folder holds something else, UNSAFE_DATABASE when the folder's configuration would
+ * lose acknowledged writes.
  */
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const found = await locateBinaries();
@@ -74,6 +86,22 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   });
 }
 
+/**
+ * Stops the server of a folder if it runs, and removes its data, wherever they lie. A folder without a server is no
+ * error.
+ */
+export async function removeEmbedded(directory: string): Promise<void> {
+  if ((await stat(directory).catch(() => undefined)) === undefined) return;
+  const place = await choosePlace(directory, await locateBinaries());
+  await withStartLock(place.home, async () => {
+    const running = await readPidFile(place.data);
+    if (running !== undefined) await stopPostmaster(running.pid, place.data);
+    await endLeftovers(place.data);
+    await rm(place.data, { recursive: true, force: true, maxRetries: 3 });
+  });
+  for (const folder of new Set([place.home, directory])) await rm(folder, { recursive: true, force: true });
+}
+
 function describe(place: Place, server: PidFile, password: string, adopted: boolean): EmbeddedServer {
   return {
     url: address(server.port, password, DATABASE),
@@ -88,7 +116,9 @@ function address(port: number, password: string, database: string): string {
   return `postgres://${SUPERUSER}:${password}@127.0.0.1:${port}/${database}`;
 }
 
-/** Finds the live server of this directory. Clears away what a killed one left, so that a new one can start. */
+/**
+ * Finds the live server of this directory. Clears away what a killed one left, so that a new one can start.
+ */
 async function adopt(place: Place, password: string): Promise<PidFile | undefined> {
   const deadline = performance.now() + ADOPTION_MS_MAX;
   for (;;) {
@@ -128,7 +158,9 @@ async function isCopyOf(otherData: string, pid: number): Promise<boolean> {
 async function dataDirectory(port: number, password: string): Promise<string | undefined> {
   try {
     return await withClient(address(port, password, 'postgres'), async (client) => {
-      const { rows } = await client.query<{ path: string }>(`select current_setting('data_directory') as path`);
+      const { rows } = await client.query<{ path: string }>(
+        `select current_setting('data_directory') as path`,
+      );
       return await realpath(rows[0]?.path ?? '').catch(() => rows[0]?.path);
     });
   } catch {
@@ -144,8 +176,15 @@ async function prepare(port: number, password: string): Promise<void> {
   });
 }
 
-async function withClient<TResult>(url: string, work: (client: pg.Client) => Promise<TResult>): Promise<TResult> {
-  const client = new pg.Client({ connectionString: url, application_name: 'tandem start', connectionTimeoutMillis: 5000 });
+async function withClient<TResult>(
+  url: string,
+  work: (client: pg.Client) => Promise<TResult>,
+): Promise<TResult> {
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'tandem start',
+    connectionTimeoutMillis: 5000,
+  });
   // A connection that breaks while nothing is being asked must not end this process.
   client.on('error', () => undefined);
   await client.connect();

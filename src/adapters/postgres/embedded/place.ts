@@ -5,7 +5,7 @@ import { PlatformError } from '../../../contract/errors.ts';
 import type { Binaries } from './binaries.ts';
 
 /** The system user that owns the data and runs the server. */
-export interface Account {
+interface Account {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
@@ -26,7 +26,9 @@ const SHARED_FOLDER = '/var/lib/tandem';
 /** Which system users may run the server when this process is root, in order of preference. */
 const ACCOUNTS = ['postgres', 'nobody'];
 
-/** Decides where data and binaries lie so that the server's system user reaches both, and makes those folders. */
+/**
+ * Decides where data and binaries lie so that the server's system user reaches both, and makes those folders.
+ */
 export async function choosePlace(directory: string, binaries: Binaries): Promise<Place> {
   await mkdir(directory, { recursive: true });
   const wanted = await realpath(directory);
@@ -35,13 +37,18 @@ export async function choosePlace(directory: string, binaries: Binaries): Promis
   const home = (await canReach(wanted, account)) ? wanted : await elsewhere(wanted);
   const owner = await stat(join(home, 'data')).catch(() => undefined);
   // Data that exists decides who runs the server: a user `postgres` may have been added since.
-  const runner = owner !== undefined && owner.uid !== 0 ? { name: `uid ${owner.uid}`, uid: owner.uid, gid: owner.gid } : account;
+  const runner =
+    owner !== undefined && owner.uid !== 0
+      ? { name: `uid ${owner.uid}`, uid: owner.uid, gid: owner.gid }
+      : account;
   const usable = await readableBinaries(binaries, runner);
   return { home, data: join(home, 'data'), account: runner, binaries: usable };
 }
 
 async function serverAccount(): Promise<Account> {
-  const users = (await readFile('/etc/passwd', 'utf8').catch(() => '')).split('\n').map((line) => line.split(':'));
+  const users = (await readFile('/etc/passwd', 'utf8').catch(() => ''))
+    .split('\n')
+    .map((line) => line.split(':'));
   for (const name of ACCOUNTS) {
     const fields = users.find((user) => user[0] === name);
     const uid = Number(fields?.[2]);
@@ -68,7 +75,8 @@ async function canReach(path: string, account: Account): Promise<boolean> {
 async function elsewhere(wanted: string): Promise<string> {
   const hash = createHash('sha256').update(wanted).digest('hex').slice(0, 8);
   const home = join(SHARED_FOLDER, `${basename(wanted)}-${hash}`);
-  await mkdir(home, { recursive: true, mode: 0o755 });
+  await makeReachable(SHARED_FOLDER);
+  await makeReachable(home);
   await writeFile(
     join(wanted, 'LOCATION'),
     `The data of this folder is in ${home}: the system user that runs PostgreSQL cannot reach this folder.\n`,
@@ -84,7 +92,7 @@ async function readableBinaries(binaries: Binaries, account: Account): Promise<B
   const folder = join(SHARED_FOLDER, `postgresql-${binaries.version}`);
   const copy = { ...binaries, native: join(folder, 'native') };
   if (await stat(folder).catch(() => undefined)) return copy;
-  await mkdir(SHARED_FOLDER, { recursive: true, mode: 0o755 });
+  await makeReachable(SHARED_FOLDER);
   const temporary = `${folder}.${randomBytes(6).toString('hex')}`;
   try {
     await cp(native, join(temporary, 'native'), { recursive: true, verbatimSymlinks: true });
@@ -98,11 +106,19 @@ async function readableBinaries(binaries: Binaries, account: Account): Promise<B
   return copy;
 }
 
+/** Makes a folder that everybody may enter, whatever this process's umask is. */
+async function makeReachable(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const { mode } = await stat(folder);
+  if ((mode & 0o055) !== 0o055) await chmod(folder, mode | 0o055);
+}
+
 async function openForAll(path: string): Promise<void> {
   await chmod(path, 0o755);
   for (const entry of await readdir(path, { withFileTypes: true })) {
     const inner = join(path, entry.name);
     if (entry.isDirectory()) await openForAll(inner);
-    else if (entry.isFile()) await chmod(inner, (await stat(inner)).mode | 0o444 | (path.endsWith('bin') ? 0o111 : 0));
+    else if (entry.isFile())
+      await chmod(inner, (await stat(inner)).mode | 0o444 | (path.endsWith('bin') ? 0o111 : 0));
   }
 }

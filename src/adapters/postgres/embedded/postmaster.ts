@@ -10,7 +10,10 @@ import { serverEnvironment } from './cluster.ts';
 import type { Place } from './place.ts';
 import { commandLine, isRunning, processesWith, signal } from './processes.ts';
 
-/** Settings of the embedded server; what keeps acknowledged writes (fsync and the like) stays at the safe defaults. */
+/**
+ * Settings of the embedded server; what keeps acknowledged writes (fsync and the like) stays at the safe
+ * defaults.
+ */
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -64,12 +67,12 @@ export async function isSomePostgres(pid: number): Promise<boolean> {
 }
 
 /**
- * Ends what a killed postmaster left behind: its children hold the shared memory, and a new server may not start while
- * one of them lives. The write-ahead log makes ending them hard safe.
+ * Ends what a killed postmaster left behind: its children hold the shared memory, and a new server may not
+ * start while one of them lives. The write-ahead log makes ending them hard safe.
  */
 export async function endLeftovers(data: string): Promise<void> {
   const deadline = performance.now() + IMMEDIATE_SHUTDOWN_MS_MAX;
-  for (let name: NodeJS.Signals = 'SIGQUIT'; ; ) {
+  for (let name: NodeJS.Signals = 'SIGQUIT'; ;) {
     const left = await processesWith(clusterName(data));
     if (left.length === 0) break;
     if (performance.now() > deadline) name = 'SIGKILL';
@@ -79,7 +82,9 @@ export async function endLeftovers(data: string): Promise<void> {
   await rm(join(data, 'postmaster.pid'), { force: true });
 }
 
-/** Starts the server on a free loopback port and waits until it takes connections. Returns its pid and port. */
+/**
+ * Starts the server on a free loopback port and waits until it takes connections. Returns its pid and port.
+ */
 export async function launch(place: Place): Promise<PidFile> {
   let failure = '';
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
@@ -90,7 +95,8 @@ export async function launch(place: Place): Promise<PidFile> {
       return started;
     }
     failure = started;
-    // A port can be lost to another process in between; shared memory can be held by a child that is just ending.
+    // A port can be lost to another process in between; shared memory can be held by a child that is just
+    // ending.
     if (!/could not create any TCP\/IP sockets|pre-existing shared memory block/.test(failure)) break;
     await sleep(POLL_MS * 10);
   }
@@ -154,7 +160,10 @@ function tryPort(port: number): Promise<number | undefined> {
   });
 }
 
-/** Fast shutdown: ends sessions, writes a checkpoint. After the deadline harder. Returns when the server is gone. */
+/**
+ * Fast shutdown: ends sessions, writes a checkpoint. After the deadline harder. Returns when the server is
+ * gone.
+ */
 export async function stopPostmaster(pid: number, data: string): Promise<void> {
   const steps: [NodeJS.Signals, number][] = [
     ['SIGINT', FAST_SHUTDOWN_MS_MAX],

@@ -21,8 +21,8 @@ export async function isRunning(pid: number): Promise<boolean> {
 }
 
 /**
- * When the process started, as an opaque text that together with the pid names a process for good, since pids are used
- * again. `undefined` when there is no such process.
+ * When the process started, as an opaque text that together with the pid names a process for good, since pids
+ * are used again. `undefined` when there is no such process.
  */
 export async function startedAt(pid: number): Promise<string | undefined> {
   return (await processState(pid))?.started;
@@ -31,8 +31,10 @@ export async function startedAt(pid: number): Promise<string | undefined> {
 async function processState(pid: number): Promise<{ zombie: boolean; started: string } | undefined> {
   if (!onLinux) {
     const lines = await processList(['-p', String(pid), '-o', 'stat=,lstart=']);
-    const line = lines[0]?.trim();
-    return line === undefined || line === '' ? undefined : { zombie: line.startsWith('Z'), started: line.slice(5).trim() };
+    const [, state, started] = /^(\S+)\s+(.*)$/.exec(lines[0]?.trim() ?? '') ?? [];
+    return state === undefined || started === undefined
+      ? undefined
+      : { zombie: state.startsWith('Z'), started };
   }
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   // The second field is the name in parentheses and may itself hold spaces and parentheses.
@@ -42,7 +44,7 @@ async function processState(pid: number): Promise<{ zombie: boolean; started: st
 
 /** The command line of a process with spaces between the arguments; empty when there is no such process. */
 export async function commandLine(pid: number): Promise<string> {
-  if (!onLinux) return ((await processList(['-p', String(pid), '-o', 'command='])) [0] ?? '').trim();
+  if (!onLinux) return ((await processList(['-p', String(pid), '-ww', '-o', 'command=']))[0] ?? '').trim();
   const text = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
   return text.replaceAll('\0', ' ').trim();
 }
@@ -54,11 +56,12 @@ export async function processesWith(part: string): Promise<ProcessEntry[]> {
     for (const name of await readdir('/proc')) {
       if (!/^\d+$/.test(name)) continue;
       const line = await commandLine(Number(name));
-      if (line.includes(part) && (await isRunning(Number(name)))) found.push({ pid: Number(name), commandLine: line });
+      if (line.includes(part) && (await isRunning(Number(name))))
+        found.push({ pid: Number(name), commandLine: line });
     }
     return found;
   }
-  for (const line of await processList(['-ax', '-o', 'pid=,command='])) {
+  for (const line of await processList(['-ax', '-ww', '-o', 'pid=,command='])) {
     const match = /^\s*(\d+)\s+(.*)$/.exec(line);
     if (match?.[2]?.includes(part)) found.push({ pid: Number(match[1]), commandLine: match[2] });
   }
@@ -66,7 +69,9 @@ export async function processesWith(part: string): Promise<ProcessEntry[]> {
 }
 
 async function processList(columns: readonly string[]): Promise<string[]> {
-  const { stdout } = await run('ps', columns, { env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' } }).catch(() => ({
+  const { stdout } = await run('ps', columns, {
+    env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
+  }).catch(() => ({
     stdout: '',
   }));
   return stdout.split('\n').filter((line) => line !== '');

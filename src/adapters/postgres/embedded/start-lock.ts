@@ -10,13 +10,17 @@ const POLL_MS = 50;
 const WAIT_MS_MAX = 120_000;
 
 /**
- * Runs `work` while no other process of this machine does so for the same directory. A holder that died is replaced.
+ * Runs `work` while no other process of this machine does so for the same directory. A holder that died is
+ * replaced.
  *
- * The lock is the file with the highest number among `start.lock.N`. Taking it is making the file of the next number,
- * which the file system lets only one process do; nobody ever has to remove somebody else's current lock, so two
- * processes that find a dead holder at the same time cannot both win.
+ * The lock is the file with the highest number among `start.lock.N`. Taking it is making the file of the next
+ * number, which the file system lets only one process do; nobody ever has to remove somebody else's current
+ * lock, so two processes that find a dead holder at the same time cannot both win.
  */
-export async function withStartLock<TResult>(directory: string, work: () => Promise<TResult>): Promise<TResult> {
+export async function withStartLock<TResult>(
+  directory: string,
+  work: () => Promise<TResult>,
+): Promise<TResult> {
   const held = await acquire(directory);
   try {
     return await work();
@@ -37,7 +41,10 @@ async function acquire(directory: string): Promise<number> {
         return newest + 1;
       }
       if (performance.now() > deadline) {
-        throw new PlatformError('UNAVAILABLE', `Another process holds ${lockPath(directory, newest)} for too long`);
+        throw new PlatformError(
+          'UNAVAILABLE',
+          `Another process holds ${lockPath(directory, newest)} for too long`,
+        );
       }
       await sleep(POLL_MS);
     }

@@ -1,0 +1,1 @@
+export { duckdbWarehouse, type DuckdbWarehouseOptions, WAREHOUSE_DEFAULTS } from './warehouse.ts';

@@ -1,0 +1,1 @@
+export { directoryObjects } from './directory.ts';

@@ -43,7 +43,11 @@ export type EventReader = (record: unknown) => EventResult;
 /** Compiles the contract of a source: one check per field, no interpretation per record. */
 export function compileEventReader(source: Source): EventReader {
   const names = Object.keys(source.fields);
-  const checks = Object.entries(source.fields).map(([name, field]) => ({ name, field, read: fieldReader(field) }));
+  const checks = Object.entries(source.fields).map(([name, field]) => ({
+    name,
+    field,
+    read: fieldReader(field),
+  }));
   return (record) => {
     if (typeof record !== 'object' || record === null || Array.isArray(record)) {
       return reject('NOT_AN_OBJECT', undefined, `expected an object with the fields of '${source.name}'`);
@@ -60,13 +64,15 @@ export function compileEventReader(source: Source): EventReader {
         continue;
       }
       const value = read(raw);
-      if (typeof value === 'object') return reject(value.code, name, `field '${name}': ${explain(value, field, raw)}`);
+      if (typeof value === 'object')
+        return reject(value.code, name, `field '${name}': ${explain(value, field, raw)}`);
       values[name] = value;
     }
     if (seen !== Object.keys(given).length) {
       const unknown = Object.keys(given).find((name) => !names.includes(name));
       if (unknown !== undefined) {
-        return reject('FIELD_UNKNOWN', clip(unknown), `'${source.name}' has no field '${clip(unknown)}'`);
+        const shown = printable(unknown);
+        return reject('FIELD_UNKNOWN', shown, `'${source.name}' has no field '${shown}'`);
       }
     }
     return {
@@ -91,7 +97,7 @@ const SAFE = Number.MAX_SAFE_INTEGER;
 /** Years 1900 to 2200: outside of it a time is a mistake of unit. */
 const TIME_MS_MIN = -2_208_988_800_000;
 const TIME_MS_MAX = 7_258_118_400_000;
-const ISO_8601 = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})$/;
+const ISO_8601 = /^(\d{4})-(\d{2})-(\d{2})T\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})$/;
 
 function fieldReader(field: Field): FieldReader {
   switch (field.kind) {
@@ -108,21 +114,33 @@ function fieldReader(field: Field): FieldReader {
       return numberReader(field, true);
     case 'boolean':
       return (raw) => (typeof raw === 'boolean' ? raw : misfit('FIELD_TYPE', 'true or false'));
-    case 'text': {
-      const lengthMax = field.maximum ?? 1_000;
-      return (raw) => {
-        if (typeof raw !== 'string') return misfit('FIELD_TYPE', 'a string');
-        return raw.length <= lengthMax ? raw : misfit('FIELD_RANGE', `at most ${String(lengthMax)} characters`);
-      };
-    }
+    case 'text':
+      return textReader(field.maximum ?? 1_000);
   }
 }
 
+/**
+ * Text that every store keeps as it is. A NUL cannot be stored by PostgreSQL, and half a surrogate pair becomes another
+ * character in UTF-8: two keys that differ here would be one key there.
+ */
+function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0');
+}
+
+function textReader(lengthMax: number): FieldReader {
+  const expected = `at most ${String(lengthMax)} characters of well-formed text without NUL`;
+  return (raw) => {
+    if (typeof raw !== 'string') return misfit('FIELD_TYPE', 'a string');
+    return raw.length <= lengthMax && isStorable(raw) ? raw : misfit('FIELD_RANGE', expected);
+  };
+}
+
 function identityReader(lengthMax: number): FieldReader {
-  const expected = `a string of 1 to ${String(lengthMax)} characters or a whole number below 2^53`;
+  const expected = `a well-formed string of 1 to ${String(lengthMax)} characters or a whole number below 2^53`;
   return (raw) => {
     if (typeof raw === 'string') {
-      return raw.length > 0 && raw.length <= lengthMax ? raw : misfit('FIELD_RANGE', expected);
+      const fits = raw.length > 0 && raw.length <= lengthMax && isStorable(raw);
+      return fits ? raw : misfit('FIELD_RANGE', expected);
     }
     if (typeof raw !== 'number') return misfit('FIELD_TYPE', expected);
     return Number.isInteger(raw) && Math.abs(raw) <= SAFE ? String(raw) : misfit('FIELD_RANGE', expected);
@@ -132,25 +150,57 @@ function identityReader(lengthMax: number): FieldReader {
 function readTimestamp(raw: unknown): number | Misfit {
   const expected = 'an ISO 8601 instant with Z or an offset, or whole milliseconds since 1970';
   let time: number;
-  if (typeof raw === 'number') time = Number.isInteger(raw) ? raw : Number.NaN;
-  else if (typeof raw === 'string') time = ISO_8601.test(raw) ? Date.parse(raw) : Number.NaN;
-  else return misfit('FIELD_TYPE', expected);
+  if (typeof raw === 'number') {
+    time = Number.isInteger(raw) ? raw : Number.NaN;
+  } else if (typeof raw === 'string') {
+    const parts = ISO_8601.exec(raw);
+    time = parts === null ? Number.NaN : Date.parse(raw);
+    // Date.parse turns the 30th of February into the 1st of March.
+    if (parts !== null && Number(parts[3]) > daysOfMonth(Number(parts[1]), Number(parts[2]))) {
+      return misfit('FIELD_RANGE', 'a day that exists');
+    }
+  } else {
+    return misfit('FIELD_TYPE', expected);
+  }
   if (Number.isNaN(time)) return misfit('FIELD_TYPE', expected);
-  return time >= TIME_MS_MIN && time <= TIME_MS_MAX ? time : misfit('FIELD_RANGE', 'a time from 1900 to 2200');
+  return time >= TIME_MS_MIN && time <= TIME_MS_MAX
+    ? time + 0
+    : misfit('FIELD_RANGE', 'a time from 1900 to 2200');
 }
+
+function daysOfMonth(year: number, month: number): number {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+}
+
+/**
+ * A JSON number has been rounded to 53 bits before we see it. Up to 15 significant digits that loses nothing; beyond it
+ * two amounts can become one number, so larger amounts must come as strings.
+ */
+const DECIMAL_EXACT_MAX = 1e15;
+const AMOUNT = /^(-?)(\d+)(?:\.(\d+))?$/;
+const AMOUNT_LENGTH_MAX = 64;
 
 function moneyReader(decimals: number): FieldReader {
   const unit = 10 ** decimals;
-  const pattern = new RegExp(`^-?\\d{1,15}(\\.\\d{1,${String(Math.max(decimals, 1))}})?$`);
-  const expected = `an amount with at most ${String(decimals)} decimals, below 2^53 of the smallest unit`;
+  const numberMax = decimals === 0 ? SAFE : DECIMAL_EXACT_MAX;
+  const expected =
+    `an amount with at most ${String(decimals)} decimals, below 2^53 of the smallest unit, ` +
+    'as a number of at most 15 digits or a string';
+  const tooFine = misfit('FIELD_RANGE', expected);
   return (raw) => {
-    let amount: number;
-    if (typeof raw === 'number') amount = raw;
-    else if (typeof raw === 'string' && pattern.test(raw)) amount = Number(raw);
-    else return misfit('FIELD_TYPE', expected);
-    const minor = Math.round(amount * unit);
-    // Dividing back is correctly rounded, so it gives the number that came exactly if that number has these decimals.
-    return Math.abs(minor) <= SAFE && minor / unit === amount ? minor + 0 : misfit('FIELD_RANGE', expected);
+    if (typeof raw === 'number') {
+      const minor = Math.round(raw * unit);
+      // Dividing back is correctly rounded, so it gives the number that came exactly if that number has these decimals.
+      return Math.abs(minor) <= numberMax && minor / unit === raw ? minor + 0 : tooFine;
+    }
+    const parts = typeof raw === 'string' && raw.length <= AMOUNT_LENGTH_MAX ? AMOUNT.exec(raw) : null;
+    if (parts === null) return misfit('FIELD_TYPE', expected);
+    const [, sign = '', whole = '', fraction = ''] = parts;
+    if (!/^0*$/.test(fraction.slice(decimals))) return tooFine;
+    // Only digits, so this is exact below 2^53 and above 2^53 beyond it.
+    const minor = Number(sign + whole + fraction.slice(0, decimals).padEnd(decimals, '0'));
+    return Math.abs(minor) <= SAFE ? minor + 0 : tooFine;
   };
 }
 
@@ -159,10 +209,11 @@ function numberReader(field: Field, whole: boolean): FieldReader {
   const high = field.maximum ?? (whole ? SAFE : Number.MAX_VALUE);
   const expected = `${whole ? 'a whole' : 'a finite'} number from ${String(low)} to ${String(high)}`;
   return (raw) => {
-    if (typeof raw !== 'number' || !Number.isFinite(raw)) return misfit('FIELD_TYPE', expected);
-    if (whole && !Number.isInteger(raw)) return misfit('FIELD_TYPE', expected);
+    if (typeof raw !== 'number' || Number.isNaN(raw)) return misfit('FIELD_TYPE', expected);
+    if (whole && Number.isFinite(raw) && !Number.isInteger(raw)) return misfit('FIELD_TYPE', expected);
     if (whole && Math.abs(raw) > SAFE) return misfit('FIELD_RANGE', expected);
-    return raw >= low && raw <= high ? raw : misfit('FIELD_RANGE', expected);
+    // Adding 0 makes -0 to 0: the two are equal, but not to the bit.
+    return raw >= low && raw <= high ? raw + 0 : misfit('FIELD_RANGE', expected);
   };
 }
 
@@ -171,12 +222,26 @@ function misfit(code: Misfit['code'], expected: string): Misfit {
 }
 
 function explain(value: Misfit, field: Field, raw: unknown): string {
-  const came = field.personal === 'none' ? clip(JSON.stringify(raw) ?? typeof raw) : `a ${typeof raw}`;
-  return `expected ${value.expected}; got ${came}`;
+  return `expected ${value.expected}; got ${field.personal === 'none' ? describe(raw) : `a ${typeof raw}`}`;
+}
+
+/** What came, short: never prints a whole structure, which may be deep or large. */
+function describe(raw: unknown): string {
+  if (Array.isArray(raw)) return 'an array';
+  if (typeof raw === 'string') return JSON.stringify(clip(raw));
+  if (typeof raw === 'number' || typeof raw === 'boolean') return String(raw);
+  return `an ${typeof raw}`;
 }
 
 function clip(text: string): string {
   return text.length <= 60 ? text : `${text.slice(0, 57)}...`;
+}
+
+/** A name that came from outside, short and without characters that a log or a table cannot show. */
+function printable(name: string): string {
+  return clip(name)
+    .toWellFormed()
+    .replaceAll(/\p{Cc}/gu, '\ufffd');
 }
 
 function reject(code: QuarantineCode, field: string | undefined, reason: string): EventResult {

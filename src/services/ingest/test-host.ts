@@ -1,0 +1,288 @@
+import {
+  type IngestResult,
+  PlatformError,
+  type ResultOf,
+  type Route,
+  routes,
+  sourceTopic,
+} from '../../contract/index.ts';
+import {
+  boolean,
+  defineApp,
+  id,
+  integer,
+  key,
+  money,
+  number,
+  source,
+  type Source,
+  text,
+  timestamp,
+} from '../../define/index.ts';
+import type {
+  Caller,
+  Clock,
+  ConsumerGroups,
+  EventLog,
+  Jobs,
+  Random,
+  RunningService,
+  ServiceHost,
+  Signals,
+  Tables,
+} from '../../runtime/index.ts';
+import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
+import { ingest, type IngestOptions } from './index.ts';
+import { ingestOptions } from './limits.ts';
+
+/** What the tests ingest. Each test has a source of its own on the store that all share. */
+export function ordersSource(name: string): Source {
+  return source(name, {
+    id: 'orderId',
+    time: 'at',
+    key: 'customerId',
+    fields: {
+      orderId: id(),
+      at: timestamp(),
+      customerId: key({ personal: 'pseudonym' }),
+      total: money('EUR'),
+      pieces: integer({ optional: true }),
+      weight: number({ optional: true }),
+      gift: boolean({ optional: true }),
+      note: text({ optional: true }),
+    },
+  });
+}
+
+/** The instant that the test clock shows at the beginning. */
+export const NOW: number = Date.UTC(2024, 5, 1);
+
+/** The real ports that the service runs on. */
+export interface TestStore {
+  readonly tables: Tables;
+  readonly signals: Signals;
+  readonly log: EventLog;
+  readonly groups: ConsumerGroups;
+  readonly jobs: Jobs;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export const JSON_TYPE = 'application/json';
+export const NDJSON = 'application/x-ndjson';
+export const CSV = 'text/csv';
+
+export interface TestHostOptions {
+  /** Name of the source. */
+  readonly source: string;
+  readonly limits?: Partial<IngestOptions>;
+  readonly call?: Caller;
+}
+
+/** A record of the log as text. */
+export interface LoggedRecord {
+  readonly partition: number;
+  readonly offset: number;
+  readonly text: string;
+}
+
+export type Body = string | Buffer | AsyncIterable<Uint8Array>;
+
+/** Ingest on a real store, with a clock that stands still until it is set. */
+export class TestIngest {
+  readonly source: string;
+  readonly clock: { now: number };
+  readonly metrics: MetricsRegistry;
+  readonly service: RunningService;
+  readonly #log: EventLog;
+
+  private constructor(parts: Pick<TestIngest, 'source' | 'clock' | 'metrics' | 'service'>, log: EventLog) {
+    this.source = parts.source;
+    this.clock = parts.clock;
+    this.metrics = parts.metrics;
+    this.service = parts.service;
+    this.#log = log;
+  }
+
+  static async start(store: TestStore, options: TestHostOptions): Promise<TestIngest> {
+    const clock = { now: NOW };
+    const metrics = createMetrics();
+    const absent = new Proxy(
+      {},
+      { get: () => () => Promise.reject(new Error('ingest does not use this port')) },
+    );
+    const host: ServiceHost<IngestOptions> = {
+      app: defineApp('shop', { decisions: {}, sources: [ordersSource(options.source)] }),
+      options: ingestOptions.parse(options.limits ?? {}) as IngestOptions,
+      instance: 'test',
+      clock: {
+        now: () => clock.now,
+        monotonic: () => store.clock.monotonic(),
+        sleep: (ms, signal) => store.clock.sleep(ms, signal),
+      },
+      random: store.random,
+      tables: store.tables,
+      signals: store.signals,
+      log: store.log,
+      groups: store.groups,
+      jobs: store.jobs,
+      objects: absent as ServiceHost['objects'],
+      warehouse: absent as ServiceHost['warehouse'],
+      compute: absent as ServiceHost['compute'],
+      call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
+      logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      metrics: metrics.of('ingest'),
+    };
+    const service = await ingest.start(host);
+    return new TestIngest({ source: options.source, clock, metrics, service }, store.log);
+  }
+
+  /** Calls a route and checks the answer against its schema. */
+  async call<TParams, TQuery, TBody, TResult>(
+    route: Route<TParams, TQuery, TBody, TResult>,
+    input: { readonly params: TParams; readonly query: TQuery; readonly body: TBody },
+    signal: AbortSignal = new AbortController().signal,
+  ): Promise<TResult> {
+    const entry = this.service.handlers.find((item) => item.route.name === route.name);
+    if (entry === undefined) throw new Error(`no handler for ${route.name}`);
+    const result = await entry.handle(input, { requestId: 'test', deadlineMs: Number.MAX_VALUE, signal });
+    return route.result.parse(result);
+  }
+
+  /** Sends a body of events. */
+  post(mediaType: string, body: Body, results: 'all' | 'quarantined' = 'all'): Promise<IngestResult> {
+    const chunks = typeof body === 'string' || Buffer.isBuffer(body) ? chunksOf([Buffer.from(body)]) : body;
+    return this.call(routes.ingestEvents, {
+      params: { source: this.source },
+      query: { results },
+      body: { mediaType, chunks },
+    });
+  }
+
+  /** Everything in the log, in the order of partitions and offsets. */
+  async logged(): Promise<LoggedRecord[]> {
+    const found: LoggedRecord[] = [];
+    const topic = sourceTopic(this.source);
+    for (const [partition, { first, next }] of (await this.#log.ranges(topic)).entries()) {
+      for (let offset = first; offset < next;) {
+        for (const batch of await this.#log.read(topic, partition, offset)) {
+          for (let index = 0; index < batch.count; index += 1) {
+            found.push({
+              partition,
+              offset: batch.base + index,
+              text: Buffer.from(batch.record(index)).toString(),
+            });
+          }
+          offset = batch.base + batch.count;
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Order ids in the log, sorted. */
+  async loggedIds(): Promise<string[]> {
+    return (await this.logged())
+      .map(({ text: record }) => (JSON.parse(record) as { orderId: string }).orderId)
+      .sort();
+  }
+
+  async stop(): Promise<void> {
+    await this.service.stop(1_000);
+    this.metrics.close();
+  }
+}
+
+/** Bytes in pieces of the given sizes; the rest is the last piece. */
+export function cutUp(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const pieces: Buffer[] = [];
+  let at = 0;
+  for (const size of sizes) {
+    pieces.push(Buffer.from(bytes.subarray(at, at + size)));
+    at += size;
+  }
+  pieces.push(Buffer.from(bytes.subarray(at)));
+  return pieces.filter((piece) => piece.length > 0);
+}
+
+/** A body that comes in chunks, and then fails if there is an error. */
+export async function* chunksOf(chunks: Iterable<Buffer>, error?: Error): AsyncGenerator<Uint8Array> {
+  for (const chunk of chunks) yield chunk;
+  if (error !== undefined) throw error;
+  await Promise.resolve();
+}
+
+export interface Setting extends Omit<TestHostOptions, 'source'> {
+  /** Default: a source that nobody else uses. */
+  readonly source?: string;
+  readonly log?: EventLog;
+  readonly tables?: Tables;
+}
+
+/** Gives the function that runs a test with ingest on the store, and stops ingest afterwards. */
+export function ingestOn(
+  open: () => TestStore,
+): (setting: Setting, work: (service: TestIngest) => Promise<void>) => Promise<void> {
+  return async (setting, work) => {
+    const store = open();
+    const source = `orders_${store.random.id().replaceAll('-', '_')}`;
+    const ports = { ...store, tables: setting.tables ?? store.tables, log: setting.log ?? store.log };
+    const service = await TestIngest.start(ports, { source, ...setting });
+    try {
+      await work(service);
+    } finally {
+      await service.stop();
+    }
+  };
+}
+
+/** The error of a call that must fail. */
+export async function failureOf(call: Promise<unknown>): Promise<PlatformError> {
+  try {
+    await call;
+  } catch (error) {
+    if (PlatformError.is(error)) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+export interface Order {
+  readonly orderId: string;
+  readonly at: unknown;
+  readonly customerId: string;
+  readonly total: unknown;
+}
+
+/** A good record, but for the changes. */
+export function order(orderId: string, change: Readonly<Record<string, unknown>> = {}): Order {
+  return { orderId, at: '2024-05-01T10:00:00Z', customerId: `customer-${orderId}`, total: 12.5, ...change };
+}
+
+/** The same as JSON. */
+export function line(orderId: string, change?: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(order(orderId, change));
+}
+
+/** Arrays in arrays. */
+export function deep(depth: number): string {
+  return '['.repeat(depth) + ']'.repeat(depth);
+}
+
+/** A page of the quarantine. */
+export function list(
+  service: TestIngest,
+  query: { after?: string; limit?: number } = {},
+): Promise<ResultOf<typeof routes.listQuarantine>> {
+  const input = { params: { source: service.source }, query: { limit: 100, ...query }, body: {} };
+  return service.call(routes.listQuarantine, input);
+}
+
+/** Replays records of the quarantine. */
+export function replay(
+  service: TestIngest,
+  records: readonly { readonly id: string; readonly record?: Record<string, unknown> }[],
+): Promise<IngestResult> {
+  const input = { params: { source: service.source }, query: {}, body: { records: [...records] } };
+  return service.call(routes.replayQuarantine, input);
+}

@@ -1,0 +1,115 @@
+import { type Dataset, type GateVerdict, type ModelVersionInput, routes } from '../../contract/index.ts';
+import type { Gate } from '../../define/index.ts';
+import type { Tables } from '../../runtime/index.ts';
+import type { Fitted } from './fit-step.ts';
+import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
+import { CODE_VERSION } from './steps.ts';
+
+/** What a bundle consists of. */
+export interface BundleParts {
+  readonly asOf: number;
+  readonly dataset: Dataset;
+  readonly fitted: Fitted;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly gates: readonly GateVerdict[];
+}
+
+export interface Bundle {
+  readonly version: number;
+  readonly passed: boolean;
+}
+
+/** Name of the output of the models that the trainers write: the probability that the label is true. */
+const OUTPUT_NAME = 'probability';
+
+const CLAIM = `insert into train_bundle (key, run) values ($1, $2) on conflict (key) do nothing`;
+
+const CLAIMED = `select run from train_bundle where key = $1`;
+
+/**
+ * Holds each metric against the model's gates. A gate that is not met is a verdict, not a failure of the run.
+ */
+export function gateStep(
+  context: RunContext,
+  metrics: Readonly<Record<string, number>>,
+): Promise<StepOutcome<readonly GateVerdict[]>> {
+  const { gates } = context.model;
+  return runStep(context, {
+    name: 'gate',
+    inputs: { gates, metrics },
+    work: () => Promise.resolve({ output: judge(gates, metrics), artefacts: [] }),
+    note: (verdicts) => {
+      const failed = verdicts.filter((verdict) => !verdict.passed);
+      if (failed.length === 0) return verdicts.length === 0 ? 'no gates' : `all ${verdicts.length} passed`;
+      return failed
+        .map(({ metric, value, bound }) => `${metric} ${value.toFixed(4)} misses ${bound}`)
+        .join('; ');
+    },
+  });
+}
+
+/** The verdict on each gate; a metric that is missing or NaN never passes. */
+export function judge(gates: readonly Gate[], metrics: Readonly<Record<string, number>>): GateVerdict[] {
+  return gates.map(({ metric, direction, bound }) => {
+    const value = metrics[metric] ?? Number.NaN;
+    const passed = direction === 'atLeast' ? value >= bound : value <= bound;
+    return { metric, direction, bound, value, passed };
+  });
+}
+
+/** Registers the model version. The same bundle is the same version, whichever run comes to it. */
+export function bundleStep(context: RunContext, parts: BundleParts): Promise<StepOutcome<Bundle>> {
+  const { host, run, model, signal } = context;
+  const bundle = bundleOf(context, parts);
+  return runStep<Bundle>(context, {
+    name: 'bundle',
+    inputs: bundle,
+    async work(key) {
+      const body: ModelVersionInput = {
+        ...bundle,
+        lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
+        idempotencyKey: key,
+      };
+      const call = { params: { model: model.name }, query: {}, body };
+      const { version, passed } = await host.call(routes.registerVersion, call, { signal });
+      return { output: { version, passed }, artefacts: [parts.fitted.onnx.digest] };
+    },
+    note: ({ version, passed }) =>
+      `version ${version}, ${passed ? 'can be released' : 'did not pass its gates'}`,
+  });
+}
+
+/** The bundle without the run that made it, so that equal bundles have equal keys. */
+function bundleOf({ host, model }: RunContext, { asOf, dataset, fitted, metrics, gates }: BundleParts) {
+  return {
+    onnx: fitted.onnx,
+    signature: {
+      inputs: model.vector.values.map(({ name }) => ({ name, type: 'float32' as const, nullable: true })),
+      outputs: [{ name: OUTPUT_NAME, type: 'float32' as const }],
+    },
+    metrics: { ...metrics },
+    gates: [...gates],
+    lineage: {
+      dataset: dataset.id,
+      vectorHash: model.vector.hash,
+      labelHash: model.label.hash,
+      modelHash: model.hash,
+      appHash: host.app.hash,
+      codeVersion: CODE_VERSION,
+      trainer: { ...model.trainer },
+      seed: model.seed,
+      asOf,
+    },
+  };
+}
+
+/**
+ * The run that stands in the lineage: the first that came to this bundle. The registry takes a key a second
+ * time only with the same body, so that must not depend on which run, or which attempt after a crash, sends
+ * it.
+ */
+async function claimBundle(tables: Tables, key: string, run: string): Promise<string> {
+  await tables.query(CLAIM, [key, run]);
+  const [row] = await tables.query<{ run: string }>(CLAIMED, [key]);
+  return row?.run ?? run;
+}

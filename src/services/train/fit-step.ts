@@ -1,0 +1,74 @@
+import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
+import type { EvaluateInput, EvaluateOutput } from './evaluate-task.ts';
+import type { FitInput, FitOutput } from './fit-task.ts';
+import type { Side, Split } from './split-step.ts';
+import { EVALUATE, FIT } from './tasks.ts';
+
+export interface Fitted {
+  readonly onnx: { readonly digest: string; readonly bytes: number };
+  readonly cpuSeconds: number;
+  readonly wallSeconds: number;
+}
+
+/** Fits the model, beside this thread. The ONNX file is all that the following steps know of it. */
+export function fitStep(context: RunContext, train: Side): Promise<StepOutcome<Fitted>> {
+  const { host, model, progress, signal } = context;
+  const { trainer, seed } = model;
+  return runStep(context, {
+    name: 'fit',
+    inputs: { part: train.digest, trainer, seed },
+    async work() {
+      const part = owned(await host.objects.get(train.digest));
+      signal.throwIfAborted();
+      const input: FitInput = { part, trainer, seed };
+      const { onnx, cpuSeconds, wallSeconds } = await host.compute.run<FitOutput>(FIT, input, {
+        signal,
+        transfer: [part.buffer],
+        onProgress: ({ done, total, note = null }) => progress.step('fit', { progress: done / total, note }),
+      });
+      const stored = await host.objects.put(onnx);
+      return { output: { onnx: stored, cpuSeconds, wallSeconds }, artefacts: [stored.digest] };
+    },
+    note: ({ onnx, cpuSeconds }) =>
+      `${trainer.kind}, ${train.rows} rows, ${cpuSeconds.toFixed(2)} s of processor time, ${onnx.bytes} bytes of ONNX`,
+  });
+}
+
+/** Scores the test rows with the ONNX file and measures. */
+export function evaluateStep(
+  context: RunContext,
+  { onnx }: Fitted,
+  { train, test }: Split,
+): Promise<StepOutcome<Record<string, number>>> {
+  const { host, progress, signal } = context;
+  return runStep<Record<string, number>>(context, {
+    name: 'evaluate',
+    inputs: { onnx: onnx.digest, part: test.digest, train: [train.rows, train.positives] },
+    async work() {
+      const [file, part] = await Promise.all([host.objects.get(onnx.digest), host.objects.get(test.digest)]);
+      signal.throwIfAborted();
+      const input: EvaluateInput & { part: Uint8Array<ArrayBuffer> } = { onnx: file, part: owned(part) };
+      const metrics = await host.compute.run<EvaluateOutput>(EVALUATE, input, {
+        signal,
+        transfer: [input.part.buffer],
+        onProgress: ({ done, total }) => progress.step('evaluate', { progress: done / total }),
+      });
+      const counts = {
+        trainRows: train.rows,
+        trainPositives: train.positives,
+        testRows: test.rows,
+        testPositives: test.positives,
+      };
+      return { output: { ...metrics, ...counts }, artefacts: [] };
+    },
+    note: ({ aucRoc, averagePrecision }) =>
+      `aucRoc ${(aucRoc ?? 0).toFixed(4)}, averagePrecision ${(averagePrecision ?? 0).toFixed(4)}`,
+  });
+}
+
+/** The bytes with a buffer of their own, which another thread may be given. */
+function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const { buffer, byteLength } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
+  return new Uint8Array(bytes);
+}

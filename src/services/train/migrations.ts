@@ -1,0 +1,47 @@
+import type { MigrationSet } from '../../runtime/index.ts';
+
+const TABLES = `
+create table train_run (
+  id text collate "C" primary key,
+  model text not null,
+  state text not null,
+  -- counts the attempts; who writes must hold the newest
+  epoch integer not null default 0,
+  asked_as_of bigint,
+  as_of bigint,
+  created_at bigint not null,
+  finished_at bigint,
+  steps json not null,
+  metrics json not null,
+  gates json not null,
+  version integer,
+  error text,
+  idempotency_key text,
+  unique (model, idempotency_key)
+);
+create index train_run_model on train_run (model, id);
+create index train_run_open on train_run (id) where state in ('queued', 'running');
+
+create table train_step (
+  key text primary key,
+  step text not null,
+  run text not null,
+  output json not null,
+  -- digests of the objects that the output speaks of
+  artefacts text[] not null,
+  seconds double precision not null,
+  finished_at bigint not null
+);
+
+-- the run that a bundle is registered for; later runs with the same bundle get the same version
+create table train_bundle (
+  key text primary key,
+  run text not null
+);
+`;
+
+/** The tables of the service. */
+export const trainMigrations: MigrationSet = {
+  owner: 'train',
+  migrations: [{ number: 1, name: 'runs and steps', sql: TABLES }],
+};

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+
+/**
+ * Limits and times of the service. In the environment `concurrency` is `TANDEM_TRAIN_CONCURRENCY`, and so on.
+ */
+export interface TrainOptions {
+  /**
+   * Runs at a time in this process; 0 answers calls only and leaves the runs to other processes. Default 1.
+   */
+  readonly concurrency: number;
+  /** A run that takes longer fails, in seconds. Default 21,600 (6 hours). */
+  readonly runSecondsMax: number;
+  /**
+   * How long a step waits for a neighbour that is not available before it counts as failed, in milliseconds.
+   * Default 600,000.
+   */
+  readonly waitMs: number;
+  /**
+   * How often the backlog is measured and runs whose job is lost are looked for, in milliseconds. Default
+   * 5,000.
+   */
+  readonly watchMs: number;
+}
+
+/** A whole number; from the environment it comes as text. */
+function whole(low: number, high: number, initial: number, description: string): z.ZodType<number> {
+  return z.coerce.number().int().min(low).max(high).default(initial).describe(description);
+}
+
+/** Reads {@link TrainOptions}; unknown names are errors. */
+export const trainOptions: z.ZodType<TrainOptions> = z
+  .object({
+    concurrency: whole(0, 64, 1, 'Runs at a time in this process; 0 leaves them to others'),
+    runSecondsMax: whole(60, 86_400, 21_600, 'A run that takes longer fails, in seconds'),
+    waitMs: whole(
+      0,
+      86_400_000,
+      600_000,
+      'How long a step waits for a neighbour that is down, in milliseconds',
+    ),
+    watchMs: whole(100, 600_000, 5_000, 'How often backlog and lost jobs are looked at, in milliseconds'),
+  })
+  .strict();

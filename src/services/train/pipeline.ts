@@ -1,0 +1,48 @@
+import { type GateVerdict, PlatformError, routes } from '../../contract/index.ts';
+import { bundleStep, gateStep } from './bundle-step.ts';
+import { datasetStep } from './dataset-step.ts';
+import { evaluateStep, fitStep } from './fit-step.ts';
+import { periodsOf } from './periods.ts';
+import { patiently, type RunContext } from './run-context.ts';
+import { setAsOf } from './run-store.ts';
+import { splitStep } from './split-step.ts';
+
+/** What a run came to. */
+export interface RunResult {
+  readonly version: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly gates: readonly GateVerdict[];
+}
+
+/** Does the steps of a run that are not done yet. */
+export async function runPipeline(context: RunContext): Promise<RunResult> {
+  const { model, progress } = context;
+  const asOf = await resolveAsOf(context);
+  const periods = periodsOf(model.split, model.label.maturesAfterMs, asOf);
+  const { output: dataset } = await datasetStep(context, periods, asOf);
+  const { output: split } = await splitStep(context, dataset, periods);
+  const { output: fitted } = await fitStep(context, split.train);
+  const { output: metrics } = await evaluateStep(context, fitted, split);
+  progress.metrics({ ...metrics, fitSeconds: fitted.wallSeconds, fitCpuSeconds: fitted.cpuSeconds });
+  const { output: gates } = await gateStep(context, metrics);
+  progress.gates(gates);
+  const { output: bundle } = await bundleStep(context, { asOf, dataset, fitted, metrics, gates });
+  return { version: bundle.version, metrics, gates };
+}
+
+/**
+ * The instant that the run was asked for, else the clock of the features; an attempt keeps what an earlier
+ * one found.
+ */
+async function resolveAsOf(context: RunContext): Promise<number> {
+  const { host, run, signal } = context;
+  if (run.asOf !== null) return run.asOf;
+  const nothing = { params: {}, query: {}, body: {} };
+  const { clock } = await patiently(context, 'dataset', () =>
+    host.call(routes.getFeaturesStatus, nothing, { signal }),
+  );
+  if (!Number.isSafeInteger(clock))
+    throw new PlatformError('INTERNAL', `The clock of the features shows ${clock}`);
+  await setAsOf(host.tables, { id: run.id, epoch: run.epoch }, clock);
+  return clock;
+}

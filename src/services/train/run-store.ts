@@ -1,0 +1,191 @@
+import { type GateVerdict, PlatformError, type Run } from '../../contract/index.ts';
+import type { Tables } from '../../runtime/index.ts';
+import { type StepStatus, waitingSteps } from './steps.ts';
+
+export type RunState = Run['state'];
+
+/** A run with what only the service needs to know. */
+export interface StoredRun extends Run {
+  /** What the caller asked for. */
+  readonly askedAsOf: number | null;
+  readonly epoch: number;
+}
+
+/** How a run ended. */
+export interface RunEnd {
+  readonly state: 'done' | 'failed';
+  readonly version: number | null;
+  readonly error: string | null;
+}
+
+export interface NewRun {
+  readonly id: string;
+  readonly model: string;
+  readonly asOf: number | undefined;
+  readonly createdAt: number;
+  readonly idempotencyKey: string | undefined;
+}
+
+interface RunRow extends Record<string, unknown> {
+  readonly id: string;
+  readonly model: string;
+  readonly state: RunState;
+  readonly epoch: number;
+  readonly asked_as_of: number | null;
+  readonly as_of: number | null;
+  readonly created_at: number;
+  readonly finished_at: number | null;
+  readonly steps: StepStatus[];
+  readonly metrics: Record<string, number>;
+  readonly gates: GateVerdict[];
+  readonly version: number | null;
+  readonly error: string | null;
+}
+
+const COLUMNS = `
+  id, model, state, epoch, asked_as_of, as_of, created_at, finished_at, steps, metrics, gates, version, error`;
+
+const IS_OPEN = `state in ('queued', 'running')`;
+
+const INSERT = `
+insert into train_run
+  (id, model, state, asked_as_of, as_of, created_at, steps, metrics, gates, idempotency_key)
+values ($1, $2, 'queued', $3, $3, $4, $5, '{}', '[]', $6)
+on conflict (model, idempotency_key) do nothing
+returning ${COLUMNS}`;
+
+const FIND = `select ${COLUMNS} from train_run where id = $1`;
+
+const FIND_BY_KEY = `select ${COLUMNS} from train_run where model = $1 and idempotency_key = $2`;
+
+const LIST = `
+select ${COLUMNS} from train_run
+where model = $1 and ($2::text is null or id < $2::text) order by id desc limit $3`;
+
+const LIST_OPEN = `select ${COLUMNS} from train_run where ${IS_OPEN} order by id limit $1`;
+
+const CLAIM = `
+update train_run set state = 'running', epoch = epoch + 1 where id = $1 and ${IS_OPEN} returning ${COLUMNS}`;
+
+const SET_AS_OF = `
+update train_run set as_of = $3 where id = $1 and epoch = $2 and state = 'running' returning id`;
+
+const SET_PROGRESS = `
+update train_run set steps = $3, metrics = $4, gates = $5
+where id = $1 and epoch = $2 and state = 'running' returning id`;
+
+const RELEASE = `update train_run set state = 'queued' where id = $1 and epoch = $2 and state = 'running'`;
+
+const FINISH = `
+update train_run set state = $3, version = $4, error = $5, finished_at = $6
+where id = $1 and epoch = $2 and ${IS_OPEN} returning id`;
+
+const CANCEL = `
+update train_run set state = 'cancelled', finished_at = $2 where id = $1 and ${IS_OPEN} returning ${COLUMNS}`;
+
+/** Stores a new run; `undefined` when its idempotency key came before. */
+export async function insertRun(tables: Tables, run: NewRun): Promise<StoredRun | undefined> {
+  const { id, model, asOf = null, createdAt, idempotencyKey = null } = run;
+  const values = [id, model, asOf, createdAt, JSON.stringify(waitingSteps()), idempotencyKey];
+  return toRun((await tables.query<RunRow>(INSERT, values))[0]);
+}
+
+export async function findRun(tables: Tables, id: string): Promise<StoredRun | undefined> {
+  return id.includes('\0') ? undefined : toRun((await tables.query<RunRow>(FIND, [id]))[0]);
+}
+
+export async function findRunByKey(
+  tables: Tables,
+  model: string,
+  key: string,
+): Promise<StoredRun | undefined> {
+  return toRun((await tables.query<RunRow>(FIND_BY_KEY, [model, key]))[0]);
+}
+
+/** Runs of a model made before `after`, newest first: ids made later sort later. */
+export async function listModelRuns(
+  tables: Tables,
+  model: string,
+  page: { readonly after: string | null; readonly limit: number },
+): Promise<StoredRun[]> {
+  return (await tables.query<RunRow>(LIST, [model, page.after, page.limit])).flatMap(
+    (row) => toRun(row) ?? [],
+  );
+}
+
+/** Runs that are neither done nor failed nor cancelled, oldest first. */
+export async function listOpenRuns(tables: Tables, limit: number): Promise<StoredRun[]> {
+  return (await tables.query<RunRow>(LIST_OPEN, [limit])).flatMap((row) => toRun(row) ?? []);
+}
+
+/**
+ * Begins an attempt at a run: from now on only it may write. `undefined` when the run has ended or is not
+ * known.
+ */
+export async function claimRun(tables: Tables, id: string): Promise<StoredRun | undefined> {
+  return toRun((await tables.query<RunRow>(CLAIM, [id]))[0]);
+}
+
+/** The right of one attempt to write to its run. */
+export interface RunClaim {
+  readonly id: string;
+  readonly epoch: number;
+}
+
+/** Notes the instant whose knowledge the run uses. Rejects with FENCED. */
+export async function setAsOf(tables: Tables, { id, epoch }: RunClaim, asOf: number): Promise<void> {
+  assertHeld(await tables.query(SET_AS_OF, [id, epoch, asOf]), id);
+}
+
+/** Writes the steps and what is known of the result. Rejects with FENCED. */
+export async function setProgress(
+  tables: Tables,
+  { id, epoch }: RunClaim,
+  now: Pick<Run, 'steps' | 'metrics' | 'gates'>,
+): Promise<void> {
+  const values = [id, epoch, ...[now.steps, now.metrics, now.gates].map((value) => JSON.stringify(value))];
+  assertHeld(await tables.query(SET_PROGRESS, values), id);
+}
+
+/** Gives the run back to whoever attempts it next. */
+export async function releaseRun(tables: Tables, { id, epoch }: RunClaim): Promise<void> {
+  await tables.query(RELEASE, [id, epoch]);
+}
+
+/** Ends the run. `false` when another attempt holds it or it has ended. */
+export async function finishRun(
+  tables: Tables,
+  { id, epoch }: RunClaim,
+  end: RunEnd,
+  at: number,
+): Promise<boolean> {
+  const values = [id, epoch, end.state, end.version, end.error, at];
+  return (await tables.query(FINISH, values)).length > 0;
+}
+
+/** Marks the run as cancelled. `undefined` when it has ended already. */
+export async function cancelOpenRun(tables: Tables, id: string, at: number): Promise<StoredRun | undefined> {
+  return id.includes('\0') ? undefined : toRun((await tables.query<RunRow>(CANCEL, [id, at]))[0]);
+}
+
+/** The run as its callers see it. */
+export function publicRun({ askedAsOf: _asked, epoch: _epoch, ...run }: StoredRun): Run {
+  return run;
+}
+
+function assertHeld(rows: readonly unknown[], id: string): void {
+  if (rows.length > 0) return;
+  throw new PlatformError('FENCED', `Run ${id} was cancelled or goes on in another process`);
+}
+
+function toRun(row: RunRow | undefined): StoredRun | undefined {
+  if (row === undefined) return undefined;
+  const {
+    asked_as_of: askedAsOf,
+    as_of: asOf,
+    created_at: createdAt,
+    finished_at: finishedAt,
+    ...rest
+  } = row;
+  return { ...rest, askedAsOf, asOf, createdAt, finishedAt };
+}

@@ -1,0 +1,134 @@
+import { PlatformError, type Run } from '../../contract/index.ts';
+import type { Model } from '../../define/index.ts';
+import type { ServiceHost } from '../../runtime/index.ts';
+import { QUEUE, type RunJob } from './execute.ts';
+import type { TrainOptions } from './options.ts';
+import {
+  cancelOpenRun,
+  findRun,
+  findRunByKey,
+  finishRun,
+  insertRun,
+  listModelRuns,
+  listOpenRuns,
+  publicRun,
+  type StoredRun,
+} from './run-store.ts';
+import type { TrainMetrics } from './metrics.ts';
+
+type Host = ServiceHost<TrainOptions>;
+
+/** The channel on which processes learn that a run was cancelled. */
+export const CANCEL_SIGNAL = 'train_cancelled';
+/** Open runs that are compared with their jobs at a time. */
+const OPEN_RUNS_MAX = 1_000;
+
+/**
+ * Starts a run; run and job are one transaction.
+ *
+ * Rejects with MODEL_NOT_FOUND, with UNPROCESSABLE when the model can never pass its gates, and with CONFLICT
+ * when the idempotency key came before with another instant.
+ */
+export async function startRun(
+  host: Host,
+  modelName: string,
+  {
+    asOf,
+    idempotencyKey,
+  }: { readonly asOf?: number | undefined; readonly idempotencyKey?: string | undefined },
+): Promise<Run> {
+  const model = modelOf(host, modelName);
+  assertGates(model);
+  if (idempotencyKey !== undefined && (idempotencyKey.includes('\0') || !idempotencyKey.isWellFormed())) {
+    throw new PlatformError('BAD_REQUEST', `'idempotencyKey' must be Unicode text without NUL characters`);
+  }
+  const id = host.random.id();
+  const made = await host.tables.transaction(async (tx) => {
+    const run = await insertRun(tx, {
+      id,
+      model: modelName,
+      asOf,
+      createdAt: host.clock.now(),
+      idempotencyKey,
+    });
+    if (run !== undefined) await host.jobs.send(QUEUE, { run: id } satisfies RunJob, { id, tx });
+    return run;
+  });
+  if (made !== undefined) return publicRun(made);
+  const known = await findRunByKey(host.tables, modelName, idempotencyKey ?? '');
+  if (known === undefined) throw new PlatformError('INTERNAL', 'A run was neither stored nor found');
+  if (known.askedAsOf === (asOf ?? null)) return publicRun(known);
+  throw new PlatformError(
+    'CONFLICT',
+    `The idempotency key came before with another 'asOf', for run ${known.id}`,
+    {
+      details: { run: known.id, asOf: known.askedAsOf },
+    },
+  );
+}
+
+/** Rejects with RUN_NOT_FOUND. */
+export async function getRun(host: Host, id: string): Promise<Run> {
+  const run = await findRun(host.tables, id);
+  if (run !== undefined) return publicRun(run);
+  throw new PlatformError('RUN_NOT_FOUND', `There is no run '${id}'`, { details: { run: id } });
+}
+
+/** One page of a model's runs, newest first. Rejects with MODEL_NOT_FOUND. */
+export async function listRuns(
+  host: Host,
+  model: string,
+  page: { readonly after?: string | undefined; readonly limit: number },
+): Promise<{ runs: Run[]; next: string | null }> {
+  modelOf(host, model);
+  const after = page.after?.replaceAll('\0', '') ?? null;
+  const found = await listModelRuns(host.tables, model, { after, limit: page.limit + 1 });
+  const runs = found.slice(0, page.limit).map(publicRun);
+  return { runs, next: found.length > page.limit ? (runs.at(-1)?.id ?? null) : null };
+}
+
+/** Stops a run; one that has ended stays as it is. Rejects with RUN_NOT_FOUND. */
+export async function cancelRun(host: Host, metrics: TrainMetrics, id: string): Promise<Run> {
+  const run = await cancelOpenRun(host.tables, id, host.clock.now());
+  if (run === undefined) return getRun(host, id);
+  metrics.runs.add(1, { state: 'cancelled' });
+  // The run says what holds: a worker that finds it cancelled stops, whether or not these two arrive.
+  await host.signals.notify(CANCEL_SIGNAL);
+  await host.jobs.cancel(QUEUE, id);
+  return publicRun(run);
+}
+
+/** Ends the runs whose job was given up: its processes died too often, it expired, or it is gone. */
+export async function endLostRuns(host: Host): Promise<StoredRun[]> {
+  const ended: StoredRun[] = [];
+  for (const run of await listOpenRuns(host.tables, OPEN_RUNS_MAX)) {
+    const job = await host.jobs.status(QUEUE, run.id);
+    const reason =
+      job === undefined
+        ? 'the job is gone'
+        : job.state === 'failed'
+          ? (job.error ?? 'no reason known')
+          : undefined;
+    if (reason === undefined) continue;
+    const error = `INTERNAL: The run was given up after ${run.epoch} attempts: ${reason}`;
+    const end = { state: 'failed', version: null, error } as const;
+    if (await finishRun(host.tables, run, end, host.clock.now())) ended.push(run);
+  }
+  return ended;
+}
+
+function modelOf(host: Host, name: string): Model {
+  const model = host.app.models.get(name);
+  if (model !== undefined) return model;
+  throw new PlatformError('MODEL_NOT_FOUND', `App '${host.app.name}' defines no model '${name}'`, {
+    details: { model: name, models: [...host.app.models.keys()] },
+  });
+}
+
+function assertGates({ name, gates, split }: Model): void {
+  if (split.excludeKnown !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100')) return;
+  throw new PlatformError(
+    'UNPROCESSABLE',
+    `Model '${name}' has a gate on cardPrecision100, which is measured only when its split has 'excludeKnown'`,
+  );
+}

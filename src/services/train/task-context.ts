@@ -1,0 +1,8 @@
+/** What whoever runs a task gives it beside its input: see the port `Compute`. */
+export interface TaskContext {
+  progress(done: number, total: number, note?: string): void;
+  /** Processor time of the task's thread so far, in seconds. */
+  cpuSeconds(): number;
+  /** A clock that never goes back, in seconds. */
+  wallSeconds(): number;
+}

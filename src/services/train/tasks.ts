@@ -1,0 +1,14 @@
+/** In the repository the sources run as they are, in the package they are compiled. */
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+
+/** Names of the tasks that the service runs on the port `Compute`. */
+export const FIT = 'fit';
+export const EVALUATE = 'evaluate';
+
+/**
+ * The modules of the tasks by name, for whoever makes the port `Compute`. Each exports `run(input, context)`.
+ */
+export const trainTasks: ReadonlyMap<string, URL> = new Map([
+  [FIT, new URL(`./fit-task.${EXTENSION}`, import.meta.url)],
+  [EVALUATE, new URL(`./evaluate-task.${EXTENSION}`, import.meta.url)],
+]);

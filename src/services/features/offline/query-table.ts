@@ -60,7 +60,8 @@ export async function createQueryTable(
   }
   await readAppender.close();
   const positions = names.map((name) => `${positionsColumn(name)}::bigint[] as ${positionsColumn(name)}`);
-  const known = `e._offset < r.${positionsColumn(source.name)}[e._partition + 1]`;
+  // The row's partition, not the event's: a condition with both sides in one term would keep the join from hashing.
+  const known = `e._offset < r.${positionsColumn(source.name)}[q_rows.partition + 1]`;
   await session.run(`create temp table q as
 with r as (select read, ${positions.join(', ')} from q_reads)
 select q_rows.*, r.* exclude (read), case when e._id is not null then ${PLACE_SQL} end as place,

@@ -1,0 +1,197 @@
+import { randomUUID } from 'node:crypto';
+import type { HttpClient } from './http-client.ts';
+
+/** Next offsets by source and partition. */
+export type Positions = Readonly<Record<string, readonly number[]>>;
+
+export interface Quarantined {
+  readonly status: 'quarantined';
+  readonly index: number;
+  readonly code: string;
+  readonly reason: string;
+}
+
+export interface IngestAnswer {
+  readonly accepted: number;
+  readonly quarantined: number;
+  readonly positions: Positions;
+  readonly results: readonly Quarantined[];
+}
+
+export interface SourceCounts {
+  readonly accepted: number;
+  readonly quarantined: number;
+  readonly duplicates: number | null;
+  readonly lag: number | null;
+}
+
+export interface VectorRows {
+  readonly names: readonly string[];
+  readonly rows: readonly { readonly asOf: number; readonly values: readonly (number | null)[] }[];
+}
+
+export interface DatasetAnswer {
+  readonly rows: number;
+  readonly censored: number;
+  readonly positives: number;
+  readonly names: readonly string[];
+  readonly file: { readonly digest: string; readonly bytes: number };
+}
+
+export interface RunAnswer {
+  readonly id: string;
+  readonly state: 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
+  readonly steps: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly seconds: number | null;
+  }[];
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly gates: readonly {
+    readonly metric: string;
+    readonly bound: number;
+    readonly value: number;
+    readonly passed: boolean;
+  }[];
+  readonly version: number | null;
+  readonly error: string | null;
+}
+
+export interface ReleaseAnswer {
+  readonly id: string;
+  readonly decision: string;
+  readonly model: string;
+  readonly version: number;
+}
+
+export interface DecisionAnswer {
+  readonly decisionId: string;
+  readonly outcome: string;
+  readonly score: number;
+  readonly release: string;
+}
+
+/**
+ * The product's routes that a customer of this app uses. `decide` is sent once; everything else may be
+ * repeated.
+ */
+export class Platform {
+  readonly #client: HttpClient;
+  /** Part of idempotency keys: a repeated request is the same one, a request of the next start is another. */
+  readonly #session = randomUUID();
+
+  constructor(client: HttpClient) {
+    this.#client = client;
+  }
+
+  /** Sends records (JSON texts) in their order; the answer means that they are on disk. */
+  ingest(source: string, records: readonly string[]): Promise<IngestAnswer> {
+    return this.#client.repeat({
+      method: 'POST',
+      path: `/v1/sources/${source}/events?results=quarantined`,
+      body: `${records.join('\n')}\n`,
+      mediaType: 'application/x-ndjson',
+      timeoutMs: 120_000,
+    });
+  }
+
+  source(source: string): Promise<SourceCounts> {
+    return this.#client.repeat({ method: 'GET', path: `/v1/sources/${source}` });
+  }
+
+  /** Reads and records the vectors of candidates (JSON texts) from a state that has applied `after`. */
+  readVectors(vector: string, candidates: readonly string[], after: Positions): Promise<VectorRows> {
+    const rest = JSON.stringify({ after, waitMs: 60_000, record: true });
+    return this.#client.repeat({
+      method: 'POST',
+      path: `/v1/vectors/${vector}/read`,
+      body: `{"candidates":[${candidates.join(',')}],${rest.slice(1)}`,
+      timeoutMs: 90_000,
+    });
+  }
+
+  /** The clock of the features: the latest event time seen, in milliseconds since 1970-01-01 UTC. */
+  async clock(): Promise<number> {
+    const status = await this.#client.repeat<{ readonly clock: number }>({
+      method: 'GET',
+      path: '/v1/features',
+    });
+    return status.clock;
+  }
+
+  /** Builds a dataset with labels from the events in [fromMs, toMs). */
+  buildDataset(request: {
+    readonly vector: string;
+    readonly label: string;
+    readonly fromMs: number;
+    readonly toMs: number;
+    readonly knowledge: 'latest' | 'as-served';
+    readonly asOf: number;
+  }): Promise<DatasetAnswer> {
+    const { fromMs, toMs, ...same } = request;
+    return this.#client.repeat({
+      method: 'POST',
+      path: '/v1/datasets',
+      body: JSON.stringify({ ...same, from: fromMs, to: toMs }),
+      timeoutMs: 600_000,
+    });
+  }
+
+  startRun(model: string, asOf: number): Promise<RunAnswer> {
+    return this.#client.repeat({
+      method: 'POST',
+      path: `/v1/models/${model}/runs`,
+      // The key makes repeating safe: the same model as of the same instant is the same run.
+      body: JSON.stringify({ asOf, idempotencyKey: `${this.#session}-${model}-${String(asOf)}` }),
+    });
+  }
+
+  run(id: string): Promise<RunAnswer> {
+    return this.#client.repeat({ method: 'GET', path: `/v1/runs/${encodeURIComponent(id)}` });
+  }
+
+  release(decision: string, version: number, reason: string): Promise<ReleaseAnswer> {
+    const idempotencyKey = `${this.#session}-${decision}-${String(version)}`;
+    return this.#client.repeat({
+      method: 'POST',
+      path: '/v1/releases',
+      body: JSON.stringify({ decision, version, reason, idempotencyKey }),
+    });
+  }
+
+  /** The release in charge of a decision, if there is one. */
+  async currentRelease(decision: string): Promise<ReleaseAnswer | undefined> {
+    const { releases } = await this.#client.repeat<{ readonly releases: readonly ReleaseAnswer[] }>({
+      method: 'GET',
+      path: '/v1/current-releases',
+    });
+    return releases.find((release) => release.decision === decision);
+  }
+
+  decide(decision: string, record: string): Promise<DecisionAnswer> {
+    return this.#client.once({
+      method: 'POST',
+      path: `/v1/decisions/${decision}`,
+      body: record,
+      timeoutMs: 10_000,
+    });
+  }
+
+  replay(decisionId: string): Promise<{ readonly equal: boolean; readonly differences: readonly string[] }> {
+    return this.#client.repeat({
+      method: 'POST',
+      path: `/v1/ledger/${encodeURIComponent(decisionId)}/replay`,
+      timeoutMs: 60_000,
+    });
+  }
+}
+
+/** The positions that include both. */
+export function laterPositions(one: Positions, other: Positions): Positions {
+  const merged: Record<string, readonly number[]> = { ...one };
+  for (const [source, offsets] of Object.entries(other)) {
+    const known = merged[source];
+    merged[source] = offsets.map((offset, partition) => Math.max(offset, known?.[partition] ?? 0));
+  }
+  return merged;
+}

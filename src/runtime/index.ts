@@ -1,4 +1,29 @@
 export * from './ports/index.ts';
+export { BytesBody, currentRequestId, isRawBody } from './call.ts';
+export { combinedCaller, type CombinedCaller, localCaller, type LocalCallerTools } from './caller.ts';
+export {
+  type Config,
+  type ConfigEntry,
+  type ConfigOrigins,
+  type ConfigSection,
+  readConfig,
+  variableName,
+} from './config.ts';
+export { type Ports, type RunningServices, startServices, type StartOptions } from './host.ts';
+export { CALL_LIMITS, httpCaller, type HttpCaller, type HttpCallerOptions } from './http/client.ts';
+export {
+  httpLimits,
+  type HttpLimits,
+  type HttpOptions,
+  type HttpServer,
+  isLoopback,
+  mountHttp,
+  openApiDocument,
+  type OpenApiInfo,
+} from './http/index.ts';
+export { createLogger, type LoggerOptions, type LogLevel, type RootLogger } from './logger.ts';
+export { createMetrics, type MetricsRegistry } from './metrics.ts';
+export { didYouMean, nearest } from './nearest.ts';
 export {
   type CallContext,
   type Caller,

@@ -1,0 +1,99 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
+import { directoryObjects } from '../adapters/objects/index.ts';
+import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
+import { systemClock, systemRandom } from '../adapters/system/index.ts';
+import { threadCompute } from '../adapters/threads/index.ts';
+import type { App } from '../define/index.ts';
+import {
+  type Config,
+  createMetrics,
+  type Ports,
+  type RootLogger,
+  type RunningServices,
+  type ServiceDefinition,
+  startServices,
+} from '../runtime/index.ts';
+import { trainTasks } from '../services/train/index.ts';
+import { HTTP, PROCESS, serviceOptions } from './settings.ts';
+import { VERSION } from './version.ts';
+
+/** What a process needs to run services. */
+export interface Composition {
+  readonly definitions: readonly ServiceDefinition[];
+  readonly app: App;
+  readonly config: Config;
+  readonly databaseUrl: string;
+  readonly port: number;
+  readonly peers: ReadonlyMap<ServiceDefinition['name'], URL>;
+  readonly logger: RootLogger;
+}
+
+/** Services with their ports open. */
+export interface RunningProcess {
+  readonly services: RunningServices;
+  /** Stops the services, then closes what they stood on. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * Opens the ports, brings the tables up to date and starts the services. Whatever was opened is closed when
+ * that fails.
+ */
+export async function startProcess(composition: Composition): Promise<RunningProcess> {
+  const { definitions, config, logger } = composition;
+  const { dataDir, databaseConnectionsMax, host } = config.section(PROCESS);
+  const names = definitions.map(({ name }) => name);
+  const postgres = await openPostgres(composition.databaseUrl, {
+    applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
+    connectionsMax: databaseConnectionsMax,
+    report: (error) => logger.warn('Work in the background failed', { error }),
+  });
+  const metrics = createMetrics();
+  try {
+    const services = await startServices(definitions, await openPorts(postgres, dataDir, config), {
+      app: composition.app,
+      serviceOptions: serviceOptions(config),
+      peers: composition.peers,
+      migrate: (sets) => postgres.migrate(sets),
+      http: { host, port: composition.port, limits: config.section(HTTP) },
+      version: VERSION,
+      logger,
+      metrics,
+    });
+    return {
+      services,
+      async stop(graceMs) {
+        await services.stop(graceMs);
+        metrics.close();
+        await postgres.close();
+      },
+    };
+  } catch (error) {
+    metrics.close();
+    await postgres.close();
+    throw error;
+  }
+}
+
+async function openPorts(postgres: Postgres, dataDir: string, config: Config): Promise<Ports> {
+  const { tables, signals, log, groups, jobs } = postgres;
+  const folders = { objects: join(dataDir, 'objects'), warehouse: join(dataDir, 'warehouse') };
+  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+  return {
+    clock: systemClock(),
+    random: systemRandom(),
+    tables,
+    signals,
+    log,
+    groups,
+    jobs,
+    objects: directoryObjects(folders.objects),
+    warehouse: duckdbWarehouse({
+      directory: folders.warehouse,
+      memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
+    }),
+    compute: threadCompute({ tasks: trainTasks }),
+  };
+}

@@ -1,0 +1,202 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { Config } from '../runtime/config.ts';
+import type { ClientOptions } from './client.ts';
+import { createOutput, EXIT, type Output, reportError } from './output.ts';
+import type { RecordFormat } from './record-batches.ts';
+import { VERSION } from './version.ts';
+
+/** Runs the command line and gives the exit code: 0 done, 1 failed, 2 wrong use. */
+export async function main(parameters: readonly string[]): Promise<number> {
+  let code: number = EXIT.done;
+  const program = buildProgram((result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...parameters], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.wrongUse;
+    return reportError(error, parameters.includes('--json'));
+  }
+}
+
+interface CommonOptions extends ClientOptions {
+  readonly json?: boolean;
+}
+
+function buildProgram(exit: (code: number) => void): Command {
+  const program = new Command('tandem')
+    .description('Build, run and continuously improve an AI application as small services')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError("('tandem --help' or 'tandem VERB --help' says more)")
+    .showSuggestionAfterError(true)
+    .addHelpText(
+      'after',
+      '\nExit codes: 0 done, 1 failed, 2 wrong use. Data goes to standard output, everything else to standard error.',
+    );
+  addProcessVerbs(program);
+  addDataVerbs(program);
+  addLifecycleVerbs(program, exit);
+  addOperatingVerbs(program, exit);
+  return program;
+}
+
+function verb(program: Command, usage: string, description: string): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .exitOverride()
+    .addOption(new Option('--json', 'print the result as JSON'));
+}
+
+/** A verb that speaks to a server. */
+function clientVerb(program: Command, usage: string, description: string): Command {
+  return verb(program, usage, description)
+    .option('--url <url>', 'the server (default: TANDEM_URL, else the one on the data directory)')
+    .option(
+      '--data-dir <dir>',
+      'data directory to find the server by (default: TANDEM_DATA_DIR, else .tandem)',
+    );
+}
+
+/** A verb that reads the configuration of services. */
+function settingsVerb(program: Command, usage: string, description: string): Command {
+  return verb(program, usage, description)
+    .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
+    .option('--host <host>', 'address to listen on; only the loopback in this version')
+    .option('--port <port>', 'port to listen on')
+    .option('--data-dir <dir>', 'folder of the data (default: .tandem)')
+    .option(
+      '--set <option=value...>',
+      "set an option, e.g. features.clock=event; 'tandem config' lists them",
+      [],
+    );
+}
+
+interface SettingsOptions {
+  readonly json?: boolean;
+  readonly app?: string;
+  readonly host?: string;
+  readonly port?: string;
+  readonly dataDir?: string;
+  readonly url?: string;
+  readonly set: readonly string[];
+  readonly clock?: string;
+}
+
+async function readConfigOf(options: SettingsOptions): Promise<Config> {
+  // The services are loaded only by verbs that need them: they cost a good part of a second.
+  const { readSettings, settingFlags } = await import('./settings.ts');
+  const { app, host, port, dataDir, url } = options;
+  return readSettings(settingFlags(options.set, { app, host, port, dataDir, url }, options.clock));
+}
+
+const outputOf = (options: { readonly json?: boolean }): Output =>
+  createOutput({ json: options.json === true });
+
+function addProcessVerbs(program: Command): void {
+  settingsVerb(program, 'dev', 'run every service in this process, with an embedded database')
+    .addOption(
+      new Option(
+        '--clock <clock>',
+        'instants of features: the wall clock, or event time for replays',
+      ).choices(['wall', 'event']),
+    )
+    .option('--fresh', 'remove the data of earlier runs first')
+    .action(async (options: SettingsOptions & { readonly fresh?: boolean }) => {
+      const { dev } = await import('./verbs/dev.ts');
+      await dev(await readConfigOf(options), { fresh: options.fresh === true }, outputOf(options));
+    });
+  settingsVerb(program, 'run <service>', 'run one service as a process of its own')
+    .option('--peer <service=url...>', 'address of a service that runs elsewhere', [])
+    .addOption(
+      new Option('--clock <clock>', 'instants of features: the wall clock, or event time').choices([
+        'wall',
+        'event',
+      ]),
+    )
+    .action(async (service: string, options: SettingsOptions & { readonly peer: readonly string[] }) => {
+      const { run } = await import('./verbs/dev.ts');
+      await run(await readConfigOf(options), { service, peers: options.peer }, outputOf(options));
+    });
+}
+
+function addDataVerbs(program: Command): void {
+  clientVerb(
+    program,
+    'ingest <source> <file>',
+    'send a file of records to a source: NDJSON or CSV, .gz too, - for standard input',
+  )
+    .addOption(
+      new Option('--format <format>', 'form of the file (default: by its name)').choices(['ndjson', 'csv']),
+    )
+    .action(
+      async (source: string, file: string, options: CommonOptions & { readonly format?: RecordFormat }) => {
+        const { ingestFile } = await import('./verbs/ingest.ts');
+        await ingestFile(source, file, options, outputOf(options));
+      },
+    );
+}
+
+function addLifecycleVerbs(program: Command, exit: (code: number) => void): void {
+  clientVerb(program, 'train <model>', 'train a model and wait for the end')
+    .option('--as-of <instant>', 'train with what was known then, e.g. 2018-06-11 (default: now)')
+    .option('--no-wait', 'start the run and go')
+    .action(
+      async (model: string, options: CommonOptions & { readonly asOf?: string; readonly wait: boolean }) => {
+        const { trainModel } = await import('./verbs/train.ts');
+        await trainModel(model, options, outputOf(options));
+      },
+    );
+  clientVerb(program, 'models [model]', 'list models, or the versions of one').action(
+    async (model: string | undefined, options: CommonOptions) => {
+      const { listModels } = await import('./verbs/lifecycle.ts');
+      await listModels(model, options, outputOf(options));
+    },
+  );
+  clientVerb(program, 'releases [decision]', 'list releases, newest first').action(
+    async (decision: string | undefined, options: CommonOptions) => {
+      const { listReleases } = await import('./verbs/lifecycle.ts');
+      await listReleases(decision, options, outputOf(options));
+    },
+  );
+  clientVerb(program, 'release <decision> <version>', 'put a model version in charge of a decision')
+    .option('--reason <text>', 'why, for the record')
+    .option('--threshold <number>', "threshold of the outcome (default: the decision's)")
+    .action(
+      async (decision: string, version: string, options: CommonOptions & { readonly reason?: string }) => {
+        const { release } = await import('./verbs/lifecycle.ts');
+        await release(decision, version, options, outputOf(options));
+      },
+    );
+  clientVerb(
+    program,
+    'replay <decisionId>',
+    'recompute a decision; exit code 1 when it does not come out equal',
+  ).action(async (decisionId: string, options: CommonOptions) => {
+    const { replay } = await import('./verbs/lifecycle.ts');
+    exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
+  });
+}
+
+function addOperatingVerbs(program: Command, exit: (code: number) => void): void {
+  clientVerb(program, 'status', 'show what runs, how far it is and what is in charge')
+    .option('-w, --watch', 'show it again every two seconds')
+    .action(async (options: CommonOptions & { readonly watch?: boolean }) => {
+      const { status } = await import('./verbs/status.ts');
+      await status({ ...options, watch: options.watch === true }, outputOf(options));
+    });
+  settingsVerb(program, 'doctor', 'look for what could be wrong on this machine')
+    .option('--url <url>', 'the server to ask')
+    .action(async (options: SettingsOptions) => {
+      const { doctor } = await import('./verbs/doctor.ts');
+      exit((await doctor(await readConfigOf(options), outputOf(options))) ? EXIT.done : EXIT.failed);
+    });
+  settingsVerb(program, 'config', 'show the effective configuration and where each value comes from')
+    .option('--url <url>', 'the server that verbs speak to')
+    .action(async (options: SettingsOptions) => {
+      const { showConfig } = await import('./verbs/config.ts');
+      showConfig(await readConfigOf(options), outputOf(options));
+    });
+}

@@ -1,0 +1,165 @@
+import { z } from 'zod';
+import { PlatformError, type ServiceName } from '../contract/index.ts';
+import {
+  type Config,
+  type ConfigSection,
+  didYouMean,
+  httpLimits,
+  type HttpLimits,
+  type LogLevel,
+  readConfig,
+  type ServiceDefinition,
+} from '../runtime/index.ts';
+import { features } from '../services/features/index.ts';
+import { ingest } from '../services/ingest/index.ts';
+import { registry } from '../services/registry/index.ts';
+import { serve } from '../services/serve/index.ts';
+import { train } from '../services/train/index.ts';
+
+/** Every service, in the order in which one process starts them. */
+export const SERVICES: readonly ServiceDefinition[] = [ingest, features, registry, serve, train];
+
+/** Options of a process that runs services, whichever they are. */
+export interface ProcessOptions {
+  /** File of the app. Default: `app.ts` in the current folder, or what stands for it. */
+  readonly app?: string | undefined;
+  /** Address to listen on; only the loopback is allowed in this version. Default 127.0.0.1. */
+  readonly host: string;
+  /** Port to listen on. Default: 7717, or the next free one. */
+  readonly port?: number | undefined;
+  /** Folder of the data. Default `.tandem`. */
+  readonly dataDir: string;
+  /** The server that verbs speak to. Default: the one that runs on the data directory. */
+  readonly url?: string | undefined;
+  /** PostgreSQL to use instead of the embedded one. */
+  readonly databaseUrl?: string | undefined;
+  /** Connections of one process to PostgreSQL. Default 20. */
+  readonly databaseConnectionsMax: number;
+  /** Memory of one session of the warehouse, in bytes; beyond it it spills to disk. Default 1 GiB. */
+  readonly warehouseMemoryBytesMax: number;
+  /** How long a process takes at most to stop, in milliseconds. Default 8,000. */
+  readonly graceMs: number;
+  /** What is logged. Default `warn` for `tandem dev` on a terminal, else `info`. */
+  readonly logLevel?: LogLevel | undefined;
+}
+
+const processOptions: z.ZodType<ProcessOptions> = z
+  .object({
+    app: z.string().optional().describe('File of the app'),
+    host: z.string().default('127.0.0.1').describe('Address to listen on; only the loopback in this version'),
+    port: z
+      .number()
+      .int()
+      .min(0)
+      .max(65_535)
+      .optional()
+      .describe('Port to listen on; 7717 or the next free one'),
+    dataDir: z.string().min(1).default('.tandem').describe('Folder of the data'),
+    url: z
+      .url({ protocol: /^https?$/ })
+      .optional()
+      .describe('The server that verbs speak to'),
+    databaseUrl: z.string().optional().describe('PostgreSQL to use instead of the embedded one'),
+    databaseConnectionsMax: z
+      .number()
+      .int()
+      .min(3)
+      .max(1_000)
+      .default(20)
+      .describe('Connections to PostgreSQL'),
+    warehouseMemoryBytesMax: z
+      .number()
+      .int()
+      .min(64 * 2 ** 20)
+      .default(2 ** 30)
+      .describe('Memory of one session of the warehouse, in bytes'),
+    graceMs: z
+      .number()
+      .int()
+      .min(0)
+      .max(600_000)
+      .default(8_000)
+      .describe('How long stopping may take, in milliseconds'),
+    logLevel: z.enum(['info', 'warn', 'error', 'silent']).optional().describe('What is logged'),
+  })
+  .strict();
+
+export const PROCESS: ConfigSection<ProcessOptions> = {
+  name: 'process',
+  prefix: 'TANDEM_',
+  schema: processOptions,
+  variables: { databaseUrl: 'DATABASE_URL' },
+  secrets: ['databaseUrl'],
+};
+
+export const HTTP: ConfigSection<HttpLimits> = { name: 'http', prefix: 'TANDEM_HTTP_', schema: httpLimits };
+
+function serviceSection(definition: ServiceDefinition): ConfigSection {
+  return {
+    name: definition.name,
+    prefix: `TANDEM_${definition.name.toUpperCase()}_`,
+    schema: definition.options,
+  };
+}
+
+const SERVICE_SECTIONS: ReadonlyMap<ServiceName, ConfigSection> = new Map(
+  SERVICES.map((definition) => [definition.name, serviceSection(definition)]),
+);
+
+/** Flags by section and option. */
+export type Flags = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+/**
+ * Reads the whole configuration, also of services that this process does not run: their names are known all
+ * the same.
+ */
+export function readSettings(flags: Flags, environment: NodeJS.ProcessEnv = process.env): Config {
+  return readConfig([PROCESS, HTTP, ...SERVICE_SECTIONS.values()], { flags, environment });
+}
+
+/** The options of each service. */
+export function serviceOptions(config: Config): ReadonlyMap<ServiceName, unknown> {
+  return new Map([...SERVICE_SECTIONS].map(([name, section]) => [name, config.section(section)]));
+}
+
+/** Finds a service by name. Throws CONFIGURATION. */
+export function findService(name: string): ServiceDefinition {
+  const found = SERVICES.find((definition) => definition.name === name);
+  if (found !== undefined) return found;
+  const names = SERVICES.map((definition) => definition.name);
+  throw new PlatformError(
+    'CONFIGURATION',
+    `service: expected ${names.join(', ')}, got '${name}'.${didYouMean(name, names)}`,
+  );
+}
+
+/**
+ * Flags of single options: `--set features.clock=event`. `clock` is for every service that has such an
+ * option. Throws CONFIGURATION when one is not of the form `section.option=value`.
+ */
+export function settingFlags(
+  settings: readonly string[],
+  common: Readonly<Record<string, unknown>>,
+  clock: string | undefined,
+): Flags {
+  const flags: Record<string, Record<string, unknown>> = { process: { ...common } };
+  if (clock !== undefined) {
+    for (const name of servicesWithOption('clock')) flags[name] = { clock };
+  }
+  for (const setting of settings) {
+    const parts = /^(\w+)\.(\w+)=(.*)$/s.exec(setting);
+    const [, section = '', option = '', value = ''] = parts ?? [];
+    if (parts === null) {
+      throw new PlatformError('CONFIGURATION', `--set: expected SERVICE.OPTION=VALUE, got '${setting}'`);
+    }
+    flags[section] = { ...flags[section], [option]: value };
+  }
+  return flags;
+}
+
+function servicesWithOption(option: string): ServiceName[] {
+  return SERVICES.filter((definition) => {
+    const { shape } = definition.options as { readonly shape?: Readonly<Record<string, unknown>> };
+    return shape !== undefined && Object.hasOwn(shape, option);
+  }).map(({ name }) => name);
+}

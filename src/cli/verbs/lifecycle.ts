@@ -1,0 +1,145 @@
+import { type ModelVersion, PlatformError, type Release, routes } from '../../contract/index.ts';
+import { type ClientOptions, openClient } from '../client.ts';
+import { amount, type Output, table, when } from '../output.ts';
+
+/** Entries that a list shows. */
+const LISTED_MAX = 100;
+
+/** `tandem models [model]`: every model with its newest version, or the versions of one. */
+export async function listModels(
+  model: string | undefined,
+  options: ClientOptions,
+  output: Output,
+): Promise<void> {
+  await using client = await openClient(options);
+  if (model === undefined) {
+    const { models } = await client.call(routes.listModels, { params: {}, query: {}, body: {} });
+    output.result(models, () =>
+      models.length === 0
+        ? 'The app defines no models'
+        : table(
+            ['MODEL', ...VERSION_HEAD],
+            models.map(({ model: name, newest }) => [
+              name,
+              ...(newest === null ? ['-'] : versionRow(newest)),
+            ]),
+          ),
+    );
+    return;
+  }
+  const { versions } = await client.call(routes.listVersions, {
+    params: { model },
+    query: { limit: LISTED_MAX },
+    body: {},
+  });
+  output.result(versions, () =>
+    versions.length === 0
+      ? `${model} has no version yet. Train one with: tandem train ${model}`
+      : table(VERSION_HEAD, versions.map(versionRow)),
+  );
+}
+
+const VERSION_HEAD = ['VERSION', 'GATES', 'CREATED', 'METRICS'];
+
+function versionRow(version: ModelVersion): string[] {
+  const metrics = Object.entries(version.metrics).map(([name, value]) => `${name} ${amount(value)}`);
+  return [
+    String(version.version),
+    version.passed ? 'passed' : 'FAILED',
+    when(version.createdAt),
+    metrics.join(', '),
+  ];
+}
+
+/** `tandem releases [decision]`: releases, newest first. */
+export async function listReleases(
+  decision: string | undefined,
+  options: ClientOptions,
+  output: Output,
+): Promise<void> {
+  await using client = await openClient(options);
+  const query = { limit: LISTED_MAX, ...(decision === undefined ? {} : { decision }) };
+  const [{ releases }, current] = await Promise.all([
+    client.call(routes.listReleases, { params: {}, query, body: {} }),
+    client.call(routes.getCurrentReleases, { params: {}, query: {}, body: {} }),
+  ]);
+  const inCharge = new Set(current.releases.map(({ id }) => id));
+  output.result(
+    releases.map((release) => ({ ...release, inCharge: inCharge.has(release.id) })),
+    () =>
+      releases.length === 0
+        ? 'There is no release yet. Make one with: tandem release <decision> <version>'
+        : table(
+            ['RELEASE', 'MODEL', 'VERSION', 'THRESHOLD', 'IN CHARGE', 'CREATED', 'REASON'],
+            releases.map((release) => releaseRow(release, inCharge.has(release.id))),
+          ),
+  );
+}
+
+function releaseRow(release: Release, isInCharge: boolean): string[] {
+  const { id, model, version, threshold, createdAt, reason } = release;
+  return [
+    id,
+    model,
+    String(version),
+    String(threshold),
+    isInCharge ? 'yes' : '',
+    when(createdAt),
+    reason ?? '',
+  ];
+}
+
+export interface ReleaseVerbOptions extends ClientOptions {
+  readonly reason?: string | undefined;
+  readonly threshold?: string | undefined;
+}
+
+/**
+ * `tandem release <decision> <version>`: puts a version in charge. Rejects with GATE_FAILED unless its gates
+ * passed.
+ */
+export async function release(
+  decision: string,
+  version: string,
+  options: ReleaseVerbOptions,
+  output: Output,
+): Promise<void> {
+  const number = readNumber('version', version);
+  const { reason, threshold } = options;
+  await using client = await openClient(options);
+  const made = await client.call(routes.createRelease, {
+    params: {},
+    query: {},
+    body: {
+      decision,
+      version: number,
+      idempotencyKey: crypto.randomUUID(),
+      ...(threshold === undefined ? {} : { threshold: readNumber('--threshold', threshold) }),
+      ...(reason === undefined ? {} : { reason }),
+    },
+  });
+  output.result(
+    made,
+    () => `${made.id}: ${made.model} version ${String(made.version)} answers ${decision} now`,
+  );
+}
+
+/** Reads a number that a person typed. Throws CONFIGURATION. */
+function readNumber(name: string, text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  throw new PlatformError('CONFIGURATION', `${name}: expected a number, got '${text}'`);
+}
+
+/** `tandem replay <decisionId>`: recomputes a decision. Resolves with whether it came out equal. */
+export async function replay(decisionId: string, options: ClientOptions, output: Output): Promise<boolean> {
+  await using client = await openClient(options);
+  const result = await client.call(routes.replayDecision, { params: { decisionId }, query: {}, body: {} });
+  output.result(result, () => {
+    const { recorded, recomputed, differences, equal } = result;
+    if (equal)
+      return `equal: ${recorded.outcome}, score ${String(recorded.score)}, ${String(recorded.values.length)} values`;
+    const scores = `score ${String(recorded.score)} was recorded, ${String(recomputed.score)} comes out`;
+    return `NOT equal: ${scores}${differences.length === 0 ? '' : `; different values: ${differences.join(', ')}`}`;
+  });
+  return result.equal;
+}

@@ -1,0 +1,114 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { PlatformError, type Release, routes, type SourceDescription } from '../../contract/index.ts';
+import { type Client, type ClientOptions, openClient } from '../client.ts';
+import { amount, type Output, table, when } from '../output.ts';
+
+/** How often `-w` looks, in milliseconds. */
+const LOOK_MS = 2_000;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+export interface StatusVerbOptions extends ClientOptions {
+  readonly watch: boolean;
+}
+
+interface Status {
+  readonly url: string;
+  readonly ready: boolean;
+  readonly services: Readonly<Record<string, { readonly ready: boolean; readonly reason?: string }>>;
+  readonly sources: readonly SourceDescription[];
+  readonly models: readonly { readonly model: string; readonly newest: number | null }[];
+  readonly releases: readonly Release[];
+  /** What could not be asked, and why. */
+  readonly missing: readonly string[];
+}
+
+/**
+ * `tandem status`: what runs, how far it is, what is in charge. With `-w` again and again, one JSON line each
+ * with `--json`.
+ */
+export async function status(options: StatusVerbOptions, output: Output): Promise<void> {
+  await using client = await openClient(options);
+  for (;;) {
+    const found = await ask(client);
+    const isScreen = options.watch && !output.json && process.stdout.isTTY;
+    output.result(found, () => `${isScreen ? CLEAR_SCREEN : ''}${describe(found, output)}`);
+    if (!options.watch) return;
+    await sleep(LOOK_MS);
+  }
+}
+
+/** Asks everything that can be asked: a status must show what works when something does not. */
+async function ask(client: Client): Promise<Status> {
+  const missing: string[] = [];
+  const tried = async <TResult>(what: string, asking: Promise<TResult>): Promise<TResult | undefined> => {
+    try {
+      return await asking;
+    } catch (error) {
+      missing.push(`${what}: ${PlatformError.is(error) ? error.message : String(error)}`);
+      return undefined;
+    }
+  };
+  const nothing = { params: {}, query: {}, body: {} };
+  const { ready, services } = await client.readiness();
+  const [features, models, current] = await Promise.all([
+    tried('features', client.call(routes.getFeaturesStatus, nothing)),
+    tried('models', client.call(routes.listModels, nothing)),
+    tried('releases', client.call(routes.getCurrentReleases, nothing)),
+  ]);
+  const described = (features?.sources ?? []).map(({ source }) =>
+    tried(source, client.call(routes.describeSource, { ...nothing, params: { source } })),
+  );
+  return {
+    url: client.url.origin,
+    ready,
+    services,
+    sources: (await Promise.all(described)).flatMap((source) => source ?? []),
+    models: (models?.models ?? []).map(({ model, newest }) => ({ model, newest: newest?.version ?? null })),
+    releases: current?.releases ?? [],
+    missing,
+  };
+}
+
+function describe(status: Status, output: Output): string {
+  const mark = (ready: boolean): string =>
+    output.style(ready ? 'green' : 'yellow', ready ? 'ready' : 'waiting');
+  const parts = [
+    `${status.url}  ${mark(status.ready)}`,
+    table(
+      ['SERVICE', 'STATE', ''],
+      Object.entries(status.services).map(([name, { ready, reason }]) => [
+        name,
+        ready ? 'ready' : 'waiting',
+        reason ?? '',
+      ]),
+    ),
+  ];
+  if (status.sources.length > 0) {
+    const rows = status.sources.map((source) => [
+      source.name,
+      ...[source.accepted, source.quarantined, source.duplicates, source.lag].map((count) =>
+        count === null ? '?' : amount(count),
+      ),
+    ]);
+    parts.push(table(['SOURCE', 'ACCEPTED', 'QUARANTINED', 'DUPLICATES', 'LAG'], rows));
+  }
+  if (status.models.length > 0) {
+    parts.push(
+      table(
+        ['MODEL', 'NEWEST'],
+        status.models.map(({ model, newest }) => [model, newest === null ? '-' : String(newest)]),
+      ),
+    );
+  }
+  if (status.releases.length > 0) {
+    const rows = status.releases.map(({ decision, id, model, version, createdAt }) => [
+      decision,
+      id,
+      `${model} ${String(version)}`,
+      when(createdAt),
+    ]);
+    parts.push(table(['DECISION', 'RELEASE', 'MODEL', 'SINCE'], rows));
+  }
+  if (status.missing.length > 0) parts.push(status.missing.join('\n'));
+  return parts.join('\n\n');
+}

@@ -1,0 +1,120 @@
+import { PlatformError, type ServiceName } from '../contract/index.ts';
+import {
+  abortError,
+  currentRequestId,
+  deadlineError,
+  internalError,
+  OpenCall,
+  withRequestId,
+} from './call.ts';
+import { httpCaller, type HttpCallerOptions } from './http/client.ts';
+import type { Clock, Random } from './ports/index.ts';
+import type { Caller, CallOptions, HandlerEntry, RunningService } from './service.ts';
+
+export interface LocalCallerTools {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+type AnyRoute = HandlerEntry['route'];
+
+/**
+ * Calls services of this process as functions. `services` is read at every call, so it may fill while they
+ * start; a service that is not there is UNAVAILABLE.
+ *
+ * Nothing is copied: what is passed is handed over. Neither side may change an input or a result after it
+ * passed it, as if it had been sent away; a copy would cost more than most calls.
+ */
+export function localCaller(
+  services: ReadonlyMap<ServiceName, RunningService>,
+  tools: LocalCallerTools,
+): Caller {
+  const find = handlerFinder(services);
+  const call = (route: AnyRoute, input: unknown, options: CallOptions = {}): Promise<unknown> => {
+    const entry = find(route);
+    if (entry === undefined) {
+      return Promise.reject(
+        new PlatformError('UNAVAILABLE', `The ${route.service} service has not started or has stopped`),
+      );
+    }
+    return callHandler(entry, input, options, tools);
+  };
+  return call as Caller;
+}
+
+/** Finds the handler of a route in what runs now, through an index made once for each start of a service. */
+function handlerFinder(
+  services: ReadonlyMap<ServiceName, RunningService>,
+): (route: AnyRoute) => HandlerEntry | undefined {
+  const indexes = new WeakMap<RunningService, ReadonlyMap<string, HandlerEntry>>();
+  return (route) => {
+    const service = services.get(route.service);
+    if (service === undefined) return undefined;
+    let index = indexes.get(service);
+    if (index === undefined) {
+      index = new Map(service.handlers.map((entry) => [entry.route.name, entry]));
+      indexes.set(service, index);
+    }
+    return index.get(route.name);
+  };
+}
+
+function callHandler(
+  entry: HandlerEntry,
+  input: unknown,
+  options: CallOptions,
+  { clock, random }: LocalCallerTools,
+): Promise<unknown> {
+  const { name, timeoutMs: routeTimeoutMs } = entry.route;
+  const timeoutMs = options.timeoutMs ?? routeTimeoutMs;
+  const { signal } = options;
+  if (signal?.aborted === true) return Promise.reject(abortError(name, signal));
+  if (timeoutMs <= 0) return Promise.reject(deadlineError(name, timeoutMs));
+  const call = new OpenCall(currentRequestId() ?? random.id(), clock.monotonic() + timeoutMs);
+  return new Promise((resolve, reject) => {
+    const giveUp = (error: PlatformError): void => {
+      call.abort(error);
+      end();
+      reject(error);
+    };
+    const onAbort = (): void => giveUp(abortError(name, signal));
+    const timer = setTimeout(() => giveUp(deadlineError(name, timeoutMs)), timeoutMs);
+    const end = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    withRequestId(call.requestId, async () => entry.handle(input, call)).then(
+      (result) => {
+        end();
+        resolve(result);
+      },
+      (error: unknown) => {
+        end();
+        reject(PlatformError.is(error) ? error : internalError(error));
+      },
+    );
+  });
+}
+
+export interface CombinedCaller {
+  readonly call: Caller;
+  close(): Promise<void>;
+}
+
+/**
+ * Calls services of this process as functions and the others over HTTP; they answer alike. A service that has
+ * neither a handler here nor an address is a mistake of configuration.
+ */
+export function combinedCaller(
+  services: ReadonlyMap<ServiceName, RunningService>,
+  local: ReadonlySet<ServiceName>,
+  options: HttpCallerOptions,
+): CombinedCaller {
+  const here = localCaller(services, options) as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
+  const remote = httpCaller(options);
+  const there = remote.call as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
+  const call = (route: AnyRoute, ...rest: unknown[]): Promise<unknown> =>
+    local.has(route.service) ? here(route, ...rest) : there(route, ...rest);
+  return { call: call as Caller, close: () => remote.close() };
+}

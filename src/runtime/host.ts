@@ -1,0 +1,181 @@
+import { PlatformError, type ServiceName } from '../contract/index.ts';
+import type { App } from '../define/index.ts';
+import { combinedCaller } from './caller.ts';
+import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
+import type { RootLogger } from './logger.ts';
+import type { MetricsRegistry } from './metrics.ts';
+import type {
+  Clock,
+  Compute,
+  ConsumerGroups,
+  EventLog,
+  Jobs,
+  MigrationSet,
+  Objects,
+  Random,
+  Signals,
+  Tables,
+  Warehouse,
+} from './ports/index.ts';
+import type { Caller, Logger, Readiness, RunningService, ServiceDefinition, ServiceHost } from './service.ts';
+
+/** The ports that services are given. */
+export interface Ports {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly tables: Tables;
+  readonly signals: Signals;
+  readonly log: EventLog;
+  readonly groups: ConsumerGroups;
+  readonly jobs: Jobs;
+  readonly objects: Objects;
+  readonly warehouse: Warehouse;
+  readonly compute: Compute;
+}
+
+export interface StartOptions {
+  readonly app: App;
+  /** Validated options of each service; a service that is not in it gets the defaults of its schema. */
+  readonly serviceOptions: ReadonlyMap<ServiceName, unknown>;
+  /** Base addresses of services that run elsewhere. */
+  readonly peers: ReadonlyMap<ServiceName, URL>;
+  /** Brings the tables of the services up to date before any of them starts. */
+  readonly migrate: (sets: readonly MigrationSet[]) => Promise<void>;
+  readonly http: { readonly host: string; readonly port: number; readonly limits: HttpLimits };
+  /** The platform's version, for /openapi.json. */
+  readonly version: string;
+  readonly logger: RootLogger;
+  readonly metrics: MetricsRegistry;
+}
+
+/** Services that run in this process, on one port. */
+export interface RunningServices {
+  readonly url: URL;
+  readonly instance: string;
+  readonly names: readonly ServiceName[];
+  /** Calls any service: those of this process as functions, the others at their addresses. */
+  readonly call: Caller;
+  /** What `/readyz` asks. */
+  ready(): Promise<ReadonlyMap<ServiceName, Readiness>>;
+  /**
+   * Takes no new request, answers those that came, stops the services in reverse order and closes. What is
+   * not done within `graceMs` is cut off. Calling it again waits for the same end. It does not close the
+   * ports.
+   */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Share of the grace period that requests have to end; the rest is for what services do behind them. */
+const DRAIN_SHARE = 0.5;
+
+/**
+ * Starts services and serves them on one port. They start one after another in the given order, which does
+ * not matter to them: a service finds out at a call, not at its start, whether another one is there. If one
+ * fails to start, those that did are stopped again and its error is thrown.
+ */
+export async function startServices(
+  definitions: readonly ServiceDefinition[],
+  ports: Ports,
+  options: StartOptions,
+): Promise<RunningServices> {
+  const { logger } = options;
+  const instance = ports.random.id();
+  const running = new Map<ServiceName, RunningService>();
+  const names = definitions.map(({ name }) => name);
+  const { clock, random } = ports;
+  const caller = combinedCaller(running, new Set(names), { addresses: options.peers, clock, random });
+  let http: HttpServer | undefined;
+  const stop = once(async (graceMs: number) => {
+    const end = clock.monotonic() + graceMs;
+    await guarded(logger, 'the HTTP server', () => http?.stop(graceMs * DRAIN_SHARE));
+    for (const [name, service] of [...running].reverse()) {
+      const leftMs = Math.max(0, end - clock.monotonic());
+      await guarded(logger, `the ${name} service`, () => within(clock, leftMs, service.stop(leftMs)));
+      running.delete(name);
+    }
+    await guarded(logger, 'the connections to other services', () => caller.close());
+  });
+  try {
+    await options.migrate(definitions.map(({ migrations }) => migrations));
+    for (const definition of definitions) {
+      const host = hostOf(definition, ports, options, { instance, call: caller.call });
+      running.set(definition.name, await definition.start(host));
+    }
+    http = await mountHttp(running, {
+      ...options.http,
+      info: { title: `Tandem: ${options.app.name}`, version: options.version },
+      clock,
+      random,
+      logger,
+      metrics: options.metrics,
+    });
+  } catch (error) {
+    await stop(0);
+    throw error;
+  }
+  const { url } = http;
+  return { url, instance, names, call: caller.call, ready: () => askAll(running), stop };
+}
+
+function hostOf(
+  definition: ServiceDefinition,
+  ports: Ports,
+  options: StartOptions,
+  own: { readonly instance: string; readonly call: Caller },
+): ServiceHost {
+  const { name } = definition;
+  return {
+    ...ports,
+    ...own,
+    app: options.app,
+    options: options.serviceOptions.get(name) ?? Object.freeze(definition.options.parse({})),
+    logger: options.logger.with({ service: name }),
+    metrics: options.metrics.of(name),
+  };
+}
+
+async function askAll(
+  running: ReadonlyMap<ServiceName, RunningService>,
+): Promise<Map<ServiceName, Readiness>> {
+  const ask = async ([name, service]: [ServiceName, RunningService]): Promise<[ServiceName, Readiness]> => {
+    try {
+      return [name, await service.ready()];
+    } catch (error) {
+      return [
+        name,
+        { ready: false, reason: PlatformError.is(error) ? error.message : 'it failed to answer' },
+      ];
+    }
+  };
+  return new Map(await Promise.all([...running].map(ask)));
+}
+
+/** A part that fails to stop must not keep the others from stopping. */
+async function guarded(logger: Logger, what: string, stop: () => Promise<void> | undefined): Promise<void> {
+  try {
+    await stop();
+  } catch (error) {
+    logger.error(`Stopping ${what} failed`, { error });
+  }
+}
+
+/** Waits for the work, but a little longer than it was given at most. */
+async function within(clock: Clock, graceMs: number, work: Promise<void>): Promise<void> {
+  const over = new AbortController();
+  const late = clock.sleep(graceMs + LATE_MS, over.signal).then(() => {
+    if (!over.signal.aborted) throw new Error(`It did not stop within ${String(Math.round(graceMs))} ms`);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** How much longer than its grace a service is waited for, in milliseconds. */
+const LATE_MS = 500;
+
+function once(work: (graceMs: number) => Promise<void>): (graceMs: number) => Promise<void> {
+  let done: Promise<void> | undefined;
+  return (graceMs) => (done ??= work(graceMs));
+}

@@ -1,0 +1,207 @@
+import { Readable } from 'node:stream';
+import { Agent, type Dispatcher } from 'undici';
+import { type ErrorCode, fromProblem, PlatformError, type ServiceName } from '../../contract/index.ts';
+import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
+import type { Clock, Random } from '../ports/index.ts';
+import type { Caller, CallOptions, HandlerEntry } from '../service.ts';
+
+/** Limits of calls between processes. */
+export const CALL_LIMITS = {
+  /** Tries of an idempotent call, the first included. */
+  attemptsMax: 4,
+  /**
+   * Pause before the second try, in milliseconds; it doubles with each further one, with jitter of a half.
+   */
+  pauseMs: 50,
+  /** Longest pause that is not asked for by `retry-after`, in milliseconds. */
+  pauseMsMax: 1_000,
+  /** How long connecting may take, in milliseconds. */
+  connectMs: 3_000,
+  /**
+   * How long an idle connection is kept, in milliseconds: shorter than servers keep theirs, so that none is
+   * used as it dies.
+   */
+  keepAliveMs: 30_000,
+  /** Connections to one address. */
+  connectionsMax: 128,
+  /** Size of an answer, in bytes: 256 MiB. */
+  answerBytesMax: 268_435_456,
+} as const;
+
+export interface HttpCallerOptions {
+  /** Base addresses of the services. */
+  readonly addresses: ReadonlyMap<ServiceName, URL>;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export interface HttpCaller {
+  readonly call: Caller;
+  close(): Promise<void>;
+}
+
+type AnyRoute = HandlerEntry['route'];
+
+/** Calls services over HTTP. Idempotent calls are tried again on connection errors and retryable answers. */
+export function httpCaller(options: HttpCallerOptions): HttpCaller {
+  const agent = new Agent({
+    connections: CALL_LIMITS.connectionsMax,
+    pipelining: 1,
+    keepAliveTimeout: CALL_LIMITS.keepAliveMs,
+    keepAliveMaxTimeout: CALL_LIMITS.keepAliveMs,
+    connect: { timeout: CALL_LIMITS.connectMs },
+    maxResponseSize: CALL_LIMITS.answerBytesMax,
+    // The deadline of the call ends it; these would only get in the way of long ones.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> =>
+    callWithRetries({ agent, options, route, input, callOptions });
+  return { call: call as Caller, close: () => agent.close() };
+}
+
+interface RouteInput {
+  readonly params: Readonly<Record<string, unknown>>;
+  readonly query: Readonly<Record<string, unknown>>;
+  readonly body: unknown;
+}
+
+interface Attempt {
+  readonly agent: Agent;
+  readonly options: HttpCallerOptions;
+  readonly route: AnyRoute;
+  readonly input: RouteInput;
+  readonly callOptions: CallOptions;
+}
+
+async function callWithRetries(attempt: Attempt): Promise<unknown> {
+  const { route, options, callOptions, input } = attempt;
+  const { clock, random } = options;
+  const timeoutMs = callOptions.timeoutMs ?? route.timeoutMs;
+  const deadlineMs = clock.monotonic() + timeoutMs;
+  const isRepeatable = route.idempotent && !(isRawBody(input.body) && !(input.body instanceof BytesBody));
+  for (let tried = 1; ; tried += 1) {
+    const leftMs = deadlineMs - clock.monotonic();
+    if (leftMs <= 0) throw deadlineError(route.name, timeoutMs);
+    const outcome = await callOnce(attempt, leftMs, timeoutMs);
+    if (!('error' in outcome)) return outcome.result;
+    const { error } = outcome;
+    if (!isRepeatable || !error.retryable || tried >= CALL_LIMITS.attemptsMax) throw error;
+    const grownMs = Math.min(CALL_LIMITS.pauseMsMax, CALL_LIMITS.pauseMs * 2 ** (tried - 1));
+    const pauseMs = Math.max(grownMs * (0.5 + random.float() / 2), outcome.retryAfterMs);
+    if (clock.monotonic() + pauseMs >= deadlineMs) throw error;
+    await clock.sleep(pauseMs, callOptions.signal);
+    if (callOptions.signal?.aborted === true) throw abortError(route.name, callOptions.signal);
+  }
+}
+
+type Outcome =
+  | { readonly result: unknown }
+  | { readonly error: PlatformError; readonly retryAfterMs: number };
+
+async function callOnce(attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
+  const { agent, route, callOptions } = attempt;
+  const over = new AbortController();
+  const timer = setTimeout(() => over.abort(deadlineError(route.name, timeoutMs)), leftMs);
+  const onAbort = (): void => over.abort(abortError(route.name, callOptions.signal));
+  callOptions.signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    if (callOptions.signal?.aborted === true) onAbort();
+    const request = buildRequest(attempt, leftMs);
+    return await readAnswer(route, await agent.request({ ...request, signal: over.signal }));
+  } catch (error) {
+    if (PlatformError.is(error)) throw error;
+    const reason: unknown = over.signal.reason;
+    if (over.signal.aborted && PlatformError.is(reason)) throw reason;
+    return { error: connectionError(route, error), retryAfterMs: 0 };
+  } finally {
+    clearTimeout(timer);
+    callOptions.signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+function buildRequest({ options, route, input }: Attempt, leftMs: number): Dispatcher.RequestOptions {
+  const base = options.addresses.get(route.service);
+  if (base === undefined) {
+    throw new PlatformError(
+      'CONFIGURATION',
+      `There is no address for the ${route.service} service. Give one with --peer ${route.service}=http://host:port`,
+      { details: { service: route.service } },
+    );
+  }
+  const headers: Record<string, string> = {
+    accept: 'application/json',
+    'x-request-id': currentRequestId() ?? options.random.id(),
+    'x-tandem-timeout-ms': String(Math.max(1, Math.floor(leftMs))),
+  };
+  const common = { origin: base.origin, path: pathOf(base, route, input), headers };
+  if (route.method === 'GET') return { ...common, method: 'GET' };
+  const { body } = input;
+  if (isRawBody(body)) {
+    headers['content-type'] = body.mediaType;
+    return {
+      ...common,
+      method: route.method,
+      body: body instanceof BytesBody ? body.bytes : Readable.from(body.chunks),
+    };
+  }
+  headers['content-type'] = 'application/json';
+  return { ...common, method: route.method, body: JSON.stringify(body ?? {}) };
+}
+
+function pathOf(base: URL, route: AnyRoute, input: RouteInput): string {
+  const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent(String(input.params[name])),
+  );
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(input.query)) {
+    if (value !== undefined && value !== null)
+      query.append(name, typeof value === 'string' ? value : JSON.stringify(value));
+  }
+  const text = query.toString();
+  return `${base.pathname.replace(/\/$/, '')}${path}${text === '' ? '' : `?${text}`}`;
+}
+
+async function readAnswer(route: AnyRoute, answer: Dispatcher.ResponseData): Promise<Outcome> {
+  const { statusCode, headers, body } = answer;
+  const text = await body.text();
+  const isJson = /^application\/(problem\+)?json\b/.test(String(headers['content-type'] ?? ''));
+  let content: unknown;
+  try {
+    content = isJson ? (JSON.parse(text) as unknown) : undefined;
+  } catch {
+    content = undefined;
+  }
+  if (statusCode === 200 && content !== undefined) return { result: content };
+  const seconds = Number(headers['retry-after']);
+  const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
+  return { error: fromProblem(content) ?? unknownAnswer(route, statusCode), retryAfterMs };
+}
+
+/** Errors of whatever stands between us and the service: proxies answer in their own words. */
+const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  413: 'BODY_TOO_LARGE',
+  429: 'TOO_MANY_REQUESTS',
+  502: 'UNAVAILABLE',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+};
+
+function unknownAnswer(route: AnyRoute, status: number): PlatformError {
+  return new PlatformError(
+    STATUS_CODES[status] ?? 'INTERNAL',
+    `The ${route.service} service's address answered ${String(status)} without a problem document`,
+    { details: { service: route.service, status } },
+  );
+}
+
+function connectionError(route: AnyRoute, error: unknown): PlatformError {
+  const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
+  const reason = typeof code === 'string' ? code : String(message);
+  return new PlatformError('UNAVAILABLE', `The ${route.service} service cannot be reached (${reason})`, {
+    details: { service: route.service, reason },
+    cause: error,
+  });
+}

@@ -1,0 +1,369 @@
+import type { AddressInfo, Socket } from 'node:net';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { PlatformError, type ServiceName } from '../../contract/index.ts';
+import { deadlineError, OpenCall, withRequestId } from '../call.ts';
+import type { MetricsRegistry } from '../metrics.ts';
+import type { Clock, Random } from '../ports/index.ts';
+import type { HandlerEntry, Logger, Readiness, RunningService } from '../service.ts';
+import { rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
+import { linger, readBody, slowBody, takesRawBody } from './body.ts';
+import { makeGuard, refuseOpenAddress } from './guard.ts';
+import type { HttpLimits } from './limits.ts';
+import { type HttpObserver, httpObserver } from './observe.ts';
+import { openApiDocument, type OpenApiInfo, OPERATIONAL_ROUTES } from './openapi.ts';
+import { type RouteReaders, routeReaders } from './validate.ts';
+
+export interface HttpOptions {
+  /** A loopback address. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly limits: HttpLimits;
+  readonly info: OpenApiInfo;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: MetricsRegistry;
+}
+
+export interface HttpServer {
+  readonly url: URL;
+  /** Every route that the server answers, as `GET /v1/...`, those of the server itself included. */
+  readonly routes: readonly string[];
+  /** Takes no new connection, answers what has come within `graceMs`, then closes every connection. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** Requests wait this long for their route's turn in the kernel before connections are refused. */
+const BACKLOG = 1_024;
+/** Characters of a path parameter. */
+const PARAMETER_CHARACTERS_MAX = 512;
+/** How often the time of arriving requests is looked at, in milliseconds. */
+const TIMEOUT_CHECK_MS = 2_000;
+const METHODS_WITH_BODY = ['POST', 'PUT', 'PATCH', 'DELETE', 'QUERY'] as const;
+/** What the books show for a client that left before its answer. */
+const CLIENT_GONE = 499;
+
+/** What the server keeps beside the library's own state. */
+interface Server {
+  readonly app: FastifyInstance;
+  readonly services: ReadonlyMap<ServiceName, RunningService>;
+  readonly options: HttpOptions;
+  readonly observer: HttpObserver;
+  stopping: boolean;
+}
+
+/** Carries the open call from the first hook to the handler. */
+const CALL = Symbol('call');
+type Request = FastifyRequest & { [CALL]?: OpenCall };
+
+/**
+ * Serves the handlers of the services on one port. Rejects with CONFIGURATION when it may not or cannot
+ * listen there.
+ */
+export async function mountHttp(
+  services: ReadonlyMap<ServiceName, RunningService>,
+  options: HttpOptions,
+): Promise<HttpServer> {
+  refuseOpenAddress(options.host);
+  const app = createApp(options);
+  const server: Server = { app, services, options, observer: httpObserver(options.metrics), stopping: false };
+  const routes: string[] = [];
+  app.addHook('onRoute', ({ method, url }) => {
+    if (method !== 'HEAD') routes.push(`${String(method)} ${url.replaceAll(/:(\w+)/g, '{$1}')}`);
+  });
+  const entries = [...services.values()].flatMap((service) => service.handlers);
+  app.decorateRequest(CALL, undefined);
+  app.addHook('onRequest', admit(server));
+  app.setErrorHandler((error, request, reply) => fail(server, request, reply, error));
+  app.setNotFoundHandler((request, reply) => fail(server, request, reply, noRoute(request, entries)));
+  for (const entry of entries) mountEntry(server, entry);
+  mountOperations(server, entries);
+  const url = await listen(app, options);
+  return { url, routes, stop: (graceMs) => stop(server, graceMs) };
+}
+
+function createApp({ limits, random }: HttpOptions): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    keepAliveTimeout: limits.keepAliveMs,
+    // A request must have arrived when the longest time that a caller may ask for is over.
+    requestTimeout: limits.timeoutMsMax,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    genReqId: (raw) => requestId(raw.headers['x-request-id'], random),
+    clientErrorHandler,
+    frameworkErrors: (error, _request, reply) => sendError(reply as FastifyReply, toPlatformError(error)),
+    http: {
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headerMs,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+    },
+    routerOptions: {
+      maxParamLength: PARAMETER_CHARACTERS_MAX,
+      ignoreTrailingSlash: false,
+      caseSensitive: true,
+    },
+  });
+  // Bodies are read by the handler: within the call's deadline, with the route's own limit, as bytes or as
+  // JSON.
+  for (const method of METHODS_WITH_BODY)
+    app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  app.server.maxConnections = limits.connectionsMax;
+  // The size of all headers is the limit. A limit on their number would drop the last ones unseen.
+  app.server.maxHeadersCount = 0;
+  return app;
+}
+
+function requestId(given: string | string[] | undefined, random: Random): string {
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : random.id();
+}
+
+function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  socket.end(rawAnswer(error.code));
+}
+
+/** The entry of the route that was matched; routes of the server itself have none. */
+function entryOf(request: FastifyRequest): HandlerEntry | undefined {
+  return (request.routeOptions.config as { readonly entry?: HandlerEntry }).entry;
+}
+
+/** The first hook of every request: who may ask, how many at a time, and the books. */
+function admit(server: Server) {
+  const { options, observer } = server;
+  const { clock, limits } = options;
+  const guard = makeGuard({ hostNames: limits.hostNames, origins: limits.origins });
+  return (request: Request, reply: FastifyReply, done: (error?: Error) => void): void => {
+    const start = clock.monotonic();
+    const entry = request.is404 ? undefined : entryOf(request);
+    if (entry !== undefined) {
+      request[CALL] = new OpenCall(request.id, start + timeoutOf(entry, request, limits));
+    }
+    observer.begin();
+    reply.raw.once('close', () => {
+      const isDone = reply.raw.writableFinished;
+      const name = entry?.route.name ?? (request.is404 ? 'none' : request.routeOptions.url) ?? 'none';
+      observer.end(name, isDone ? reply.raw.statusCode : CLIENT_GONE, (clock.monotonic() - start) / 1_000);
+      if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
+    });
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
+    try {
+      guard({ method: request.raw.method, host, origin, fetchSite: fetchSite as string | undefined });
+      if (entry !== undefined) refuseExcess(server);
+    } catch (error) {
+      return done(error as Error);
+    }
+    done();
+  };
+}
+
+function refuseExcess({ observer, options, stopping }: Server): void {
+  if (stopping) throw new PlatformError('UNAVAILABLE', 'This server is stopping; ask another one');
+  const { requestsMax } = options.limits;
+  if (observer.inFlight <= requestsMax) return;
+  throw new PlatformError('OVERLOADED', `The server answers ${String(requestsMax)} requests already`, {
+    details: { requestsMax },
+  });
+}
+
+function timeoutOf(entry: HandlerEntry, request: FastifyRequest, limits: HttpLimits): number {
+  const given = request.raw.headers['x-tandem-timeout-ms'];
+  if (typeof given !== 'string' || !/^\d{1,9}$/.test(given)) return entry.route.timeoutMs;
+  return Math.min(Number(given), limits.timeoutMsMax);
+}
+
+function mountEntry(server: Server, entry: HandlerEntry): void {
+  const { route } = entry;
+  const readers = routeReaders(entry, takesRawBody(route));
+  server.app.route({
+    method: route.method,
+    url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    config: { entry },
+    handler: (request: Request, reply) => {
+      const call = request[CALL];
+      if (call === undefined) throw new TypeError('The request was not admitted');
+      run(server, { entry, readers, call, request, reply });
+    },
+  });
+}
+
+interface Work {
+  readonly entry: HandlerEntry;
+  readonly readers: RouteReaders;
+  readonly call: OpenCall;
+  readonly request: Request;
+  readonly reply: FastifyReply;
+}
+
+/** Answers a request: with what its handler gives, or when its time is over. */
+function run(server: Server, work: Work): void {
+  const { entry, call, request, reply } = work;
+  const { clock, limits } = server.options;
+  let isOpen = true;
+  const settle = (error: unknown, result?: unknown): void => {
+    if (!isOpen) return;
+    isOpen = false;
+    clearTimeout(timer);
+    if (server.stopping) reply.header('connection', 'close');
+    if (error === undefined) sendResult(reply, result);
+    else fail(server, request, reply, error);
+  };
+  const expire = (): void => {
+    const leftMs = call.deadlineMs - clock.monotonic();
+    if (leftMs > 0 && (request.raw.complete || takesRawBody(entry.route))) {
+      timer = setTimeout(expire, Math.ceil(leftMs));
+      return;
+    }
+    const error =
+      leftMs > 0
+        ? slowBody(limits.bodyMs)
+        : deadlineError(entry.route.name, timeoutOf(entry, request, limits));
+    call.abort(error);
+    settle(error);
+  };
+  // One timer for both waits: for the body, and after it for the handler.
+  let timer = setTimeout(expire, Math.min(limits.bodyMs, Math.ceil(call.deadlineMs - clock.monotonic())));
+  perform(server, work).then((result) => settle(undefined, result), settle);
+}
+
+async function perform(server: Server, { entry, readers, call, request }: Work): Promise<unknown> {
+  const { limits, clock } = server.options;
+  const params = readers.params(request.params);
+  const query = readers.query(request.query);
+  const body =
+    entry.route.method === 'GET' ? {} : readers.body(await readBody(request.raw, entry.route, limits));
+  // Work whose time is over before it begins is never begun.
+  if (call.deadlineMs <= clock.monotonic())
+    throw deadlineError(entry.route.name, timeoutOf(entry, request, limits));
+  return withRequestId(request.id, () => entry.handle({ params, query, body }, call));
+}
+
+/** Answers with an error, after reading what is left of the body as far as that is cheap. */
+function fail(server: Server, request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
+  const error = toPlatformError(thrown);
+  if (error.code === 'INTERNAL') {
+    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+    withRequestId(request.id, () =>
+      server.options.logger.error('A request failed unexpectedly', { route, error: error.cause ?? error }),
+    );
+  }
+  if (server.stopping) reply.header('connection', 'close');
+  if (request.raw.complete) return sendError(reply, error);
+  void linger(request.raw).then((isComplete) => {
+    if (!isComplete) reply.header('connection', 'close');
+    sendError(reply, error);
+  });
+}
+
+function noRoute(request: FastifyRequest, entries: readonly HandlerEntry[]): PlatformError {
+  const path = request.raw.url?.split('?', 1)[0] ?? '/';
+  const known = [
+    ...entries.map(({ route }) => route),
+    ...OPERATIONAL_ROUTES.map((route) => ({ ...route, method: 'GET' })),
+  ];
+  const methods = known.filter((route) => pathPattern(route.path).test(path)).map(({ method }) => method);
+  if (methods.length === 0) {
+    return new PlatformError('ROUTE_NOT_FOUND', `There is no route ${clip(path)}; /openapi.json lists them`);
+  }
+  return new PlatformError(
+    'METHOD_NOT_ALLOWED',
+    `method: expected ${methods.join(' or ')}, got ${request.raw.method ?? 'none'}`,
+    { details: { allow: methods } },
+  );
+}
+
+function pathPattern(path: string): RegExp {
+  return new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`);
+}
+
+function clip(text: string): string {
+  return text.length <= 200 ? text : `${text.slice(0, 200)}...`;
+}
+
+function mountOperations(server: Server, entries: readonly HandlerEntry[]): void {
+  const { app, options } = server;
+  const routes = entries.map(({ route }) => route);
+  let document: string | undefined;
+  app.get('/livez', (_request, reply) => sendResult(reply, { alive: true }));
+  app.get('/readyz', async (_request, reply) => answerReadiness(server, reply));
+  app.get('/metrics', async (_request, reply) => {
+    server.observer.snapshot();
+    const text = await options.metrics.text();
+    return reply.header('content-type', options.metrics.mediaType).send(text);
+  });
+  app.get('/openapi.json', (_request, reply) => {
+    document ??= JSON.stringify(openApiDocument(routes, options.info));
+    return reply.header('content-type', 'application/json; charset=utf-8').send(document);
+  });
+}
+
+async function answerReadiness(server: Server, reply: FastifyReply): Promise<FastifyReply> {
+  const services = await readiness(server.services, server.options);
+  const waiting = Object.entries(services).filter(([, { ready }]) => !ready);
+  if (server.stopping) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));
+  else if (waiting.length === 0) sendResult(reply, { ready: true, services });
+  else {
+    const reasons = waiting.map(([name, { reason }]) => `${name}: ${reason ?? 'not ready'}`).join('; ');
+    sendError(reply, new PlatformError('UNAVAILABLE', reasons, { details: { ready: false, services } }));
+  }
+  return reply;
+}
+
+/** Asks every service whether it can do its job now. One that does not answer in time cannot. */
+async function readiness(
+  services: ReadonlyMap<ServiceName, RunningService>,
+  { clock, limits, logger }: HttpOptions,
+): Promise<Record<string, Readiness>> {
+  const ask = async ([name, service]: [ServiceName, RunningService]): Promise<[string, Readiness]> => {
+    const over = new AbortController();
+    const late = clock
+      .sleep(limits.readyMs, over.signal)
+      .then(() => ({ ready: false, reason: `no answer within ${String(limits.readyMs)} ms` }));
+    try {
+      return [name, await Promise.race([service.ready(), late])];
+    } catch (error) {
+      logger.warn('A service could not say whether it is ready', { service: name, error });
+      return [
+        name,
+        { ready: false, reason: PlatformError.is(error) ? error.message : 'it failed to answer' },
+      ];
+    } finally {
+      over.abort();
+    }
+  };
+  return Object.fromEntries(await Promise.all([...services].map(ask)));
+}
+
+async function listen(app: FastifyInstance, { host, port }: HttpOptions): Promise<URL> {
+  // One socket, not one for each address that the name has: the port must be the same everywhere.
+  const address = host === 'localhost' ? '127.0.0.1' : host;
+  try {
+    await app.listen({ host: address, port, backlog: BACKLOG });
+  } catch (error) {
+    await app.close();
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'EADDRINUSE' ? 'another process listens there' : (code ?? 'unknown reason');
+    throw new PlatformError(
+      'CONFIGURATION',
+      `Cannot listen on ${host}:${String(port)}: ${reason}. Choose another --port.`,
+      {
+        details: { host, port, reason: code },
+        cause: error,
+      },
+    );
+  }
+  const bound = app.server.address() as AddressInfo;
+  return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${String(bound.port)}`);
+}
+
+async function stop(server: Server, graceMs: number): Promise<void> {
+  server.stopping = true;
+  const timer = setTimeout(() => server.app.server.closeAllConnections(), graceMs);
+  try {
+    await server.app.close();
+  } finally {
+    clearTimeout(timer);
+  }
+}

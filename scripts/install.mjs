@@ -41,7 +41,7 @@ export async function ensureInstalled(root, kind, say) {
     if (isInstalled(root, kind) || adopt(root, kind)) return;
     const begun = performance.now();
     say(`installing ${kind === 'full' ? 'all packages' : 'the packages'}, once; this takes a minute or so`);
-    await install(root, kind, say);
+    await install(root, kind);
     stamp(root, kind);
     say(`installed in ${((performance.now() - begun) / 1_000).toFixed(1)} s`);
   } finally {
@@ -106,27 +106,15 @@ function lockHash(root) {
     .digest('hex');
 }
 
-/**
- * `npm ci`; where the registry does not have some optional package of another platform, the lock file cannot
- * name it, and `npm ci` refuses although nobody here needs it. `npm install` takes the same versions and is
- * content.
- *
- * @param {string} root @param {Kind} kind @param {(line: string) => void} say
- */
-async function install(root, kind, say) {
+/** @param {string} root @param {Kind} kind */
+async function install(root, kind) {
   // NODE_ENV=production would leave development tools out behind our back.
   const scope = kind === 'runtime' ? '--omit=dev' : '--include=dev';
   const flags = [scope, '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
-  const first = await runNpm(root, ['ci', ...flags]);
-  if (first.code === 0) return;
-  let failure = first;
-  if (/\bEUSAGE\b/.test(first.words) && /in sync/.test(first.words)) {
-    say('the lock file leaves out packages of other platforms: using npm install instead');
-    failure = await runNpm(root, ['install', '--no-save', ...flags]);
-    if (failure.code === 0) return;
-  }
-  const words = failure.words.trim().split('\n').slice(0, WORDS_SHOWN_MAX).join('\n');
-  throw new Error(`npm could not install the packages (exit code ${failure.code}):\n${words}`);
+  const { code, words } = await runNpm(root, ['ci', ...flags]);
+  if (code === 0) return;
+  const shown = words.trim().split('\n').slice(0, WORDS_SHOWN_MAX).join('\n');
+  throw new Error(`npm could not install the packages (exit code ${code}):\n${shown}`);
 }
 
 /** @param {string} root @param {string[]} flags @returns {Promise<{ code: number, words: string }>} */

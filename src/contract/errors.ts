@@ -24,10 +24,22 @@ export const ERROR_CODES = {
   FENCED: { status: 409, retryable: false, text: 'Another owner holds the partition: this owner must stop' },
   OFFSET_OUT_OF_RANGE: { status: 410, retryable: false, text: 'The offset was dropped by retention' },
   BODY_TOO_LARGE: { status: 413, retryable: false, text: 'The body is larger than the limit' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, retryable: false, text: 'The content type is not one this route takes' },
-  UNPROCESSABLE: { status: 422, retryable: false, text: 'The request is well formed but cannot be carried out' },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    retryable: false,
+    text: 'The content type is not one this route takes',
+  },
+  UNPROCESSABLE: {
+    status: 422,
+    retryable: false,
+    text: 'The request is well formed but cannot be carried out',
+  },
   TOO_MANY_REQUESTS: { status: 429, retryable: true, text: 'The limit on requests is reached' },
-  INTERNAL: { status: 500, retryable: false, text: 'An unexpected error; the log of the service has the details' },
+  INTERNAL: {
+    status: 500,
+    retryable: false,
+    text: 'An unexpected error; the log of the service has the details',
+  },
   UNAVAILABLE: { status: 503, retryable: true, text: 'A part that this request needs is not available now' },
   NO_RELEASE: { status: 503, retryable: true, text: 'The decision has no release yet' },
   OVERLOADED: { status: 503, retryable: true, text: 'The service has more work than it can finish in time' },
@@ -118,5 +130,9 @@ export function fromProblem(body: unknown): PlatformError | undefined {
   if (typeof body !== 'object' || body === null) return undefined;
   const { code, detail, details } = body as Partial<Problem>;
   if (typeof code !== 'string' || !Object.hasOwn(ERROR_CODES, code)) return undefined;
-  return new PlatformError(code, typeof detail === 'string' ? detail : code, details === undefined ? {} : { details });
+  return new PlatformError(
+    code,
+    typeof detail === 'string' ? detail : code,
+    details === undefined ? {} : { details },
+  );
 }

@@ -2,7 +2,14 @@
  * What the services say to each other. One word per idea: app, source, event, quarantine, feature group, vector, label,
  * dataset, model, version, decision, release, ledger, receipt, run (docs/concepts/words.md explains each).
  */
-export { ERROR_CODES, type ErrorCode, fromProblem, PlatformError, type Problem, toProblem } from './errors.ts';
+export {
+  ERROR_CODES,
+  type ErrorCode,
+  fromProblem,
+  PlatformError,
+  type Problem,
+  toProblem,
+} from './errors.ts';
 export {
   compileEventReader,
   type Event,
@@ -12,7 +19,14 @@ export {
   type Rejection,
 } from './event.ts';
 export { keyHash, partitionOf, servedTopic, SOURCE_PARTITIONS, sourceTopic } from './partition.ts';
-export { type InputOf, type Method, type ResultOf, type Route, SERVICE_NAMES, type ServiceName } from './route.ts';
+export {
+  type InputOf,
+  type Method,
+  type ResultOf,
+  type Route,
+  SERVICE_NAMES,
+  type ServiceName,
+} from './route.ts';
 export {
   BODY_BYTES_MAX,
   CANDIDATES_MAX,

@@ -38,5 +38,8 @@ export interface RouteInput<TParams, TQuery, TBody> {
 }
 
 export type InputOf<TRoute> =
-  TRoute extends Route<infer TParams, infer TQuery, infer TBody, infer _> ? RouteInput<TParams, TQuery, TBody> : never;
-export type ResultOf<TRoute> = TRoute extends Route<infer _P, infer _Q, infer _B, infer TResult> ? TResult : never;
+  TRoute extends Route<infer TParams, infer TQuery, infer TBody, infer _>
+    ? RouteInput<TParams, TQuery, TBody>
+    : never;
+export type ResultOf<TRoute> =
+  TRoute extends Route<infer _P, infer _Q, infer _B, infer TResult> ? TResult : never;

@@ -93,7 +93,8 @@ export type IngestResult = z.infer<typeof ingestResult>;
 export type RecordResult = z.infer<typeof recordResult>;
 
 const ingestEvents = route('ingest', 'ingestEvents', 'POST /v1/sources/{source}/events', {
-  summary: 'Make records durable: JSON object or array, NDJSON or CSV. Bad ones go to quarantine, good ones count',
+  summary:
+    'Make records durable: JSON object or array, NDJSON or CSV. Bad ones go to quarantine, good ones count',
   params: sourceParams,
   query: z.object({ results: z.enum(['all', 'quarantined']).default('all') }).strict(),
   body: z.unknown(),
@@ -155,7 +156,12 @@ const replayQuarantine = route('ingest', 'replayQuarantine', 'POST /v1/sources/{
   summary: 'Put records back, corrected or as they were; those that pass leave the quarantine',
   params: sourceParams,
   body: z
-    .object({ records: z.array(z.object({ id: z.string(), record: record.optional() }).strict()).min(1).max(1_000) })
+    .object({
+      records: z
+        .array(z.object({ id: z.string(), record: record.optional() }).strict())
+        .min(1)
+        .max(1_000),
+    })
     .strict(),
   result: ingestResult,
   idempotent: true,
@@ -213,7 +219,10 @@ const replayVector = route('features', 'replayVector', 'POST /v1/vectors/{vector
   body: z
     .object({
       hash: digest,
-      receipts: z.array(z.object({ candidate: record, asOf: time, positions }).strict()).min(1).max(CANDIDATES_MAX),
+      receipts: z
+        .array(z.object({ candidate: record, asOf: time, positions }).strict())
+        .min(1)
+        .max(CANDIDATES_MAX),
     })
     .strict(),
   result: z.object({ rows: z.array(vectorRow) }),
@@ -295,7 +304,9 @@ const featuresStatus = z.object({
   /** The clock of the state: wall-clock time, or the latest event time seen when sources are replayed. */
   clock: time,
   sources: z.array(sourceStatus),
-  groups: z.array(z.object({ group: name, keys: z.number().int(), events: z.number().int(), bytes: z.number().int() })),
+  groups: z.array(
+    z.object({ group: name, keys: z.number().int(), events: z.number().int(), bytes: z.number().int() }),
+  ),
 });
 export type FeaturesStatus = z.infer<typeof featuresStatus>;
 

@@ -38,9 +38,18 @@ export function defineApp(name: string, options: AppOptions): App {
     }
     decisions.set(label, item);
   }
-  const models = collect('model', [...[...decisions.values()].map((item) => item.model), ...(options.models ?? [])]);
-  const vectors = collect('vector', [...models.values()].map((item) => item.vector));
-  const groups = collect('feature group', [...vectors.values()].flatMap((item) => item.groups));
+  const models = collect('model', [
+    ...[...decisions.values()].map((item) => item.model),
+    ...(options.models ?? []),
+  ]);
+  const vectors = collect(
+    'vector',
+    [...models.values()].map((item) => item.vector),
+  );
+  const groups = collect(
+    'feature group',
+    [...vectors.values()].flatMap((item) => item.groups),
+  );
   const labels = collect('label', [
     ...[...models.values()].map((item) => item.label),
     ...[...groups.values()].flatMap((item) => item.from.matured ?? []),

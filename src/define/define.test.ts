@@ -77,7 +77,9 @@ describe('definitions', () => {
 
   it('refuses windows that tiles cannot cover and hops that are too long', () => {
     const make = (window: '10s' | '1h', hop?: '5m') =>
-      features('g', { from: orders, key: 'customerId', ...(hop && { hop }) }, () => ({ n: count().over(window) }));
+      features('g', { from: orders, key: 'customerId', ...(hop && { hop }) }, () => ({
+        n: count().over(window),
+      }));
     expect(() => make('10s')).toThrow(/exact/);
     expect(() => make('1h', '5m')).toThrow(/1\/60/);
   });

@@ -33,7 +33,11 @@ export type ExpressionNode =
       readonly decimals?: number;
     };
 
-type Literal<TType extends ValueType> = TType extends 'boolean' ? boolean : TType extends 'string' ? string : number;
+type Literal<TType extends ValueType> = TType extends 'boolean'
+  ? boolean
+  : TType extends 'string'
+    ? string
+    : number;
 type Operand<TType extends ValueType> = Expression<TType> | Literal<TType>;
 type Ordered = 'number' | 'money' | 'timestamp';
 
@@ -52,13 +56,19 @@ export class Expression<TType extends ValueType = ValueType> {
 
   plus(this: Expression<'number'>, other: Operand<'number'>): Expression<'number'>;
   plus(this: Expression<'money'>, other: Operand<'money'>): Expression<'money'>;
-  plus(this: Expression<'number'> | Expression<'money'>, other: Expression | number): Expression<'number' | 'money'> {
+  plus(
+    this: Expression<'number'> | Expression<'money'>,
+    other: Expression | number,
+  ): Expression<'number' | 'money'> {
     return call('add', this.node.type as 'number', [this, operand(this, other)]);
   }
 
   minus(this: Expression<'number'>, other: Operand<'number'>): Expression<'number'>;
   minus(this: Expression<'money'>, other: Operand<'money'>): Expression<'money'>;
-  minus(this: Expression<'number'> | Expression<'money'>, other: Expression | number): Expression<'number' | 'money'> {
+  minus(
+    this: Expression<'number'> | Expression<'money'>,
+    other: Expression | number,
+  ): Expression<'number' | 'money'> {
     return call('subtract', this.node.type as 'number', [this, operand(this, other)]);
   }
 

@@ -125,8 +125,8 @@ export const SEMANTICS_VERSION = 1;
 
 /** Usual tile lengths, in milliseconds: every one divides a day or is a day. */
 const HOPS_MS: readonly number[] = [
-  1_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_200_000, 1_800_000, 3_600_000,
-  7_200_000, 10_800_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000,
+  1_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_200_000, 1_800_000,
+  3_600_000, 7_200_000, 10_800_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000,
 ];
 
 /** A window has at least this many tiles, so that it covers at most 1.7 % more than its length. */
@@ -151,9 +151,12 @@ export function features<const TName extends string, TFrom extends EventStream>(
   assertName('feature group', name);
   const exact = options.hop === 'exact';
   const closed = options.closed ?? 'left';
-  if (closed === 'right' && !exact) throw new TypeError(`Group '${name}': closed: 'right' needs hop: 'exact'`);
+  if (closed === 'right' && !exact)
+    throw new TypeError(`Group '${name}': closed: 'right' needs hop: 'exact'`);
   if (options.candidate === 'ignore' && !exact) {
-    throw new TypeError(`Group '${name}': candidate: 'ignore' needs hop: 'exact': an event cannot be taken out of a tile`);
+    throw new TypeError(
+      `Group '${name}': candidate: 'ignore' needs hop: 'exact': an event cannot be taken out of a tile`,
+    );
   }
   if (options.from.type === 'matured' && !exact) {
     // An outcome may be learnt after its event was merged into a tile, and nothing is ever subtracted from a tile.
@@ -185,7 +188,12 @@ export function features<const TName extends string, TFrom extends EventStream>(
   return { ...definition, from, hash };
 }
 
-function expand(group: string, label: string, item: Aggregate, hop: 'exact' | Duration | undefined): Feature[] {
+function expand(
+  group: string,
+  label: string,
+  item: Aggregate,
+  hop: 'exact' | Duration | undefined,
+): Feature[] {
   assertName('feature', label);
   return item.windows.map((window) => {
     const windowMs = durationMs(window);
@@ -208,13 +216,17 @@ function hopMs(group: string, windowMs: number, hop: Duration | undefined): numb
   if (hop !== undefined) {
     const given = durationMs(hop);
     if (given > longest) {
-      throw new TypeError(`Group '${group}': a hop of ${hop} is longer than 1/60 of the window of ${String(windowMs)} ms`);
+      throw new TypeError(
+        `Group '${group}': a hop of ${hop} is longer than 1/60 of the window of ${String(windowMs)} ms`,
+      );
     }
     return given;
   }
   const usual = HOPS_MS.findLast((candidate) => candidate <= longest);
   if (usual === undefined) {
-    throw new TypeError(`Group '${group}': a window of ${String(windowMs)} ms is too short for tiles; use hop: 'exact'`);
+    throw new TypeError(
+      `Group '${group}': a window of ${String(windowMs)} ms is too short for tiles; use hop: 'exact'`,
+    );
   }
   return usual;
 }

@@ -107,7 +107,9 @@ export function text<const TOptions extends FieldOptions & { readonly lengthMax?
   return field('text', options ?? ({} as TOptions), { maximum: options?.lengthMax ?? 1_000 });
 }
 
-function bounds(options: { readonly minimum?: number; readonly maximum?: number } | undefined): Partial<Field> {
+function bounds(
+  options: { readonly minimum?: number; readonly maximum?: number } | undefined,
+): Partial<Field> {
   return {
     ...(options?.minimum === undefined ? {} : { minimum: options.minimum }),
     ...(options?.maximum === undefined ? {} : { maximum: options.maximum }),

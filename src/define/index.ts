@@ -66,5 +66,12 @@ export {
   type TimeSplitOptions,
   type Trainer,
 } from './model.ts';
-export { type EventOf, type FieldExpressions, type Fields, source, type Source, type SourceOptions } from './source.ts';
+export {
+  type EventOf,
+  type FieldExpressions,
+  type Fields,
+  source,
+  type Source,
+  type SourceOptions,
+} from './source.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

@@ -27,7 +27,10 @@ export interface LabelDefinition<TOf extends Source = Source> {
 }
 
 /** The outcome of an event, learnt later. Until it matures it is censored: unknown, not negative. */
-export interface Label<TName extends string = string, TOf extends Source = Source> extends LabelDefinition<TOf> {
+export interface Label<
+  TName extends string = string,
+  TOf extends Source = Source,
+> extends LabelDefinition<TOf> {
   readonly name: TName;
   /** The labelled events as a stream: each appears at its maturity, with the label's value as one more field. */
   matured(): MaturedLabel<MaturedFields<TName, TOf['fields']>>;
@@ -61,7 +64,9 @@ export function label<const TName extends string, TOf extends Source, TFrom exte
   }
   const outcome = options.from.fields[options.on];
   if (outcome === undefined || (outcome.kind !== 'id' && outcome.kind !== 'key') || outcome.optional) {
-    throw new TypeError(`Label '${name}': '${options.on}' is not an id or key field of '${options.from.name}'`);
+    throw new TypeError(
+      `Label '${name}': '${options.on}' is not an id or key field of '${options.from.name}'`,
+    );
   }
   const definition = {
     type: 'label' as const,

@@ -16,7 +16,8 @@ export function assertDistinct(what: string, names: readonly string[]): void {
   const seen = new Map<string, string>();
   for (const name of names) {
     const other = seen.get(name.toLowerCase());
-    if (other !== undefined) throw new TypeError(`${what}: the names '${other}' and '${name}' are the same but for case`);
+    if (other !== undefined)
+      throw new TypeError(`${what}: the names '${other}' and '${name}' are the same but for case`);
     seen.set(name.toLowerCase(), name);
   }
 }

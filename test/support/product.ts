@@ -30,7 +30,8 @@ export async function product(app: string, options: readonly string[] = []): Pro
   let log = '';
   const exited = (): Promise<number | null> =>
     new Promise((resolve) => {
-      if (child === undefined || child.exitCode !== null || child.signalCode !== null) resolve(child?.exitCode ?? null);
+      if (child === undefined || child.exitCode !== null || child.signalCode !== null)
+        resolve(child?.exitCode ?? null);
       else child.once('exit', (code) => resolve(code));
     });
   return {
@@ -40,7 +41,17 @@ export async function product(app: string, options: readonly string[] = []): Pro
     },
     async start() {
       const main = join(ROOT, 'src/cli/main.ts');
-      const parameters = ['dev', '--app', join(ROOT, app), '--data-dir', dataDir, '--port', '0', '--json', ...options];
+      const parameters = [
+        'dev',
+        '--app',
+        join(ROOT, app),
+        '--data-dir',
+        dataDir,
+        '--port',
+        '0',
+        '--json',
+        ...options,
+      ];
       const started = spawn(process.execPath, ['--conditions=tandem-source', main, ...parameters], {
         cwd: ROOT,
         detached: true,

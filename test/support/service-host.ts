@@ -7,7 +7,14 @@ import { openPostgres, type Postgres } from '../../src/adapters/postgres/index.t
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
 import { PlatformError, type Route } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
-import type { Caller, Objects, RunningService, ServiceDefinition, ServiceHost, Warehouse } from '../../src/runtime/index.ts';
+import type {
+  Caller,
+  Objects,
+  RunningService,
+  ServiceDefinition,
+  ServiceHost,
+  Warehouse,
+} from '../../src/runtime/index.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
 
@@ -69,7 +76,8 @@ export async function testWorld(): Promise<TestWorld> {
   };
 }
 
-const unavailable: Caller = () => Promise.reject(new PlatformError('UNAVAILABLE', 'no other service in this test'));
+const unavailable: Caller = () =>
+  Promise.reject(new PlatformError('UNAVAILABLE', 'no other service in this test'));
 
 /** Calls a route of a running service and checks the answer against its schema. */
 export async function callRoute<TParams, TQuery, TBody, TResult>(

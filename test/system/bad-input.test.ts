@@ -1,6 +1,11 @@
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { IngestResult, Problem, QuarantinedRecord, SourceDescription } from '../../src/contract/index.ts';
+import type {
+  IngestResult,
+  Problem,
+  QuarantinedRecord,
+  SourceDescription,
+} from '../../src/contract/index.ts';
 import { fetchJson, type Product, product } from '../support/product.ts';
 
 /** A good record as text; ids differ by `id`. */
@@ -28,7 +33,13 @@ interface Case {
 function line(what: string, bad: string | Buffer, code: string): Case {
   const id = what.replaceAll(/[^a-z0-9]/gi, '');
   const parts = [Buffer.from(`${good(`${id}1`)}\n`), Buffer.from(bad), Buffer.from(`\n${good(`${id}2`)}\n`)];
-  return { what, type: NDJSON_TYPE, body: Buffer.concat(parts), goodIds: [`${id}1`, `${id}2`], quarantined: code };
+  return {
+    what,
+    type: NDJSON_TYPE,
+    body: Buffer.concat(parts),
+    goodIds: [`${id}1`, `${id}2`],
+    quarantined: code,
+  };
 }
 
 const nextYear = new Date(Date.now() + 365 * 86_400_000).toISOString();
@@ -41,7 +52,11 @@ const cases: readonly Case[] = [
   line('money with three decimals', good('x').replace('12.5', '12.505'), 'FIELD_RANGE'),
   line('future time', good('x').replace('2018-04-01T12:00:00Z', nextYear), 'TIME_IN_FUTURE'),
   line('100,000-deep JSON in a line', `${'['.repeat(100_000)}${']'.repeat(100_000)}`, 'TOO_DEEP'),
-  line('invalid UTF-8', Buffer.concat([Buffer.from('{"transactionId":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]), 'NOT_UTF8'),
+  line(
+    'invalid UTF-8',
+    Buffer.concat([Buffer.from('{"transactionId":"'), Buffer.from([0xc3, 0x28]), Buffer.from('"}')]),
+    'NOT_UTF8',
+  ),
   {
     what: 'duplicate id',
     type: JSON_TYPE,
@@ -55,7 +70,13 @@ const cases: readonly Case[] = [
     goodIds: ['csv1', 'csv2'],
     quarantined: 'NOT_CSV',
   },
-  { what: '100,000-deep JSON body', type: JSON_TYPE, body: '['.repeat(100_000), goodIds: [], quarantined: 'TOO_DEEP' },
+  {
+    what: '100,000-deep JSON body',
+    type: JSON_TYPE,
+    body: '['.repeat(100_000),
+    goodIds: [],
+    quarantined: 'TOO_DEEP',
+  },
   {
     what: '11 MB body',
     type: JSON_TYPE,
@@ -67,12 +88,20 @@ const cases: readonly Case[] = [
     what: 'truncated gzip',
     type: NDJSON_TYPE,
     encoding: 'gzip',
-    body: gzipSync(Array.from({ length: 2_000 }, (_, index) => good(`zip${String(index)}`)).join('\n')).subarray(0, 2_000),
+    body: gzipSync(
+      Array.from({ length: 2_000 }, (_, index) => good(`zip${String(index)}`)).join('\n'),
+    ).subarray(0, 2_000),
     goodIds: [],
     refused: [400, 'BAD_REQUEST'],
   },
   { what: 'empty body', type: JSON_TYPE, body: '', goodIds: [], refused: [400, 'BAD_REQUEST'] },
-  { what: 'XML', type: 'application/xml', body: '<a/>', goodIds: [], refused: [415, 'UNSUPPORTED_MEDIA_TYPE'] },
+  {
+    what: 'XML',
+    type: 'application/xml',
+    body: '<a/>',
+    goodIds: [],
+    refused: [415, 'UNSUPPORTED_MEDIA_TYPE'],
+  },
 ];
 
 describe('bad input, over HTTP', () => {
@@ -86,7 +115,10 @@ describe('bad input, over HTTP', () => {
   afterAll(() => tandem[Symbol.asyncDispose]());
 
   it.each(cases)('$what', async (item) => {
-    const headers = { 'content-type': item.type, ...(item.encoding && { 'content-encoding': item.encoding }) };
+    const headers = {
+      'content-type': item.type,
+      ...(item.encoding && { 'content-encoding': item.encoding }),
+    };
     const body = typeof item.body === 'string' ? item.body : new Uint8Array(item.body);
     const response = await fetch(`${source}/events`, { method: 'POST', headers, body });
     if (item.refused !== undefined) {
@@ -98,7 +130,9 @@ describe('bad input, over HTTP', () => {
       const result = (await response.json()) as IngestResult;
       expect(result.accepted).toBe(item.goodIds.length);
       const bad = result.results.filter((entry) => entry.status === 'quarantined');
-      expect(bad.map((entry) => entry.code)).toEqual(item.quarantined === undefined ? [] : [item.quarantined]);
+      expect(bad.map((entry) => entry.code)).toEqual(
+        item.quarantined === undefined ? [] : [item.quarantined],
+      );
     }
     expect(await fetchJson(`${tandem.url}/readyz`)).toMatchObject({ ready: true });
   });
@@ -115,7 +149,9 @@ describe('bad input, over HTTP', () => {
     });
     expect(replayed).toMatchObject({ accepted: 1, quarantined: 0 });
     const after = await fetchJson<{ records: QuarantinedRecord[] }>(`${source}/quarantine`);
-    expect(after.records.map((entry) => entry.id)).toEqual(records.map((entry) => entry.id).filter((id) => id !== wrong?.id));
+    expect(after.records.map((entry) => entry.id)).toEqual(
+      records.map((entry) => entry.id).filter((id) => id !== wrong?.id),
+    );
     await expect
       .poll(async () => (await fetchJson<SourceDescription>(source)).duplicates, { timeout: 10_000 })
       .toBeGreaterThanOrEqual(1);

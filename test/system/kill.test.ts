@@ -29,11 +29,14 @@ describe('kill -9 of everything while records come in', () => {
         }),
       );
       // Never sent again: an id without an answer may be stored or not, one with an answer must be, once.
-      const result = await fetchJson<IngestResult>(`${tandem.url}/v1/sources/transactions/events?results=quarantined`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/x-ndjson' },
-        body: lines.join('\n'),
-      });
+      const result = await fetchJson<IngestResult>(
+        `${tandem.url}/v1/sources/transactions/events?results=quarantined`,
+        {
+          method: 'POST',
+          headers: { 'content-type': 'application/x-ndjson' },
+          body: lines.join('\n'),
+        },
+      );
       expect(result.accepted).toBe(RECORDS_PER_REQUEST);
       for (const id of ids) acknowledged.add(id);
     };
@@ -64,7 +67,9 @@ describe('kill -9 of everything while records come in', () => {
         for (const batch of batches) {
           expect(batch.base).toBe(offset);
           for (let index = 0; index < batch.count; index += 1) {
-            const { transactionId } = JSON.parse(Buffer.from(batch.record(index)).toString()) as { transactionId: string };
+            const { transactionId } = JSON.parse(Buffer.from(batch.record(index)).toString()) as {
+              transactionId: string;
+            };
             stored.set(transactionId, (stored.get(transactionId) ?? 0) + 1);
           }
           offset += batch.count;

@@ -32,8 +32,8 @@ describe('documents', () => {
 
   it('the page of dependencies names every dependency and no other', () => {
     const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string> | undefined>;
-    const names = ['dependencies', 'optionalDependencies', 'devDependencies', 'peerDependencies'].flatMap((kind) =>
-      Object.keys(manifest[kind] ?? {}),
+    const names = ['dependencies', 'optionalDependencies', 'devDependencies', 'peerDependencies'].flatMap(
+      (kind) => Object.keys(manifest[kind] ?? {}),
     );
     const page = read('docs/reference/dependencies.md');
     const listed = [...page.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1] ?? '');

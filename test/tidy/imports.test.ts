@@ -18,7 +18,11 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
   },
   { folder: 'src/adapters/postgres', from: ['src/contract', 'src/runtime'], packages: ['pg', 'pg-boss'] },
   { folder: 'src/adapters/objects', from: ['src/contract', 'src/runtime'], packages: [] },
-  { folder: 'src/adapters/duckdb', from: ['src/contract', 'src/runtime'], packages: ['@duckdb/node-api', '@duckdb/node-bindings'] },
+  {
+    folder: 'src/adapters/duckdb',
+    from: ['src/contract', 'src/runtime'],
+    packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
+  },
   { folder: 'src/adapters/threads', from: ['src/contract', 'src/runtime'], packages: [] },
   { folder: 'src/adapters/system', from: ['src/contract', 'src/runtime'], packages: [] },
 ];
@@ -28,7 +32,9 @@ const PURE = ['src/define', 'src/ml', 'src/contract', 'src/services'];
 const WORLD =
   /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\bsetTimeout\b|\bsetInterval\b|\bfetch\(|['"]node:(fs|net|http|https|dgram|tls|child_process|worker_threads|timers)[^'"]*['"]/;
 
-const sources = filesBelow('src').filter((path) => path.endsWith('.ts') && !/\.test\.ts$|test-host\.ts$/.test(path));
+const sources = filesBelow('src').filter(
+  (path) => path.endsWith('.ts') && !/\.test\.ts$|test-host\.ts$/.test(path),
+);
 
 describe('who imports whom', () => {
   it('looks at the whole tree', () => {
@@ -63,13 +69,17 @@ describe('who imports whom', () => {
       .flatMap((path) =>
         read(path)
           .split('\n')
-          .flatMap((line, index) => (WORLD.test(line) ? [`${path}:${String(index + 1)}: ${line.trim()}`] : [])),
+          .flatMap((line, index) =>
+            WORLD.test(line) ? [`${path}:${String(index + 1)}: ${line.trim()}`] : [],
+          ),
       );
     expect(wrong).toEqual([]);
   });
 
   it('there is no import cycle', () => {
-    const graph = new Map(sources.map((path) => [path, importsOf(path).filter((item) => item.startsWith('src/'))]));
+    const graph = new Map(
+      sources.map((path) => [path, importsOf(path).filter((item) => item.startsWith('src/'))]),
+    );
     const done = new Set<string>();
     const cycles: string[] = [];
     const visit = (path: string, trail: readonly string[]): void => {

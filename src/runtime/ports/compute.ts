@@ -3,7 +3,11 @@ export interface ComputeOptions {
   /** Stops the work; the promise then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called with what the work reports. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number; readonly note?: string }) => void;
+  readonly onProgress?: (progress: {
+    readonly done: number;
+    readonly total: number;
+    readonly note?: string;
+  }) => void;
   /** Buffers of the input to hand over without copying. */
   readonly transfer?: readonly ArrayBuffer[];
 }

@@ -93,7 +93,13 @@ export interface Claim {
 /** Positions of consumer groups, with leases by the store's clock and fencing epochs. */
 export interface ConsumerGroups {
   /** Claims the partition if nobody else's lease on it is live. `undefined` when somebody's is. */
-  claim(topic: string, group: string, partition: number, owner: string, leaseMs: number): Promise<Claim | undefined>;
+  claim(
+    topic: string,
+    group: string,
+    partition: number,
+    owner: string,
+    leaseMs: number,
+  ): Promise<Claim | undefined>;
   /** Extends the lease. `false` when the claim was taken over: the owner must stop. */
   renew(claim: Claim, leaseMs: number): Promise<boolean>;
   /**

@@ -35,7 +35,11 @@ export interface JobStatus {
 export interface Jobs {
   createQueue(queue: string, options: QueueOptions): Promise<void>;
   /** Enqueues and returns the job's id. A given `id` that exists already changes nothing. Within `tx` it is enqueued at the commit. */
-  send(queue: string, payload: object, options?: { readonly id?: string; readonly tx?: Tables }): Promise<string>;
+  send(
+    queue: string,
+    payload: object,
+    options?: { readonly id?: string; readonly tx?: Tables },
+  ): Promise<string>;
   /** Works `concurrency` jobs at a time in this process until the returned function is called; that drains the running ones, aborting them after `graceMs`. */
   work<TPayload extends object>(
     queue: string,

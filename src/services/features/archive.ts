@@ -65,9 +65,13 @@ export class Archive {
         const reached = await this.positions(source);
         if (wanted.every((offset, partition) => (reached[partition] ?? 0) >= offset)) break;
         if (this.#host.clock.monotonic() > deadline) {
-          throw new PlatformError('DEADLINE_EXCEEDED', `The archive of '${source}' did not reach the wanted position`, {
-            details: { wanted, reached },
-          });
+          throw new PlatformError(
+            'DEADLINE_EXCEEDED',
+            `The archive of '${source}' did not reach the wanted position`,
+            {
+              details: { wanted, reached },
+            },
+          );
         }
         const moved = await this.flush(source);
         // Another process holds the partitions, or held them until a moment ago and died.
@@ -79,7 +83,8 @@ export class Archive {
   /** Archives what the log holds now, up to one file. Returns the number of records. */
   async flush(source: string): Promise<number> {
     const plan = this.#plan.sources.get(source);
-    if (plan === undefined) throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${source}'`);
+    if (plan === undefined)
+      throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${source}'`);
     const before = this.#turns.get(source) ?? Promise.resolve();
     const turn = before.catch(() => undefined).then(() => this.#flushOnce(plan));
     this.#turns.set(source, turn);
@@ -113,7 +118,11 @@ export class Archive {
         for (const batch of batches) {
           for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
             const event = readEvent(plan, batch.record(index));
-            const place = { partition: batch.partition, offset: batch.base + index, appendedAt: batch.appendedAt };
+            const place = {
+              partition: batch.partition,
+              offset: batch.base + index,
+              appendedAt: batch.appendedAt,
+            };
             if (event !== undefined) appender.row(archiveRow(plan.source, place, event));
           }
           records += batch.base + batch.count - Math.max(offset, batch.base);
@@ -134,8 +143,11 @@ export class Archive {
       await insertFile(tx, source, { ...file, rows: records });
       for (const item of done) await groups.commit(item.claim, item.offset, tx);
     });
-    for (const item of done) this.#claims.set(claimKey(item.claim), { ...item.claim, committed: item.offset });
-    metrics.counter('archived_records_total', 'Records copied to Parquet', ['source']).add(records, { source });
+    for (const item of done)
+      this.#claims.set(claimKey(item.claim), { ...item.claim, committed: item.offset });
+    metrics
+      .counter('archived_records_total', 'Records copied to Parquet', ['source'])
+      .add(records, { source });
     await this.#merge(plan);
     return records;
   }
@@ -145,8 +157,10 @@ export class Archive {
     const claims: Claim[] = [];
     for (let partition = 0; partition < partitions; partition += 1) {
       const known = this.#claims.get(claimKey({ topic, partition }));
-      const held = known !== undefined && (await this.#host.groups.renew(known, LEASE_MS)) ? known : undefined;
-      const claim = held ?? (await this.#host.groups.claim(topic, GROUP, partition, this.#host.instance, LEASE_MS));
+      const held =
+        known !== undefined && (await this.#host.groups.renew(known, LEASE_MS)) ? known : undefined;
+      const claim =
+        held ?? (await this.#host.groups.claim(topic, GROUP, partition, this.#host.instance, LEASE_MS));
       if (claim === undefined) this.#claims.delete(claimKey({ topic, partition }));
       else {
         this.#claims.set(claimKey(claim), claim);
@@ -174,10 +188,10 @@ export class Archive {
       );
       const merged = await objects.putFile(path);
       await tables.transaction(async (tx) => {
-        await tx.query('update features_archive_file set retired_at = now() where source = $1 and digest = any($2)', [
-          source,
-          small.map((file) => file.digest),
-        ]);
+        await tx.query(
+          'update features_archive_file set retired_at = now() where source = $1 and digest = any($2)',
+          [source, small.map((file) => file.digest)],
+        );
         await insertFile(tx, source, { ...merged, rows: small.reduce((sum, file) => sum + file.rows, 0) });
       });
     }

@@ -1,5 +1,12 @@
 import { join } from 'node:path';
-import { dataset, type Dataset, type DatasetRequest, PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
+import {
+  dataset,
+  type Dataset,
+  type DatasetRequest,
+  PlatformError,
+  type Positions,
+  sourceTopic,
+} from '../../contract/index.ts';
 import { definitionHash, type LabelDefinition, SEMANTICS_VERSION } from '../../define/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
@@ -68,7 +75,8 @@ export class Datasets {
     await this.#load(session, vector, label, sources, positions, request);
     const body = await this.#assemble(session, vector, label, request, asOf);
     // What was served is an input of its own, known only by its rows.
-    const served = request.knowledge === 'latest' ? {} : { id: definitionHash({ ...head, file: body.file.digest }) };
+    const served =
+      request.knowledge === 'latest' ? {} : { id: definitionHash({ ...head, file: body.file.digest }) };
     const manifest = dataset.parse({ ...head, id, ...body, ...served });
     await this.#host.tables.query(
       `insert into features_dataset (id, manifest) values ($1, $2)
@@ -93,7 +101,8 @@ export class Datasets {
     const labels = new Map<string, LabelDefinition>();
     if (label !== undefined) labels.set(label.name, label);
     for (const group of vector.groups) {
-      if (group.group.from.matured !== undefined) labels.set(group.group.from.matured.name, group.group.from.matured);
+      if (group.group.from.matured !== undefined)
+        labels.set(group.group.from.matured.name, group.group.from.matured);
     }
     for (const item of labels.values()) await session.run(outcomesSql(item.name, item.from.name, item.on));
     if (request.knowledge === 'latest') {
@@ -144,13 +153,17 @@ export class Datasets {
 
   #vector(name: string): VectorPlan {
     const vector = this.#state.plan.vectors.get(name);
-    if (vector === undefined) throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
+    if (vector === undefined)
+      throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
     return vector;
   }
 
   #label(request: DatasetRequest, vector: VectorPlan): LabelDefinition | undefined {
     if (request.from >= request.to) {
-      throw new PlatformError('BAD_REQUEST', `'from' is before 'to'; got ${String(request.from)}, ${String(request.to)}`);
+      throw new PlatformError(
+        'BAD_REQUEST',
+        `'from' is before 'to'; got ${String(request.from)}, ${String(request.to)}`,
+      );
     }
     if (request.label === undefined) return undefined;
     const plan = this.#state.plan.labels.find((item) => item.label.name === request.label);
@@ -216,10 +229,14 @@ function assembledSql(
   if (label !== undefined) {
     const maturity = `(${time} + ${String(label.maturesAfterMs)})`;
     columns.push(`${positiveSql('outcomes.outcomes', maturity, undefined)} as "label"`);
-    joins.push(`left join ${outcomesTable(label.name)} outcomes on outcomes.target = q.${candidateColumn(source.id)}`);
+    joins.push(
+      `left join ${outcomesTable(label.name)} outcomes on outcomes.target = q.${candidateColumn(source.id)}`,
+    );
     censored = `${maturity} > ${String(asOf)}`;
   }
-  columns.push(...vector.vector.values.map((value) => `${valueSql(vector, value)} as ${identifier(value.name)}`));
+  columns.push(
+    ...vector.vector.values.map((value) => `${valueSql(vector, value)} as ${identifier(value.name)}`),
+  );
   if (request.knowledge === 'as-served') {
     columns.push(...vector.names.map((name) => `q.${identifier(`served_${name}`)}`));
   }

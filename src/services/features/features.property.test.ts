@@ -86,18 +86,37 @@ const tiled = features('tiled', { from: orders, key: 'customerId', where: (o) =>
 const risk = features(
   'risk',
   { from: returned.matured(), key: 'shopId', hop: 'exact', closed: 'right' },
-  (o) => ({ n: count().over('1h', '1d'), rate: mean(o.returned).over('1d').orElse(0), lost: max(o.total).over('1d') }),
+  (o) => ({
+    n: count().over('1h', '1d'),
+    rate: mean(o.returned).over('1d').orElse(0),
+    lost: max(o.total).over('1d'),
+  }),
 );
 const returnedOnly = features(
   'returned_only',
   { from: returned.matured(), key: 'customerId', hop: 'exact', where: (o) => o.returned },
   (o) => ({ n: count().over('1d'), value: sum(o.total).over('1d') }),
 );
-const exactVector = vector('exact_vector', { candidate: orders, exactLeft, exactRight, ignoring, risk, returnedOnly });
-const mixedVector = vector('mixed_vector', { candidate: orders, tiled, exactLeft, doubled: (c) => c.total.plus(c.total) });
+const exactVector = vector('exact_vector', {
+  candidate: orders,
+  exactLeft,
+  exactRight,
+  ignoring,
+  risk,
+  returnedOnly,
+});
+const mixedVector = vector('mixed_vector', {
+  candidate: orders,
+  tiled,
+  exactLeft,
+  doubled: (c) => c.total.plus(c.total),
+});
 const model = defineModel('m', { vector: exactVector, label: returned, trainer: logistic() });
 const mixed = defineModel('mixed', { vector: mixedVector, label: returned, trainer: logistic() });
-const app = defineApp('shop', { decisions: { d: decision('d', { model, subject: 'customerId' }) }, models: [mixed] });
+const app = defineApp('shop', {
+  decisions: { d: decision('d', { model, subject: 'customerId' }) },
+  models: [mixed],
+});
 
 /** One thing that happens: a record arrives, or a vector is read. `wait` is the time since the one before. */
 interface Step {
@@ -156,7 +175,11 @@ interface Stored {
 }
 
 /** Plays the steps against the online state. */
-function play(plan: Plan, steps: readonly Step[], seed: { again: boolean }): { served: Served[]; stored: Stored[] } {
+function play(
+  plan: Plan,
+  steps: readonly Step[],
+  seed: { again: boolean },
+): { served: Served[]; stored: Stored[] } {
   const partitions = new Map([...plan.sources.keys()].map((name) => [name, PARTITIONS]));
   const make = (): OnlineState => new OnlineState(plan, partitions, { readBehindMs: 0 });
   let state = make();
@@ -168,7 +191,8 @@ function play(plan: Plan, steps: readonly Step[], seed: { again: boolean }): { s
   const append = (name: string, record: Record<string, unknown>): void => {
     const found = plan.sources.get(name);
     const result = found?.read(record);
-    if (found === undefined || result === undefined || !('event' in result)) throw new Error(JSON.stringify(result));
+    if (found === undefined || result === undefined || !('event' in result))
+      throw new Error(JSON.stringify(result));
     const partition = partitionOf(result.event.key, PARTITIONS);
     const offset = heads.get(`${name}${String(partition)}`) ?? 0;
     heads.set(`${name}${String(partition)}`, offset + 1);
@@ -212,17 +236,20 @@ function play(plan: Plan, steps: readonly Step[], seed: { again: boolean }): { s
           returnId: `r${String(serial)}`,
           at: now - item.late,
           // Also outcomes that arrive before their order.
-          orderId: picked === undefined || item.gift ? `o${String(serial + (item.pick % 5))}` : picked.event.id,
+          orderId:
+            picked === undefined || item.gift ? `o${String(serial + (item.pick % 5))}` : picked.event.id,
         });
         break;
       case 'again':
-        if (picked !== undefined && seed.again) append('orders', { ...picked.event.values, total: item.cents / 100 });
+        if (picked !== undefined && seed.again)
+          append('orders', { ...picked.event.values, total: item.cents / 100 });
         break;
       case 'read':
         read(order(item, `o${String(serial)}`));
         break;
       case 'readStored':
-        if (picked !== undefined) read({ ...picked.event.values, total: Number(picked.event.values['total']) / 100 });
+        if (picked !== undefined)
+          read({ ...picked.event.values, total: Number(picked.event.values['total']) / 100 });
         break;
       case 'restart': {
         const saved = state.save();
@@ -254,7 +281,9 @@ async function offline(
     const all = Array.from({ length: PARTITIONS }, () => Number.MAX_SAFE_INTEGER);
     await session.run(eventsSql(found.source, table, all));
   }
-  for (const found of plan.labels.filter((item) => vectorPlan.groups.some((group) => item.groups.includes(group.index)))) {
+  for (const found of plan.labels.filter((item) =>
+    vectorPlan.groups.some((group) => item.groups.includes(group.index)),
+  )) {
     await session.run(outcomesSql(found.label.name, found.label.from.name, found.label.on));
   }
   const rows = served.filter((item) => item.vector === vectorName).map((item) => item.row);
@@ -307,7 +336,12 @@ describe('features, online and offline', () => {
           values += recomputed.flat().length;
         }
       }),
-      { numRuns: Number(process.env['TANDEM_TEST_RUNS'] ?? 25), ...(process.env["TANDEM_TEST_SEED"] === undefined ? { seed: 7 } : { seed: Number(process.env["TANDEM_TEST_SEED"]) }) },
+      {
+        numRuns: Number(process.env['TANDEM_TEST_RUNS'] ?? 25),
+        ...(process.env['TANDEM_TEST_SEED'] === undefined
+          ? { seed: 7 }
+          : { seed: Number(process.env['TANDEM_TEST_SEED']) }),
+      },
     );
     expect(values).toBeGreaterThan(1_000);
   }, 120_000);

@@ -1,6 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
-import { partitionOf, type Positions, routes, SOURCE_PARTITIONS, sourceTopic, type VectorRead } from '../../contract/index.ts';
+import {
+  partitionOf,
+  type Positions,
+  routes,
+  SOURCE_PARTITIONS,
+  sourceTopic,
+  type VectorRead,
+} from '../../contract/index.ts';
 import {
   count,
   decision,
@@ -33,14 +40,22 @@ const returns = source('returns', {
   fields: { returnId: id(), at: timestamp(), orderId: key() },
 });
 const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '1d' });
-const customer = defineFeatures('customer', { from: orders, key: 'customerId', hop: 'exact', closed: 'right' }, (o) => ({
-  n: count().over('1d', '7d'),
-  total: mean(o.total).over('7d'),
-}));
-const shop = defineFeatures('shop', { from: returned.matured(), key: 'shopId', hop: 'exact', closed: 'right' }, (o) => ({
-  n: count().over('7d'),
-  rate: mean(o.returned).over('7d').orElse(0),
-}));
+const customer = defineFeatures(
+  'customer',
+  { from: orders, key: 'customerId', hop: 'exact', closed: 'right' },
+  (o) => ({
+    n: count().over('1d', '7d'),
+    total: mean(o.total).over('7d'),
+  }),
+);
+const shop = defineFeatures(
+  'shop',
+  { from: returned.matured(), key: 'shopId', hop: 'exact', closed: 'right' },
+  (o) => ({
+    n: count().over('7d'),
+    rate: mean(o.returned).over('7d').orElse(0),
+  }),
+);
 const basket = vector('basket', { candidate: orders, total: (c) => c.total, customer, shop });
 const model = defineModel('m', { vector: basket, label: returned, trainer: logistic() });
 const app = defineApp('shop', { decisions: { d: decision('d', { model, subject: 'customerId' }) } });
@@ -66,18 +81,33 @@ function order(serial: number): Order {
   };
 }
 
-async function append(world: TestWorld, name: string, keyField: string, records: readonly object[]): Promise<Positions> {
+async function append(
+  world: TestWorld,
+  name: string,
+  keyField: string,
+  records: readonly object[],
+): Promise<Positions> {
   const positions = Array.from({ length: SOURCE_PARTITIONS }, () => 0);
   for (const record of records) {
     const partition = partitionOf(String((record as Record<string, unknown>)[keyField]), SOURCE_PARTITIONS);
-    const offset = await world.postgres.log.append(sourceTopic(name), partition, [Buffer.from(JSON.stringify(record))]);
+    const offset = await world.postgres.log.append(sourceTopic(name), partition, [
+      Buffer.from(JSON.stringify(record)),
+    ]);
     positions[partition] = offset + 1;
   }
   return { [name]: positions };
 }
 
-function read(service: RunningService, candidates: readonly object[], after: Positions, record = false): Promise<VectorRead> {
-  return callRoute(service, routes.readVector, { params: { vector: 'basket' }, body: { candidates, after, record } });
+function read(
+  service: RunningService,
+  candidates: readonly object[],
+  after: Positions,
+  record = false,
+): Promise<VectorRead> {
+  return callRoute(service, routes.readVector, {
+    params: { vector: 'basket' },
+    body: { candidates, after, record },
+  });
 }
 
 const EVENT_CLOCK = { clock: 'event', snapshotRecords: 50, archiveMs: 600_000 };
@@ -89,7 +119,14 @@ describe('the features service', () => {
     const made = [order(0), order(5), order(10)];
     const after = await append(world, 'orders', 'customerId', made);
     const result = await read(service, [{ ...order(15), total: 9.75 }], after);
-    expect(result.names).toEqual(['total', 'customer_n_1d', 'customer_n_7d', 'customer_total_7d', 'shop_n_7d', 'shop_rate_7d']);
+    expect(result.names).toEqual([
+      'total',
+      'customer_n_1d',
+      'customer_n_7d',
+      'customer_total_7d',
+      'shop_n_7d',
+      'shop_rate_7d',
+    ]);
     // Customer c0 ordered for 0.25, 5.25 and 3.25 before, and 9.75 now; nothing has matured.
     expect(result.rows[0]?.values).toEqual([9.75, 4, 4, (0.25 + 5.25 + 3.25 + 9.75) / 4, 0, 0]);
     await service.stop(1_000);
@@ -105,7 +142,9 @@ describe('the features service', () => {
     const before = await read(first, candidates, after);
     // A snapshot exists by now or soon; the service is then forgotten as a crash would do it, and more records come.
     await expect
-      .poll(async () => (await world.postgres.tables.query('select 1 as x from features_snapshot')).length, { timeout: 10_000 })
+      .poll(async () => (await world.postgres.tables.query('select 1 as x from features_snapshot')).length, {
+        timeout: 10_000,
+      })
       .toBe(1);
     const late = Array.from({ length: 30 }, (_, index) => order(120 + index));
     after = await append(world, 'orders', 'customerId', late);
@@ -128,17 +167,31 @@ describe('the features service', () => {
       const made = Array.from({ length: 48 }, (_, index) => order(day * 48 + index));
       const positions = await append(world, 'orders', 'customerId', made);
       const outcomes = made.filter((item) => Number(item.orderId.slice(1)) % 4 === 0);
-      const reported = outcomes.map((item) => ({ returnId: `r${item.orderId}`, at: item.at + 3_600_000, orderId: item.orderId }));
+      const reported = outcomes.map((item) => ({
+        returnId: `r${item.orderId}`,
+        at: item.at + 3_600_000,
+        orderId: item.orderId,
+      }));
       Object.assign(positions, await append(world, 'returns', 'orderId', reported));
       served.push(await read(service, made, positions, true));
     }
-    const request = { vector: 'basket', label: 'returned', from: START, to: START + 6 * DAY, asOf: START + 5 * DAY };
-    const latest = await callRoute(service, routes.buildDataset, { body: { ...request, knowledge: 'latest' } });
+    const request = {
+      vector: 'basket',
+      label: 'returned',
+      from: START,
+      to: START + 6 * DAY,
+      asOf: START + 5 * DAY,
+    };
+    const latest = await callRoute(service, routes.buildDataset, {
+      body: { ...request, knowledge: 'latest' },
+    });
     // The orders of day 4 mature by the end of day 5; those of the last day and a bit do not.
     expect(latest.rows + latest.censored).toBe(6 * 48);
     expect(latest.rows).toBe(4 * 48 + 1);
     expect(latest.positives).toBe(49);
-    const repeated = await callRoute(service, routes.buildDataset, { body: { ...request, knowledge: 'latest' } });
+    const repeated = await callRoute(service, routes.buildDataset, {
+      body: { ...request, knowledge: 'latest' },
+    });
     expect(repeated).toEqual(latest);
     const asServed = await callRoute(service, routes.buildDataset, {
       body: { ...request, label: undefined, knowledge: 'as-served' },
@@ -168,8 +221,12 @@ describe('the features service', () => {
     const attempt = (body: object, name = 'basket'): Promise<unknown> =>
       callRoute(service, routes.readVector, { params: { vector: name }, body });
     await expect(attempt({ candidates: [{ orderId: 'x' }] })).rejects.toMatchObject({ code: 'BAD_REQUEST' });
-    await expect(attempt({ candidates: [order(1)] }, 'nothing')).rejects.toMatchObject({ code: 'VECTOR_NOT_FOUND' });
-    await expect(attempt({ candidates: [{ ...order(1), at: Date.now() + 3_600_000 }] })).rejects.toMatchObject({
+    await expect(attempt({ candidates: [order(1)] }, 'nothing')).rejects.toMatchObject({
+      code: 'VECTOR_NOT_FOUND',
+    });
+    await expect(
+      attempt({ candidates: [{ ...order(1), at: Date.now() + 3_600_000 }] }),
+    ).rejects.toMatchObject({
       code: 'BAD_REQUEST',
       details: { code: 'TIME_IN_FUTURE' },
     });

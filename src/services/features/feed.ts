@@ -80,9 +80,13 @@ export class Feed {
     timeout.abort();
     this.#waiters = this.#waiters.filter((item) => item !== waiter);
     if (this.#reached(positions)) return;
-    throw new PlatformError('DEADLINE_EXCEEDED', `The state did not reach the positions within ${String(waitMs)} ms`, {
-      details: { wanted: positions },
-    });
+    throw new PlatformError(
+      'DEADLINE_EXCEEDED',
+      `The state did not reach the positions within ${String(waitMs)} ms`,
+      {
+        details: { wanted: positions },
+      },
+    );
   }
 
   #reached(positions: Positions): boolean {
@@ -103,14 +107,23 @@ export class Feed {
         const from = this.#state.positions(source)[partition] ?? 0;
         const options = { maxRecords: READ_RECORDS_MAX, waitMs: READ_WAIT_MS, signal };
         const first = this.#behind.has(`${source}/${String(partition)}`);
-        const batches = await log.read(sourceTopic(source), partition, from, first ? { ...options, waitMs: 0 } : options);
+        const batches = await log.read(
+          sourceTopic(source),
+          partition,
+          from,
+          first ? { ...options, waitMs: 0 } : options,
+        );
         if (batches.length === 0) this.#behind.delete(`${source}/${String(partition)}`);
         for (const batch of batches) await this.#applyBatch(plan, batch);
         pauseMs = PAUSE_MS_MIN;
       } catch (error) {
         if (signal.aborted) return;
         failures.add(1, { source });
-        logger.warn('the log could not be read; values stay as they are', { source, partition, error: String(error) });
+        logger.warn('the log could not be read; values stay as they are', {
+          source,
+          partition,
+          error: String(error),
+        });
         await clock.sleep(pauseMs, signal);
         pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX);
       }

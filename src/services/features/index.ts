@@ -46,7 +46,8 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
     const topic = await host.log.createTopic(sourceTopic(source), { partitions: SOURCE_PARTITIONS });
     partitions.set(source, topic.partitions);
   }
-  for (const vector of plan.vectors.keys()) await host.log.createTopic(servedTopic(vector), { partitions: 1 });
+  for (const vector of plan.vectors.keys())
+    await host.log.createTopic(servedTopic(vector), { partitions: 1 });
   const makeState = (): OnlineState =>
     new OnlineState(plan, partitions, {
       readBehindMs: host.options.clock === 'event' ? host.options.readBehindMs : 0,
@@ -62,7 +63,9 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   return {
     handlers: handlers(host, state, feed, archive),
     ready: async (): Promise<Readiness> =>
-      feed.caughtUp ? { ready: true } : { ready: false, reason: 'the online state is catching up with the log' },
+      feed.caughtUp
+        ? { ready: true }
+        : { ready: false, reason: 'the online state is catching up with the log' },
     stop: async (): Promise<void> => {
       await feed.stop();
       await stopUpkeep();
@@ -85,9 +88,13 @@ function handlers(
     handler(routes.replayVector, async ({ params, body }) => {
       const vector = vectorOf(state, params.vector);
       if (body.hash !== vector.vector.hash) {
-        throw new PlatformError('UNPROCESSABLE', `Vector '${params.vector}' has changed since these rows were served`, {
-          details: { served: body.hash, present: vector.vector.hash },
-        });
+        throw new PlatformError(
+          'UNPROCESSABLE',
+          `Vector '${params.vector}' has changed since these rows were served`,
+          {
+            details: { served: body.hash, present: vector.vector.hash },
+          },
+        );
       }
       const receipts = body.receipts.map((receipt, index) => ({
         event: readCandidate(vector, receipt.candidate, index),
@@ -135,17 +142,26 @@ function vectorReader(
       const served = rows.map((row, index) => ({ ...row, event: events[index] }));
       await recordServed(host.log, vector, positions, served.filter(hasEvent));
     }
-    return { vector: vector.vector.name, hash: vector.vector.hash, names: [...vector.names], positions, rows };
+    return {
+      vector: vector.vector.name,
+      hash: vector.vector.hash,
+      names: [...vector.names],
+      positions,
+      rows,
+    };
   };
 }
 
-function hasEvent<TRow extends { readonly event: Event | undefined }>(row: TRow): row is TRow & { readonly event: Event } {
+function hasEvent<TRow extends { readonly event: Event | undefined }>(
+  row: TRow,
+): row is TRow & { readonly event: Event } {
   return row.event !== undefined;
 }
 
 function vectorOf(state: OnlineState, name: string): VectorPlan {
   const vector = state.plan.vectors.get(name);
-  if (vector === undefined) throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
+  if (vector === undefined)
+    throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
   return vector;
 }
 
@@ -179,5 +195,9 @@ async function status(
     duplicates: state.duplicates(source),
   }));
   const clock = host.options.clock === 'wall' ? host.clock.now() : state.clock;
-  return { clock: Number.isFinite(clock) ? clock : 0, sources: await Promise.all(sources), groups: state.sizes() };
+  return {
+    clock: Number.isFinite(clock) ? clock : 0,
+    sources: await Promise.all(sources),
+    groups: state.sizes(),
+  };
 }

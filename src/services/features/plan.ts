@@ -112,7 +112,9 @@ export function compilePlan(app: App): Plan {
     sources,
     vectors,
     horizonMs: windowMsMax + maturityMsMax,
-    hashes: [...app.groups.values(), ...app.labels.values(), ...app.sources.values()].map((item) => item.hash),
+    hashes: [...app.groups.values(), ...app.labels.values(), ...app.sources.values()].map(
+      (item) => item.hash,
+    ),
   };
 }
 
@@ -149,7 +151,8 @@ function compileVector(
 ): VectorPlan {
   const own = vector.groups.map((group) => {
     const plan = groups.find((candidate) => candidate.group.name === group.name);
-    if (plan === undefined) throw new TypeError(`Vector '${vector.name}' refers to unknown group '${group.name}'`);
+    if (plan === undefined)
+      throw new TypeError(`Vector '${vector.name}' refers to unknown group '${group.name}'`);
     return plan;
   });
   const source = (name: string): SourcePlan => {
@@ -171,7 +174,11 @@ function compileVector(
     values: vector.values.map((value) =>
       value.from === 'candidate'
         ? { from: 'candidate', evaluate: compileExpression(value.expression) }
-        : { from: 'group', group: own.findIndex((plan) => plan.group.name === value.group), index: value.index },
+        : {
+            from: 'group',
+            group: own.findIndex((plan) => plan.group.name === value.group),
+            index: value.index,
+          },
     ),
     names: vector.values.map((value) => value.name),
   };

@@ -43,7 +43,10 @@ export class Replay {
     this.#plan = plan;
   }
 
-  async replay(vector: VectorPlan, receipts: readonly Receipt[]): Promise<{ asOf: number; values: (number | null)[] }[]> {
+  async replay(
+    vector: VectorPlan,
+    receipts: readonly Receipt[],
+  ): Promise<{ asOf: number; values: (number | null)[] }[]> {
     const needed = highest(receipts);
     await this.#archive.reach(needed, ARCHIVE_WAIT_MS);
     await using session = await this.#host.warehouse.session();
@@ -56,7 +59,9 @@ export class Replay {
     receipt: Receipt,
     stored: readonly StoredEvent[],
   ): { asOf: number; values: (number | null)[] } {
-    const partitions = new Map(Object.entries(receipt.positions).map(([name, offsets]) => [name, offsets.length]));
+    const partitions = new Map(
+      Object.entries(receipt.positions).map(([name, offsets]) => [name, offsets.length]),
+    );
     const state = new OnlineState(this.#plan, partitions, { readBehindMs: KEEP_MS });
     for (const item of stored) {
       if (item.offset >= (receipt.positions[item.source]?.[item.partition] ?? 0)) continue;
@@ -88,7 +93,9 @@ export class Replay {
       const ids = receipts.map((receipt) => literal(receipt.event.id));
       if (plan === vector.candidate) conditions.push(`_id in (${ids.join(', ')})`);
       if (conditions.length === 0) continue;
-      stored.push(...(await this.#select(session, plan, `_time >= ${String(from)} and (${conditions.join(' or ')})`)));
+      stored.push(
+        ...(await this.#select(session, plan, `_time >= ${String(from)} and (${conditions.join(' or ')})`)),
+      );
     }
     // Outcomes are selected by the events they name, which are known only now.
     const targets = [...new Set(stored.map((item) => item.event.id))];
@@ -140,7 +147,8 @@ function highest(receipts: readonly Receipt[]): Positions {
   for (const { positions } of receipts) {
     for (const [source, offsets] of Object.entries(positions)) {
       const known = (result[source] ??= []);
-      for (const [partition, offset] of offsets.entries()) known[partition] = Math.max(known[partition] ?? 0, offset);
+      for (const [partition, offset] of offsets.entries())
+        known[partition] = Math.max(known[partition] ?? 0, offset);
     }
   }
   return result;

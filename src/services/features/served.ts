@@ -41,7 +41,12 @@ export async function recordServed(
 }
 
 /** Receipts of the vector's present version for candidates with an event time in [from, to), in the order of the log. */
-export async function readServed(log: EventLog, vector: VectorPlan, from: number, to: number): Promise<QueryRow[]> {
+export async function readServed(
+  log: EventLog,
+  vector: VectorPlan,
+  from: number,
+  to: number,
+): Promise<QueryRow[]> {
   const topic = servedTopic(vector.vector.name);
   const { source } = vector.candidate;
   const rows: QueryRow[] = [];

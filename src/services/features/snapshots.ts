@@ -29,12 +29,15 @@ export class Snapshots {
     try {
       const loaded = state.load(await this.#host.objects.get(digest));
       if (loaded) this.positions = positionsOf(state);
-      else this.#host.logger.info('the definitions have changed: the feature state is built anew from the log');
+      else
+        this.#host.logger.info('the definitions have changed: the feature state is built anew from the log');
       return loaded;
     } catch (error) {
       // Derived state: whatever is wrong with the file, the log and the archive have everything.
       if (!PlatformError.is(error)) throw error;
-      this.#host.logger.warn('the snapshot cannot be used: the state is built anew', { error: error.message });
+      this.#host.logger.warn('the snapshot cannot be used: the state is built anew', {
+        error: error.message,
+      });
       return false;
     }
   }
@@ -55,7 +58,9 @@ export class Snapshots {
     this.positions = positions;
     if (before !== undefined && before !== saved.digest) await objects.remove(before);
     metrics.gauge('snapshot_bytes', 'Size of the newest snapshot of the online state').set(saved.bytes);
-    metrics.gauge('snapshot_seconds', 'How long the newest snapshot took').set((clock.monotonic() - started) / 1_000);
+    metrics
+      .gauge('snapshot_seconds', 'How long the newest snapshot took')
+      .set((clock.monotonic() - started) / 1_000);
   }
 }
 

@@ -86,7 +86,9 @@ class Upkeep {
 
   async #setGauges(): Promise<void> {
     const { host, state } = this.#parts;
-    const lag = host.metrics.gauge('lag_records', 'Records of the log not yet applied to the online state', ['source']);
+    const lag = host.metrics.gauge('lag_records', 'Records of the log not yet applied to the online state', [
+      'source',
+    ]);
     const keys = host.metrics.gauge('group_keys', 'Keys of a feature group', ['group']);
     const bytes = host.metrics.gauge('group_bytes', 'Memory of a feature group', ['group']);
     const duplicates = host.metrics.gauge('duplicates', 'Records dropped as duplicates', ['source']);

@@ -66,7 +66,9 @@ export async function verifyAudit(tables: Tables): Promise<{ rows: number; broke
   const [head] = await tables.query<{ number: number; hash: string }>(
     `select audit_number as number, audit_hash as hash from registry_state`,
   );
-  return head?.number === last && head.hash === previous ? { rows: last } : { rows: last, brokenAt: last + 1 };
+  return head?.number === last && head.hash === previous
+    ? { rows: last }
+    : { rows: last, brokenAt: last + 1 };
 }
 
 function auditHash(row: AuditFact & { readonly number: number; readonly previous: string }): string {

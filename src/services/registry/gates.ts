@@ -29,5 +29,7 @@ export function falseClaims(verdicts: readonly GateVerdict[]): GateVerdict[] {
 }
 
 function isAbout(verdict: GateVerdict, gate: Gate): boolean {
-  return verdict.metric === gate.metric && verdict.direction === gate.direction && verdict.bound === gate.bound;
+  return (
+    verdict.metric === gate.metric && verdict.direction === gate.direction && verdict.bound === gate.bound
+  );
 }

@@ -1,6 +1,11 @@
 import { z } from 'zod';
 import { routes } from '../../contract/index.ts';
-import { handler, type RunningService, type ServiceDefinition, type ServiceHost } from '../../runtime/index.ts';
+import {
+  handler,
+  type RunningService,
+  type ServiceDefinition,
+  type ServiceHost,
+} from '../../runtime/index.ts';
 import { registryMigrations } from './migrations.ts';
 import { createRelease, getCurrentReleases, getRelease, listReleases } from './releases.ts';
 import { getVersion, listModels, listVersions, registerVersion } from './versions.ts';
@@ -39,7 +44,10 @@ function run(host: ServiceHost<RegistryOptions>): RunningService {
         await getCurrentReleases(tables);
         return { ready: true };
       } catch (error) {
-        return { ready: false, reason: `The database does not answer: ${error instanceof Error ? error.message : ''}` };
+        return {
+          ready: false,
+          reason: `The database does not answer: ${error instanceof Error ? error.message : ''}`,
+        };
       }
     },
     // Every write is one transaction of the database: there is nothing to hand over.

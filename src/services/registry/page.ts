@@ -5,9 +5,13 @@ export function numberBefore(after: string | undefined): number {
   if (after === undefined) return Number.MAX_SAFE_INTEGER;
   const number = /^[1-9]\d{0,15}$/.test(after) ? Number(after) : Number.NaN;
   if (Number.isSafeInteger(number)) return number;
-  throw new PlatformError('BAD_REQUEST', `'after' is the 'next' of the page before; got '${after.slice(0, 60)}'`, {
-    details: { field: 'after' },
-  });
+  throw new PlatformError(
+    'BAD_REQUEST',
+    `'after' is the 'next' of the page before; got '${after.slice(0, 60)}'`,
+    {
+      details: { field: 'after' },
+    },
+  );
 }
 
 /** Cuts off the one row that was read too many, which says that there is a next page. */

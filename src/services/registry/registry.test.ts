@@ -49,14 +49,21 @@ const reports = source('reports', {
   fields: { reportId: id(), at: timestamp(), paymentId: key() },
 });
 const bad = label('bad', { of: payments, from: reports, on: 'paymentId', maturesAfter: '7d' });
-const customer = features('customer', { from: payments, key: 'customerId' }, () => ({ count: count().over('1d') }));
+const customer = features('customer', { from: payments, key: 'customerId' }, () => ({
+  count: count().over('1d'),
+}));
 const card = vector('card', { candidate: payments, customer, amount: (c) => c.amount });
 const gate = atLeast('averagePrecision', 0.3);
 const linear = defineModel('risk', { vector: card, label: bad, trainer: logistic(), gates: [gate] });
 const free = defineModel('free', { vector: card, label: bad, trainer: logistic() });
 const app: App = defineApp('test', {
   decisions: {
-    score: decision('score', { model: linear, subject: 'customerId', threshold: 0.25, outcomes: ['accept', 'review'] }),
+    score: decision('score', {
+      model: linear,
+      subject: 'customerId',
+      threshold: 0.25,
+      outcomes: ['accept', 'review'],
+    }),
     other: decision('other', { model: linear, subject: 'customerId' }),
   },
   models: [free],
@@ -84,7 +91,13 @@ beforeAll(async () => {
   onnx = await objects.put(new Uint8Array([1, 2, 3]));
   const { tables, signals } = postgres;
   const clock = { now: () => (now += 1) };
-  running = await registry.start({ app, tables, signals, objects, clock } as unknown as ServiceHost<RegistryOptions>);
+  running = await registry.start({
+    app,
+    tables,
+    signals,
+    objects,
+    clock,
+  } as unknown as ServiceHost<RegistryOptions>);
 }, 60_000);
 
 afterAll(async () => {
@@ -106,7 +119,10 @@ async function call<TRoute extends Route<any, any, any, any>>(
   return route.result.parse(await entry?.handle(parsed, context)) as ResultOf<TRoute>;
 }
 
-function versionInput(changes: Partial<ModelVersionInput> = {}, vectorHash: string = card.hash): ModelVersionInput {
+function versionInput(
+  changes: Partial<ModelVersionInput> = {},
+  vectorHash: string = card.hash,
+): ModelVersionInput {
   serial += 1;
   return {
     onnx,
@@ -174,7 +190,13 @@ describe('versions', () => {
     const input = versionInput();
     const { idempotencyKey: _, ...bundle } = input;
     const made = await register('risk', input);
-    expect(made).toEqual({ ...bundle, model: 'risk', version: made.version, createdAt: made.createdAt, passed: true });
+    expect(made).toEqual({
+      ...bundle,
+      model: 'risk',
+      version: made.version,
+      createdAt: made.createdAt,
+      passed: true,
+    });
     expect(await call(routes.getVersion, { params: { model: 'risk', version: made.version } })).toEqual(made);
   });
 
@@ -224,7 +246,14 @@ describe('releases', () => {
     let wakes = 0;
     const unsubscribe = postgres.signals.subscribe(RELEASE_SIGNAL, () => (wakes += 1));
     const made = await release({ decision: 'score', version, reason: 'first' });
-    expect(made).toMatchObject({ decision: 'score', model: 'risk', version, onnx, vector: 'card', threshold: 0.25 });
+    expect(made).toMatchObject({
+      decision: 'score',
+      model: 'risk',
+      version,
+      onnx,
+      vector: 'card',
+      threshold: 0.25,
+    });
     expect(made).toMatchObject({ vectorHash: card.hash, outcomes: ['accept', 'review'], reason: 'first' });
     expect(made.id).toBe(`score-${String(made.number)}`);
     const current = await call(routes.getCurrentReleases, {});
@@ -254,14 +283,21 @@ describe('releases', () => {
   it('refuses a version trained for another vector, naming both', async () => {
     const { version } = await register('risk', versionInput({}, digest('c')));
     const error = await failure(release({ decision: 'score', version }));
-    expect(error).toMatchObject({ code: 'UNPROCESSABLE', details: { trained: digest('c'), current: card.hash } });
+    expect(error).toMatchObject({
+      code: 'UNPROCESSABLE',
+      details: { trained: digest('c'), current: card.hash },
+    });
     expect(error.message).toContain(digest('c'));
     expect(error.message).toContain(card.hash);
   });
 
   it('refuses unknown decisions, versions and releases', async () => {
-    expect(await failure(release({ decision: 'none', version: 1 }))).toMatchObject({ code: 'DECISION_NOT_FOUND' });
-    expect(await failure(release({ decision: 'score', version: 9_999 }))).toMatchObject({ code: 'MODEL_NOT_FOUND' });
+    expect(await failure(release({ decision: 'none', version: 1 }))).toMatchObject({
+      code: 'DECISION_NOT_FOUND',
+    });
+    expect(await failure(release({ decision: 'score', version: 9_999 }))).toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+    });
     for (const unknown of ['score-0', 'score', 'score-99999', 'a\0-1', '-1']) {
       const error = await failure(call(routes.getRelease, { params: { id: unknown } }));
       expect(error).toMatchObject({ code: 'RELEASE_NOT_FOUND' });
@@ -272,16 +308,23 @@ describe('releases', () => {
     const { version } = await register('risk');
     const first = await release({ decision: 'other', version, expected: null });
     expect(first.number).toBe(1);
-    const racing = Array.from({ length: 12 }, () => release({ decision: 'other', version, expected: first.id }));
+    const racing = Array.from({ length: 12 }, () =>
+      release({ decision: 'other', version, expected: first.id }),
+    );
     const settled = await Promise.allSettled(racing);
     const won = settled.filter((item) => item.status === 'fulfilled');
     expect(won).toHaveLength(1);
     expect(won[0]?.value.number).toBe(2);
     for (const item of settled) {
       if (item.status === 'fulfilled') continue;
-      expect(item.reason).toMatchObject({ code: 'CONFLICT', details: { expected: first.id, current: 'other-2' } });
+      expect(item.reason).toMatchObject({
+        code: 'CONFLICT',
+        details: { expected: first.id, current: 'other-2' },
+      });
     }
-    expect(await failure(release({ decision: 'other', version, expected: null }))).toMatchObject({ code: 'CONFLICT' });
+    expect(await failure(release({ decision: 'other', version, expected: null }))).toMatchObject({
+      code: 'CONFLICT',
+    });
   });
 
   it('numbers racing releases of a decision without gaps and answers each key once', async () => {
@@ -291,7 +334,12 @@ describe('releases', () => {
     const numbers = made.map((item) => item.number).toSorted((a, b) => a - b);
     expect(numbers).toEqual(Array.from({ length: 20 }, (_, index) => (numbers[0] ?? 0) + index));
     expect((await call(routes.getCurrentReleases, {})).revision).toBe(before + 20);
-    const body = { decision: 'other', version, idempotencyKey: 'once', expected: `other-${String(numbers.at(-1))}` };
+    const body = {
+      decision: 'other',
+      version,
+      idempotencyKey: 'once',
+      expected: `other-${String(numbers.at(-1))}`,
+    };
     const same = await Promise.all(Array.from({ length: 8 }, () => release(body)));
     expect(new Set(same.map((item) => item.id)).size).toBe(1);
     // Long after, when `expected` no longer holds, the answer is still the same.
@@ -319,7 +367,9 @@ describe('releases', () => {
         [decisionName ?? null],
       );
       expect(new Set(seen.map((item) => item.id)).size).toBe(total);
-      expect(seen.map((item) => item.createdAt)).toEqual(seen.map((item) => item.createdAt).toSorted((a, b) => b - a));
+      expect(seen.map((item) => item.createdAt)).toEqual(
+        seen.map((item) => item.createdAt).toSorted((a, b) => b - a),
+      );
     }
   });
 });

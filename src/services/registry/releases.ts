@@ -83,9 +83,13 @@ const POINT = `update registry_decision set current = $2 where name = $1`;
 export async function createRelease(host: ServiceHost, request: ReleaseRequest): Promise<Release> {
   const decision = host.app.decisions.get(request.decision);
   if (decision === undefined) {
-    throw new PlatformError('DECISION_NOT_FOUND', `App '${host.app.name}' defines no decision '${request.decision}'`, {
-      details: { decision: request.decision, decisions: [...host.app.decisions.keys()] },
-    });
+    throw new PlatformError(
+      'DECISION_NOT_FOUND',
+      `App '${host.app.name}' defines no decision '${request.decision}'`,
+      {
+        details: { decision: request.decision, decisions: [...host.app.decisions.keys()] },
+      },
+    );
   }
   assertStorable('reason', request.reason);
   assertStorable('idempotencyKey', request.idempotencyKey);
@@ -104,7 +108,11 @@ export async function createRelease(host: ServiceHost, request: ReleaseRequest):
 /** One page of releases, of one decision or of all, newest first. */
 export async function listReleases(
   tables: Tables,
-  page: { readonly after?: string | undefined; readonly limit: number; readonly decision?: string | undefined },
+  page: {
+    readonly after?: string | undefined;
+    readonly limit: number;
+    readonly decision?: string | undefined;
+  },
 ): Promise<{ releases: Release[]; next: string | null }> {
   const { decision, limit } = page;
   const before = numberBefore(page.after);
@@ -137,15 +145,23 @@ export async function getCurrentReleases(tables: Tables): Promise<{ revision: nu
   };
 }
 
-async function findByKey(tx: Tables, key: string | undefined, requestHash: string): Promise<Release | undefined> {
+async function findByKey(
+  tx: Tables,
+  key: string | undefined,
+  requestHash: string,
+): Promise<Release | undefined> {
   if (key === undefined) return undefined;
   const [row] = await tx.query<ReleaseRow>(GET_BY_KEY, [key]);
   if (row === undefined) return undefined;
   const release = toRelease(row);
   if (row.request_hash === requestHash) return release;
-  throw new PlatformError('CONFLICT', `The idempotency key came before with another body, for release ${release.id}`, {
-    details: { release: release.id, idempotencyKey: key },
-  });
+  throw new PlatformError(
+    'CONFLICT',
+    `The idempotency key came before with another body, for release ${release.id}`,
+    {
+      details: { release: release.id, idempotencyKey: key },
+    },
+  );
 }
 
 async function checkVersion(tx: Tables, decision: Decision, number: number): Promise<void> {
@@ -153,9 +169,13 @@ async function checkVersion(tx: Tables, decision: Decision, number: number): Pro
   const version = await getVersion(tx, model.name, number);
   if (!version.passed) {
     const { failed, missing } = judgeGates(model.gates, version.gates);
-    throw new PlatformError('GATE_FAILED', `Version ${String(number)} of '${model.name}' ${explain(failed)}`, {
-      details: { model: model.name, version: number, failed, missing },
-    });
+    throw new PlatformError(
+      'GATE_FAILED',
+      `Version ${String(number)} of '${model.name}' ${explain(failed)}`,
+      {
+        details: { model: model.name, version: number, failed, missing },
+      },
+    );
   }
   const trained = version.lineage.vectorHash;
   if (trained === model.vector.hash) return;
@@ -172,7 +192,9 @@ function explain(failed: readonly GateVerdict[]): string {
     const asked = direction === 'atLeast' ? 'at least' : 'at most';
     return `${metric} is ${String(value)}, ${asked} ${String(bound)} is asked`;
   });
-  return texts.length === 0 ? 'came without the verdicts that its model asks for' : `failed: ${texts.join('; ')}`;
+  return texts.length === 0
+    ? 'came without the verdicts that its model asks for'
+    : `failed: ${texts.join('; ')}`;
 }
 
 function checkExpected(decision: string, expected: string | null | undefined, number: number | null): void {
@@ -202,7 +224,8 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
   const [counted] = await tx.query<{ number: number }>(COUNT_UP, [name]);
   // From here on the state row is locked: what comes after is short.
   const [state] = await tx.query<{ revision: number }>(NEXT_REVISION);
-  if (counted === undefined || state === undefined) throw new Error('The registry has lost a row that it keeps');
+  if (counted === undefined || state === undefined)
+    throw new Error('The registry has lost a row that it keeps');
   const identity = [name, counted.number, state.revision, model.name, request.version, model.vector.name];
   const answer = [threshold, JSON.stringify(decision.outcomes)];
   await tx.query(INSERT, [...identity, ...answer, at, reason, request.idempotencyKey ?? null, requestHash]);

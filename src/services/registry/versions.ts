@@ -68,14 +68,33 @@ export async function registerVersion(
     if (raced !== undefined) return raced;
     const [counted] = await tx.query<{ newest: number }>(COUNT_UP, [modelName]);
     const number = counted?.newest;
-    const facts = [modelName, number, at, passed, input.lineage.vectorHash, input.onnx.digest, input.onnx.bytes];
-    const [row] = await tx.query<VersionRow>(INSERT, [...facts, JSON.stringify(bundle), idempotencyKey, requestHash]);
+    const facts = [
+      modelName,
+      number,
+      at,
+      passed,
+      input.lineage.vectorHash,
+      input.onnx.digest,
+      input.onnx.bytes,
+    ];
+    const [row] = await tx.query<VersionRow>(INSERT, [
+      ...facts,
+      JSON.stringify(bundle),
+      idempotencyKey,
+      requestHash,
+    ]);
     if (row === undefined) throw new Error('An insert returned no row');
     await appendAudit(tx, {
       at,
       action: 'version.registered',
       subject: `${modelName}/${String(row.version)}`,
-      details: { onnx: input.onnx.digest, passed, run: input.lineage.run, dataset: input.lineage.dataset, requestHash },
+      details: {
+        onnx: input.onnx.digest,
+        passed,
+        run: input.lineage.run,
+        dataset: input.lineage.dataset,
+        requestHash,
+      },
     });
     return toVersion(row);
   });
@@ -123,14 +142,22 @@ function modelOf(host: ServiceHost, name: string): Model {
 async function check(host: ServiceHost, input: ModelVersionInput): Promise<void> {
   const claims = falseClaims(input.gates);
   if (claims.length > 0) {
-    throw new PlatformError('UNPROCESSABLE', 'A gate is said to have passed although its value is beyond its bound', {
-      details: { gates: claims },
-    });
+    throw new PlatformError(
+      'UNPROCESSABLE',
+      'A gate is said to have passed although its value is beyond its bound',
+      {
+        details: { gates: claims },
+      },
+    );
   }
   if (await host.objects.has(input.onnx.digest)) return;
-  throw new PlatformError('OBJECT_NOT_FOUND', `The ONNX file ${input.onnx.digest} is not stored: put it first`, {
-    details: { digest: input.onnx.digest },
-  });
+  throw new PlatformError(
+    'OBJECT_NOT_FOUND',
+    `The ONNX file ${input.onnx.digest} is not stored: put it first`,
+    {
+      details: { digest: input.onnx.digest },
+    },
+  );
 }
 
 async function findByKey(
@@ -142,9 +169,13 @@ async function findByKey(
   const [row] = await tables.query<VersionRow>(GET_BY_KEY, [model, key]);
   if (row === undefined) return undefined;
   if (row.request_hash === requestHash) return toVersion(row);
-  throw new PlatformError('CONFLICT', `The idempotency key came before with another body, for version ${row.version}`, {
-    details: { model, version: row.version, idempotencyKey: key },
-  });
+  throw new PlatformError(
+    'CONFLICT',
+    `The idempotency key came before with another body, for version ${row.version}`,
+    {
+      details: { model, version: row.version, idempotencyKey: key },
+    },
+  );
 }
 
 function toVersion(row: VersionRow): ModelVersion {

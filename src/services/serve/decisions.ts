@@ -48,7 +48,11 @@ export class Decisions {
    * OVERLOADED, DEADLINE_EXCEEDED, and with UNAVAILABLE when features cannot be read or a durable record
    * cannot be written.
    */
-  async decide(name: string, request: Record<string, unknown>, context: CallContext): Promise<DecisionAnswer> {
+  async decide(
+    name: string,
+    request: Record<string, unknown>,
+    context: CallContext,
+  ): Promise<DecisionAnswer> {
     const { metrics } = this.#parts;
     const endpoint = this.#endpoints.get(name);
     try {
@@ -97,7 +101,11 @@ export class Decisions {
     if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  async #answer(endpoint: Endpoint, request: Record<string, unknown>, context: CallContext): Promise<DecisionAnswer> {
+  async #answer(
+    endpoint: Endpoint,
+    request: Record<string, unknown>,
+    context: CallContext,
+  ): Promise<DecisionAnswer> {
     const { host, metrics } = this.#parts;
     const { clock } = host;
     const startedAt = clock.monotonic();
@@ -121,7 +129,15 @@ export class Decisions {
     };
     const subject = String(event.values[endpoint.decision.subject] ?? '');
     const { vectorId } = loaded;
-    const entry = { ...answer, at: clock.now(), subject, vectorId, request, values, positions: served.positions };
+    const entry = {
+      ...answer,
+      at: clock.now(),
+      subject,
+      vectorId,
+      request,
+      values,
+      positions: served.positions,
+    };
     const { ledger } = this.#parts;
     if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
     else await ledger.recordBuffered(entry, context);
@@ -140,10 +156,16 @@ export class Decisions {
     if (loaded !== undefined) return loaded;
     const failure = watch.failure(decision);
     const why =
-      failure === undefined ? watch.registryError : `release ${failure.release} is not loaded: ${failure.reason}`;
-    throw new PlatformError('NO_RELEASE', `No release answers '${decision}'${why === undefined ? '' : `: ${why}`}`, {
-      details: { decision },
-    });
+      failure === undefined
+        ? watch.registryError
+        : `release ${failure.release} is not loaded: ${failure.reason}`;
+    throw new PlatformError(
+      'NO_RELEASE',
+      `No release answers '${decision}'${why === undefined ? '' : `: ${why}`}`,
+      {
+        details: { decision },
+      },
+    );
   }
 }
 
@@ -156,7 +178,8 @@ function endpointsOf(parts: DecisionsParts): Map<string, Endpoint> {
     const { call, clock, options } = host;
     // Decisions on the same vector share its reads.
     const shared =
-      reads.get(vector.name) ?? new VectorReads({ vector: vector.name, call, clock, metrics, limits: options });
+      reads.get(vector.name) ??
+      new VectorReads({ vector: vector.name, call, clock, metrics, limits: options });
     reads.set(vector.name, shared);
     endpoints.set(decision.name, { decision, read: compileEventReader(vector.candidate), reads: shared });
   }

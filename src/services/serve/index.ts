@@ -1,5 +1,10 @@
 import { routes } from '../../contract/index.ts';
-import { handler, type RunningService, type ServiceDefinition, type ServiceHost } from '../../runtime/index.ts';
+import {
+  handler,
+  type RunningService,
+  type ServiceDefinition,
+  type ServiceHost,
+} from '../../runtime/index.ts';
 import { Decisions } from './decisions.ts';
 import { Ledger } from './ledger.ts';
 import { LedgerPartitions } from './ledger-partitions.ts';

@@ -88,7 +88,10 @@ function ledgerOn(tables: Tables, limits: Partial<LedgerParts['limits']> = {}) {
     partitions: new LedgerPartitions({ tables, logger, days: 0 }),
     clock,
     logger,
-    metrics: { ledgerBuffered: { set: () => undefined }, ledgerLost: { add: (amount = 1) => (lost.count += amount) } },
+    metrics: {
+      ledgerBuffered: { set: () => undefined },
+      ledgerLost: { add: (amount = 1) => (lost.count += amount) },
+    },
     limits: { ledgerBatchMax: 50, ledgerBufferMax: 1_000, ledgerLagMsMax: 60_000, ...limits },
   });
   return { ledger, lost };
@@ -103,7 +106,10 @@ function code(work: Promise<unknown>): Promise<string> {
 
 async function stored(entries: readonly NewEntry[]): Promise<number> {
   const ids = entries.map((item) => item.decisionId);
-  const rows = await postgres.tables.query('select decision_id from serve_ledger where decision_id = any($1)', [ids]);
+  const rows = await postgres.tables.query(
+    'select decision_id from serve_ledger where decision_id = any($1)',
+    [ids],
+  );
   return rows.length;
 }
 
@@ -112,17 +118,23 @@ describe('an entry', () => {
     const value = fc.option(fc.double(), { nil: null });
     const words = fc.string({ unit: 'binary', maxLength: 20 });
     await fc.assert(
-      fc.asyncProperty(value, value, fc.double({ min: 0, max: 1 }), words, async (first, second, score, text) => {
-        const request = { clickId: text, amount: 0.1, nested: text };
-        const made = entry({ values: servedValues([first, second]), score: score + 0, request });
-        await insertEntries(postgres.tables, [made]);
-        const found = await findEntry(postgres.tables, made.decisionId);
-        const { vectorId: _, ...rest } = made;
-        const names = ['user_count_1d', 'user_count_7d'];
-        expect(found).toEqual({ ...rest, vector: 'card', vectorHash: card.hash, names });
-        expect(Object.is(found?.score, made.score)).toBe(true);
-        expect(made.values.every((item, index) => Object.is(item, found?.values[index]))).toBe(true);
-      }),
+      fc.asyncProperty(
+        value,
+        value,
+        fc.double({ min: 0, max: 1 }),
+        words,
+        async (first, second, score, text) => {
+          const request = { clickId: text, amount: 0.1, nested: text };
+          const made = entry({ values: servedValues([first, second]), score: score + 0, request });
+          await insertEntries(postgres.tables, [made]);
+          const found = await findEntry(postgres.tables, made.decisionId);
+          const { vectorId: _, ...rest } = made;
+          const names = ['user_count_1d', 'user_count_7d'];
+          expect(found).toEqual({ ...rest, vector: 'card', vectorHash: card.hash, names });
+          expect(Object.is(found?.score, made.score)).toBe(true);
+          expect(made.values.every((item, index) => Object.is(item, found?.values[index]))).toBe(true);
+        },
+      ),
       { numRuns: 100 },
     );
   });
@@ -153,7 +165,9 @@ describe('a durable entry', () => {
     const tables = breakable();
     const { ledger } = ledgerOn(tables);
     tables.away = true;
-    const refused = await Promise.all([entry(), entry()].map((item) => code(ledger.recordDurable(item, context()))));
+    const refused = await Promise.all(
+      [entry(), entry()].map((item) => code(ledger.recordDurable(item, context()))),
+    );
     expect(refused).toEqual(['UNAVAILABLE', 'UNAVAILABLE']);
     tables.away = false;
     expect(await code(ledger.recordDurable(entry(), context()))).toBe('recorded');
@@ -174,7 +188,9 @@ describe('a durable entry', () => {
 
   it('that the database cannot hold fails alone', async () => {
     const { ledger, lost } = ledgerOn(breakable());
-    const entries = Array.from({ length: 20 }, (_, index) => entry(index % 7 === 3 ? { subject: 'nul\0' } : {}));
+    const entries = Array.from({ length: 20 }, (_, index) =>
+      entry(index % 7 === 3 ? { subject: 'nul\0' } : {}),
+    );
     const answers = entries.map((item, index) =>
       code(index % 2 === 0 ? ledger.recordDurable(item, context()) : ledger.recordBuffered(item, context())),
     );
@@ -215,7 +231,9 @@ describe('a buffered entry', () => {
     };
     await ledger.recordBuffered(entry(), context());
     await clock.sleep(5);
-    expect(await code(ledger.recordBuffered(entry(), context(AbortSignal.timeout(10))))).toBe('DEADLINE_EXCEEDED');
+    expect(await code(ledger.recordBuffered(entry(), context(AbortSignal.timeout(10))))).toBe(
+      'DEADLINE_EXCEEDED',
+    );
     const answer = code(ledger.recordBuffered(entry(), context()));
     release();
     expect(await answer).toBe('recorded');

@@ -198,7 +198,10 @@ export class Ledger {
     const { logger, metrics } = this.#parts;
     if (isDataError(error)) {
       for (const { entry, waiter } of group) {
-        logger.error('The database cannot hold an entry of the ledger', { decisionId: entry.decisionId, error });
+        logger.error('The database cannot hold an entry of the ledger', {
+          decisionId: entry.decisionId,
+          error,
+        });
         if (waiter === undefined) {
           this.#buffered.delete(entry.decisionId);
           metrics.ledgerLost.add(1);
@@ -220,5 +223,7 @@ export class Ledger {
 }
 
 function unavailable(cause?: unknown): PlatformError {
-  return new PlatformError('UNAVAILABLE', 'The ledger cannot be written now, so nothing can be decided', { cause });
+  return new PlatformError('UNAVAILABLE', 'The ledger cannot be written now, so nothing can be decided', {
+    cause,
+  });
 }

@@ -15,7 +15,9 @@ export interface ServeMetrics {
 }
 
 /** Upper bounds in seconds, from 10 us (a model) to 10 s. */
-const SECONDS = [1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+const SECONDS = [
+  1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+];
 const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 5_000];
 
 /** Makes the metrics of the service. */
@@ -23,13 +25,24 @@ export function serveMetrics(metrics: Metrics): ServeMetrics {
   return {
     decisions: metrics.counter('decisions_total', 'Decisions answered', ['decision', 'outcome', 'release']),
     errors: metrics.counter('errors_total', 'Decisions refused, by error code', ['decision', 'code']),
-    seconds: metrics.histogram('decision_seconds', 'Time to answer: total, features, model, ledger', ['part'], SECONDS),
+    seconds: metrics.histogram(
+      'decision_seconds',
+      'Time to answer: total, features, model, ledger',
+      ['part'],
+      SECONDS,
+    ),
     inFlight: metrics.gauge('in_flight', 'Decisions under way: the scaling signal'),
     queueDepth: metrics.gauge('queue_depth', 'Decisions that wait for a vector read', ['vector']),
     batchRows: metrics.histogram('batch_rows', 'Candidates in one vector read', ['vector'], ROWS),
     ledgerBuffered: metrics.gauge('ledger_buffered_entries', 'Answered decisions not yet in the ledger'),
-    ledgerLost: metrics.counter('ledger_lost_entries_total', 'Answered decisions that never reached the ledger'),
+    ledgerLost: metrics.counter(
+      'ledger_lost_entries_total',
+      'Answered decisions that never reached the ledger',
+    ),
     releaseAge: metrics.gauge('release_age_seconds', 'Time since the registry last confirmed the releases'),
-    releaseLoads: metrics.counter('release_loads_total', 'Attempts to load a release', ['decision', 'result']),
+    releaseLoads: metrics.counter('release_loads_total', 'Attempts to load a release', [
+      'decision',
+      'result',
+    ]),
   };
 }

@@ -24,7 +24,8 @@ const LEDGER_ANSWERS = `select from serve_ledger limit 0`;
 export async function checkReadiness(parts: ReadinessParts): Promise<Readiness> {
   const { host, watch } = parts;
   const decisions = [...host.app.decisions.values()];
-  if (!watch.isInformed) return { ready: false, reason: watch.registryError ?? 'the registry has not answered yet' };
+  if (!watch.isInformed)
+    return { ready: false, reason: watch.registryError ?? 'the registry has not answered yet' };
   const loaded: { decision: Decision; release: LoadedRelease }[] = [];
   for (const decision of decisions) {
     const release = watch.get(decision.name);
@@ -51,7 +52,11 @@ export async function checkReadiness(parts: ReadinessParts): Promise<Readiness> 
 }
 
 /** Makes the decision for a made-up event, without recording it. */
-async function rehearse(host: ServiceHost<ServeOptions>, decision: Decision, loaded: LoadedRelease): Promise<void> {
+async function rehearse(
+  host: ServiceHost<ServeOptions>,
+  decision: Decision,
+  loaded: LoadedRelease,
+): Promise<void> {
   const { vector } = decision.model;
   const body = { candidates: [sampleOf(vector.candidate, host.clock.now())], waitMs: 0, record: false };
   const input = { params: { vector: vector.name }, query: {}, body };
@@ -59,7 +64,10 @@ async function rehearse(host: ServiceHost<ServeOptions>, decision: Decision, loa
   const [row] = read.rows;
   if (row === undefined) throw new PlatformError('UNAVAILABLE', 'the features service answered with no row');
   if (read.hash !== loaded.release.vectorHash) {
-    throw new PlatformError('UNAVAILABLE', `the features service has another version of vector '${vector.name}'`);
+    throw new PlatformError(
+      'UNAVAILABLE',
+      `the features service has another version of vector '${vector.name}'`,
+    );
   }
   loaded.model.predict(servedValues(row.values));
 }

@@ -21,7 +21,9 @@ export async function getEntry(parts: ReplayParts, decisionId: string): Promise<
   if (waiting === undefined || vector === undefined) {
     const found = await findEntry(host.tables, decisionId);
     if (found !== undefined) return found;
-    throw new PlatformError('DECISION_NOT_FOUND', 'The ledger has no decision of this id', { details: { decisionId } });
+    throw new PlatformError('DECISION_NOT_FOUND', 'The ledger has no decision of this id', {
+      details: { decisionId },
+    });
   }
   const { vectorId: _, ...entry } = waiting;
   const names = vector.values.map((value) => value.name);
@@ -34,10 +36,17 @@ export async function getEntry(parts: ReplayParts, decisionId: string): Promise<
  *
  * Rejects with DECISION_NOT_FOUND, and with what the features service or the registry answer.
  */
-export async function replay(parts: ReplayParts, decisionId: string, context: CallContext): Promise<DecisionReplay> {
+export async function replay(
+  parts: ReplayParts,
+  decisionId: string,
+  context: CallContext,
+): Promise<DecisionReplay> {
   const { call, clock } = parts.host;
   const entry = await getEntry(parts, decisionId);
-  const options = { timeoutMs: Math.max(1, Math.ceil(context.deadlineMs - clock.monotonic())), signal: context.signal };
+  const options = {
+    timeoutMs: Math.max(1, Math.ceil(context.deadlineMs - clock.monotonic())),
+    signal: context.signal,
+  };
   const receipt = { candidate: entry.request, asOf: entry.asOf, positions: entry.positions };
   const [release, replayed] = await Promise.all([
     call(routes.getRelease, { params: { id: entry.release }, query: {}, body: {} }, options),

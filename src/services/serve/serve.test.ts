@@ -50,7 +50,9 @@ const reports = source('reports', {
   fields: { reportId: id(), at: timestamp(), paymentId: key() },
 });
 const bad = label('bad', { of: payments, from: reports, on: 'paymentId', maturesAfter: '7d' });
-const customer = features('customer', { from: payments, key: 'customerId' }, () => ({ count: count().over('1d') }));
+const customer = features('customer', { from: payments, key: 'customerId' }, () => ({
+  count: count().over('1d'),
+}));
 const card = vector('card', { candidate: payments, amount: (c) => c.amount, customer });
 const risk = defineModel('risk', { vector: card, label: bad, trainer: logistic() });
 const app = defineApp('test', {
@@ -82,13 +84,19 @@ class StubFeatures {
     if (this.away) throw new PlatformError('UNAVAILABLE', 'features are away');
     const { candidates } = input.body;
     this.batches.push(candidates.length);
-    const rows = candidates.map((candidate) => ({ asOf: 1_700_000_000_000, values: this.#values(candidate) }));
+    const rows = candidates.map((candidate) => ({
+      asOf: 1_700_000_000_000,
+      values: this.#values(candidate),
+    }));
     const names = card.values.map((value) => value.name);
     return { vector: 'card', hash: this.hash, names, positions: { payments: [7, 0, 9] }, rows };
   }
 
   replay(input: InputOf<typeof routes.replayVector>): ResultOf<typeof routes.replayVector> {
-    const rows = input.body.receipts.map(({ candidate, asOf }) => ({ asOf, values: this.#values(candidate) }));
+    const rows = input.body.receipts.map(({ candidate, asOf }) => ({
+      asOf,
+      values: this.#values(candidate),
+    }));
     return { rows };
   }
 
@@ -139,7 +147,8 @@ class World implements AsyncDisposable {
     input: Partial<InputOf<TRoute>>,
     options: { readonly timeoutMs?: number } = {},
   ): Promise<ResultOf<TRoute>> => {
-    if (route.service === 'registry' && this.registryAway) throw new PlatformError('UNAVAILABLE', 'registry is away');
+    if (route.service === 'registry' && this.registryAway)
+      throw new PlatformError('UNAVAILABLE', 'registry is away');
     const handle = this.#handlers.get(route.name);
     if (handle === undefined) throw new PlatformError('UNAVAILABLE', `${route.name} is not served`);
     const { params = {}, query = {}, body = {} } = JSON.parse(JSON.stringify(input)) as InputOf<TRoute>;
@@ -160,7 +169,13 @@ class World implements AsyncDisposable {
 
   decide(name: string, changes: Record<string, unknown> = {}, timeoutMs = 20_000): Promise<DecisionAnswer> {
     this.#serial += 1;
-    const body = { paymentId: this.#serial, at: '2026-01-01T00:00:00Z', customerId: 'c1', amount: 12.34, ...changes };
+    const body = {
+      paymentId: this.#serial,
+      at: '2026-01-01T00:00:00Z',
+      customerId: 'c1',
+      amount: 12.34,
+      ...changes,
+    };
     return this.call(routes.decide, { params: { decision: name }, body }, { timeoutMs });
   }
 
@@ -194,7 +209,8 @@ class World implements AsyncDisposable {
 
   /** Asks until the release answers. */
   async until(release: Release): Promise<void> {
-    const answering = (): Promise<string> => this.decide(release.decision).then((answer) => answer.release, String);
+    const answering = (): Promise<string> =>
+      this.decide(release.decision).then((answer) => answer.release, String);
     await expect.poll(answering, { timeout: 10_000, interval: 5 }).toBe(release.id);
   }
 
@@ -220,7 +236,16 @@ class World implements AsyncDisposable {
       query: (sql, parameters) => (prefix === 'serve' ? this.tables : postgres.tables).query(sql, parameters),
       transaction: (work) => (prefix === 'serve' ? this.tables : postgres.tables).transaction(work),
     };
-    const parts = { app, options, clock, random: systemRandom(), objects, tables, signals: postgres.signals, logger };
+    const parts = {
+      app,
+      options,
+      clock,
+      random: systemRandom(),
+      objects,
+      tables,
+      signals: postgres.signals,
+      logger,
+    };
     return { ...parts, call: this.call, metrics: metrics.of(prefix) } as unknown as ServiceHost<TOptions>;
   }
 }
@@ -303,7 +328,12 @@ describe('a decision', () => {
     const release = await world.release('score', version);
     await world.until(release);
     const answer = await world.decide('score', { customerId: 42 });
-    expect(answer).toMatchObject({ decision: 'score', outcome: 'accept', release: 'score-1', asOf: 1_700_000_000_000 });
+    expect(answer).toMatchObject({
+      decision: 'score',
+      outcome: 'accept',
+      release: 'score-1',
+      asOf: 1_700_000_000_000,
+    });
     expect(answer.score).toBe(scoreOf(low, [12.34, 3]));
     const entry = await world.call(routes.getLedgerEntry, { params: { decisionId: answer.decisionId } });
     expect(entry).toMatchObject({
@@ -423,7 +453,11 @@ describe('a release', () => {
     await expect.poll(async () => (await running.ready()).reason, { timeout: 10_000 }).toContain(broken.id);
     expect((await running.ready()).ready).toBe(true);
     expect((await world.decide('score')).release).toBe(good.id);
-    const narrow = { means: Float64Array.of(0), scales: Float64Array.of(1), coefficients: Float64Array.of(1) };
+    const narrow = {
+      means: Float64Array.of(0),
+      scales: Float64Array.of(1),
+      coefficients: Float64Array.of(1),
+    };
     const bytes = encodeLogistic({ kind: 'logistic', ...narrow, intercept: 0, iterations: 1 });
     const wrong = await world.release('score', (await world.register(bytes)).version);
     await expect.poll(async () => (await running.ready()).reason, { timeout: 10_000 }).toContain(wrong.id);
@@ -437,11 +471,18 @@ describe('a release', () => {
     const release = await world.release('score', (await world.register(low)).version);
     await world.until(release);
     world.registryAway = true;
-    await expect.poll(() => world.metric('serve_release_age_seconds'), { timeout: 10_000 }).toBeGreaterThan(0.05);
+    await expect
+      .poll(() => world.metric('serve_release_age_seconds'), { timeout: 10_000 })
+      .toBeGreaterThan(0.05);
     expect((await world.decide('score')).release).toBe(release.id);
-    expect(await running.ready()).toMatchObject({ ready: true, reason: expect.stringContaining('registry') as string });
+    expect(await running.ready()).toMatchObject({
+      ready: true,
+      reason: expect.stringContaining('registry') as string,
+    });
     world.registryAway = false;
-    await expect.poll(() => world.metric('serve_release_age_seconds'), { timeout: 10_000 }).toBeLessThan(0.05);
+    await expect
+      .poll(() => world.metric('serve_release_age_seconds'), { timeout: 10_000 })
+      .toBeLessThan(0.05);
   });
 });
 
@@ -451,10 +492,16 @@ describe('the ledger', () => {
     await world.until(await world.release('score', (await world.register(low)).version));
     const answers = await Promise.all(Array.from({ length: 300 }, () => world.decide('score')));
     await world.postgres.close();
-    await using reopened = await openPostgres(world.url, { applicationName: 'serve test', connectionsMax: 3 });
-    const rows = await reopened.tables.query<{ decision_id: string; release: string; score: number; outcome: string }>(
-      'select decision_id, release, score, outcome from serve_ledger',
-    );
+    await using reopened = await openPostgres(world.url, {
+      applicationName: 'serve test',
+      connectionsMax: 3,
+    });
+    const rows = await reopened.tables.query<{
+      decision_id: string;
+      release: string;
+      score: number;
+      outcome: string;
+    }>('select decision_id, release, score, outcome from serve_ledger');
     const recorded = new Map(rows.map((row) => [row.decision_id, row]));
     for (const { decisionId, release, score, outcome } of answers) {
       expect(recorded.get(decisionId)).toEqual({ decision_id: decisionId, release, score, outcome });
@@ -494,7 +541,9 @@ describe('the ledger', () => {
     answers.push(...(await Promise.all(underWay)));
     expect(await failure(world.decide('quick'))).toMatchObject({ code: 'UNAVAILABLE' });
     const ids = answers.map((answer) => answer.decisionId);
-    const rows = await world.postgres.tables.query('select from serve_ledger where decision_id = any($1)', [ids]);
+    const rows = await world.postgres.tables.query('select from serve_ledger where decision_id = any($1)', [
+      ids,
+    ]);
     expect(rows).toHaveLength(220);
   });
 

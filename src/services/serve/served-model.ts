@@ -51,7 +51,10 @@ export function servedValues(values: readonly (number | null)[]): (number | null
 }
 
 /** The outcome of a score. */
-export function outcomeOf(score: number, answer: { threshold: number; outcomes: readonly [string, string] }): string {
+export function outcomeOf(
+  score: number,
+  answer: { threshold: number; outcomes: readonly [string, string] },
+): string {
   return score >= answer.threshold ? answer.outcomes[1] : answer.outcomes[0];
 }
 

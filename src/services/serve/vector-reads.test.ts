@@ -138,7 +138,8 @@ describe('VectorReads', () => {
         const call = ((_route: unknown, input: { body: { candidates: Candidate[] } }) => {
           const { candidates } = input.body;
           const culprit = candidates.find(({ number }) => bad[number as number]);
-          if (culprit !== undefined) return Promise.reject(new PlatformError('BAD_REQUEST', String(culprit['number'])));
+          if (culprit !== undefined)
+            return Promise.reject(new PlatformError('BAD_REQUEST', String(culprit['number'])));
           const rows = candidates.map(({ number }) => ({ asOf: 1, values: [number as number] }));
           return Promise.resolve({ vector: 'card', hash: 'h', names: [], positions: {}, rows });
         }) as unknown as Caller;

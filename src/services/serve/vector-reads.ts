@@ -87,14 +87,20 @@ export class VectorReads {
     if (context.signal.aborted || leftMs <= 0) return expired();
     const details = { vector, waiting: this.#queue.length, queueMax: limits.queueMax };
     if (this.#queue.length >= limits.queueMax) {
-      return new PlatformError('OVERLOADED', `${String(limits.queueMax)} decisions wait for '${vector}'`, { details });
+      return new PlatformError('OVERLOADED', `${String(limits.queueMax)} decisions wait for '${vector}'`, {
+        details,
+      });
     }
     if (this.#underWay < limits.readsMax) return undefined;
     const roundsAhead = Math.floor(this.#queue.length / limits.batchMax) / limits.readsMax + 1;
     if (roundsAhead * this.#readMs <= leftMs) return undefined;
-    return new PlatformError('OVERLOADED', `The deadline cannot be met: too many decisions wait for '${vector}'`, {
-      details,
-    });
+    return new PlatformError(
+      'OVERLOADED',
+      `The deadline cannot be met: too many decisions wait for '${vector}'`,
+      {
+        details,
+      },
+    );
   }
 
   #start(): void {
@@ -137,7 +143,10 @@ export class VectorReads {
         const row = read.rows[index];
         waiting.settle(
           row === undefined
-            ? new PlatformError('UNAVAILABLE', 'The features service answered with fewer rows than candidates')
+            ? new PlatformError(
+                'UNAVAILABLE',
+                'The features service answered with fewer rows than candidates',
+              )
             : { hash: read.hash, positions: read.positions, row },
         );
       });

@@ -40,5 +40,7 @@ select * exclude (_rank) from (
 
 /** A list of whole numbers as SQL. */
 export function listSql(numbers: readonly number[]): string {
-  return numbers.length === 0 ? '[]::bigint[]' : `[${numbers.map((number) => String(number)).join(', ')}]::bigint[]`;
+  return numbers.length === 0
+    ? '[]::bigint[]'
+    : `[${numbers.map((number) => String(number)).join(', ')}]::bigint[]`;
 }

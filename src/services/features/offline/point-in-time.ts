@@ -87,7 +87,9 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge): string {
     right ? `(e._at < q.as_of or (e._at = q.as_of and (${before})))` : 'e._at < q.as_of',
     // The candidate enters explicitly; only a tile cannot leave out its stored record.
     ...(own && group.exact ? ['e._place is distinct from q.place'] : []),
-    ...(knowledge === 'as-served' ? [`e._offset < q.${positionsColumn(group.from.source.name)}[e._partition + 1]`] : []),
+    ...(knowledge === 'as-served'
+      ? [`e._offset < q.${positionsColumn(group.from.source.name)}[e._partition + 1]`]
+      : []),
   ];
   const known = knowledge === 'as-served' && label ? `q.${positionsColumn(label.from.name)}` : undefined;
   const positive = label === undefined ? 'false' : positiveSql('e._outcomes', 'e._at', known);

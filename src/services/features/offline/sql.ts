@@ -96,7 +96,9 @@ function callSql(node: Extract<ExpressionNode, { op: 'call' }>, operands: readon
 function toNumberSql(node: Extract<ExpressionNode, { op: 'call' }>, operand: string): string {
   const argument = node.arguments[0];
   if (argument?.type === 'boolean') return `(${operand})::integer::double`;
-  return node.decimals === undefined ? `(${operand})::double` : `((${operand})::double / 1e${String(node.decimals)})`;
+  return node.decimals === undefined
+    ? `(${operand})::double`
+    : `((${operand})::double / 1e${String(node.decimals)})`;
 }
 
 function arithmetic(type: ValueType, sql: string): string {

@@ -57,7 +57,14 @@ export class ExactGroup {
    * Adds an event at `time` (its event time, or its maturity) and returns the slot of its key. `droppable`: events before
    * it are seen by nobody and may be dropped when room is needed.
    */
-  add(key: string, time: number, sequence: number, values: Values, labelled: boolean, droppable: number): number {
+  add(
+    key: string,
+    time: number,
+    sequence: number,
+    values: Values,
+    labelled: boolean,
+    droppable: number,
+  ): number {
     const rows = this.#rows;
     const slot = rows.slot(key);
     if (rows.full(slot)) {
@@ -100,7 +107,10 @@ export class ExactGroup {
     const rows = this.#rows;
     const slot = rows.find(key);
     const right = this.plan.group.closed === 'right';
-    const end = slot < 0 ? 0 : rows.lowerBound(slot, asOf, right ? this.#tieBound(candidate) : Number.NEGATIVE_INFINITY);
+    const end =
+      slot < 0
+        ? 0
+        : rows.lowerBound(slot, asOf, right ? this.#tieBound(candidate) : Number.NEGATIVE_INFINITY);
     const skip = slot >= 0 && candidate.own ? this.#rowOf(slot, candidate) : -1;
     const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
     const merged = merge && this.plan.passes(candidate.values);
@@ -135,7 +145,8 @@ export class ExactGroup {
 
   #fill(at: number, values: Values): void {
     const row = this.#rows.values;
-    for (const [index, evaluate] of this.plan.inputs.entries()) row[at + index] = inputNumber(evaluate(values));
+    for (const [index, evaluate] of this.plan.inputs.entries())
+      row[at + index] = inputNumber(evaluate(values));
   }
 
   /**

@@ -63,7 +63,10 @@ export class OnlineState {
     for (const source of plan.sources.values()) {
       const count = partitions.get(source.source.name) ?? 1;
       if (count > PARTITIONS_MAX) {
-        throw new PlatformError('CONFIGURATION', `At most ${String(PARTITIONS_MAX)} partitions; got ${String(count)}`);
+        throw new PlatformError(
+          'CONFIGURATION',
+          `At most ${String(PARTITIONS_MAX)} partitions; got ${String(count)}`,
+        );
       }
       const matured = source.groups.filter((group) => group.labelName !== undefined);
       this.#sources.set(source.source.name, {
@@ -115,7 +118,8 @@ export class OnlineState {
     if (offset < (state.positions[partition] ?? 0)) return 'seen';
     state.positions[partition] = offset + 1;
     const known = state.known[partition];
-    if (known === undefined) throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
+    if (known === undefined)
+      throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
     if (known.locate(event.id)) {
       state.duplicates += 1;
       return 'duplicate';
@@ -184,7 +188,8 @@ export class OnlineState {
     });
     for (const state of this.#sources.values()) for (const known of state.known) known.save(writer);
     for (const outcomes of this.#outcomes.values()) outcomes.save(writer);
-    for (const [index] of this.plan.groups.entries()) (this.#exact[index] ?? this.#tiled[index])?.save(writer);
+    for (const [index] of this.plan.groups.entries())
+      (this.#exact[index] ?? this.#tiled[index])?.save(writer);
     return writer.finish();
   }
 
@@ -207,7 +212,8 @@ export class OnlineState {
     }
     for (const state of this.#sources.values()) for (const known of state.known) known.load(reader);
     for (const outcomes of this.#outcomes.values()) outcomes.load(reader);
-    for (const [index] of this.plan.groups.entries()) (this.#exact[index] ?? this.#tiled[index])?.load(reader);
+    for (const [index] of this.plan.groups.entries())
+      (this.#exact[index] ?? this.#tiled[index])?.load(reader);
     this.#clock = head.clock ?? Number.NEGATIVE_INFINITY;
     return true;
   }
@@ -271,7 +277,8 @@ export class OnlineState {
 
   #source(name: string): SourceState {
     const state = this.#sources.get(name);
-    if (state === undefined) throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${name}'`);
+    if (state === undefined)
+      throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${name}'`);
     return state;
   }
 
@@ -294,5 +301,3 @@ export function vectorPositions(state: OnlineState, vector: VectorPlan): Positio
     vector.sources.map((plan) => [plan.source.name, [...state.positions(plan.source.name)]]),
   );
 }
-
-

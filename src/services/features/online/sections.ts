@@ -49,7 +49,8 @@ export class SectionReader {
     // A copy at an 8-byte boundary, so that numbers can be viewed in place.
     this.#bytes = bytes.byteOffset % 8 === 0 ? bytes : Uint8Array.from(bytes);
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
-    if (bytes.length < HEADER_BYTES || this.#view.getUint32(0, true) !== MAGIC) throw broken('not a snapshot');
+    if (bytes.length < HEADER_BYTES || this.#view.getUint32(0, true) !== MAGIC)
+      throw broken('not a snapshot');
     const format = this.#view.getUint32(4, true);
     if (format !== FORMAT) throw broken(`format ${String(format)}, expected ${String(FORMAT)}`);
   }

@@ -52,7 +52,11 @@ export class TiledGroup {
     for (const { feature } of plan.features) {
       hops.set(feature.hopMs, Math.max(hops.get(feature.hopMs) ?? 0, feature.windowMs));
     }
-    this.#levels = [...hops].map(([hopMs, windowMs]) => ({ hopMs, windowMs, tiles: new SortedBlocks(stride) }));
+    this.#levels = [...hops].map(([hopMs, windowMs]) => ({
+      hopMs,
+      windowMs,
+      tiles: new SortedBlocks(stride),
+    }));
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
@@ -66,7 +70,12 @@ export class TiledGroup {
   /** Adds an event: merged if the clock has passed it, held otherwise. */
   add(key: string, time: number, sequence: number, values: Values, clock: number): void {
     if (!this.plan.passes(values)) return;
-    const held = { key, time, sequence, inputs: this.plan.inputs.map((evaluate) => inputNumber(evaluate(values))) };
+    const held = {
+      key,
+      time,
+      sequence,
+      inputs: this.plan.inputs.map((evaluate) => inputNumber(evaluate(values))),
+    };
     if (time < clock) this.#merge(held, clock);
     else push(this.#held, held);
   }
@@ -104,7 +113,9 @@ export class TiledGroup {
   }
 
   save(writer: SectionWriter): void {
-    writer.json(this.#held.map((held) => ({ ...held, inputs: held.inputs.map((input) => finiteOrNull(input)) })));
+    writer.json(
+      this.#held.map((held) => ({ ...held, inputs: held.inputs.map((input) => finiteOrNull(input)) })),
+    );
     for (const level of this.#levels) level.tiles.save(writer);
   }
 

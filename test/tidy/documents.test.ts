@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/contract/errors.ts';
 import { filesBelow, read, ROOT } from './tree.ts';
 
-const documents = [...filesBelow('.').filter((path) => path.endsWith('.md'))];
+const documents = filesBelow('.').filter((path) => path.endsWith('.md'));
 
 describe('documents', () => {
   it('every relative link leads to a file', () => {

@@ -13,7 +13,7 @@ import { encodeTrees } from './encode-trees.ts';
 import { MalformedModel, UnsupportedGraph } from './errors.ts';
 import { READ_LIMITS } from './limits.ts';
 import { loadModel } from './load-model.ts';
-import { ProtobufWriter } from './protobuf-writer.ts';
+import type { ProtobufWriter } from './protobuf-writer.ts';
 
 const COLUMNS = 6;
 const NAMES = ['amount', 'count', 'mean', 'risk', 'Größe', 'age'];

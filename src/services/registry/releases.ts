@@ -4,7 +4,7 @@ import {
   PlatformError,
   type Release,
   RELEASE_SIGNAL,
-  routes,
+  type routes,
 } from '../../contract/index.ts';
 import { type Decision, definitionHash } from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';

@@ -4,21 +4,19 @@ import { defineConfig } from 'vitest/config';
 const conditions = ['tandem-source'];
 const resolution = [...conditions, 'module', 'node', 'development|production'];
 
-/** Tests of the product as a user runs it take minutes: `npm run test:system`. */
-const project = process.env['TANDEM_TESTS'] === 'system' ? 'system' : 'fast';
-
-export default defineConfig({
+/** Tests of the product as a user runs it take minutes and have a mode of their own: `npm run test:system`. */
+export default defineConfig(({ mode }) => ({
   resolve: { conditions: resolution },
   ssr: { resolve: { conditions: resolution, externalConditions: conditions } },
   test: {
     include:
-      project === 'system'
+      mode === 'system'
         ? ['test/system/**/*.test.ts']
         : ['{src,scripts,examples}/**/*.test.ts', 'test/{conformance,tidy}/**/*.test.ts'],
-    fileParallelism: project !== 'system',
+    fileParallelism: mode !== 'system',
     execArgv: ['--conditions=tandem-source'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     passWithNoTests: false,
   },
-});
+}));

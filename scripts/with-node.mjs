@@ -23,6 +23,7 @@ export const COMMANDS = {
   start: { run: ['examples/fraud/run.ts'], install: 'runtime' },
   tandem: { run: ['src/cli/main.ts'], install: 'runtime' },
   test: { run: ['node_modules/vitest/vitest.mjs', 'run'], install: 'full' },
+  'test:system': { run: ['node_modules/vitest/vitest.mjs', 'run', '--mode', 'system'], install: 'full' },
   bench: { run: ['bench/run.ts'], install: 'full' },
   build: { run: ['scripts/build.mjs'], install: 'full' },
   verify: { run: ['scripts/verify.mjs'], install: 'full' },

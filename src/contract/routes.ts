@@ -203,6 +203,8 @@ const readVector = route('features', 'readVector', 'POST /v1/vectors/{vector}/re
       /** Wait until the state has applied at least this, for `waitMs` at most. */
       after: positions.optional(),
       waitMs: z.number().int().min(0).max(60_000).default(10_000),
+      /** Read at the clock of the service, whatever times the candidates have: for rehearsals of a decision. */
+      atClock: z.boolean().default(false),
       /** Keep a durable receipt of each row, so that an as-served dataset can be built from it. */
       record: z.boolean().default(false),
     })

@@ -215,6 +215,29 @@ describe('the features service', () => {
     await service.stop(1_000);
   });
 
+  it('is not moved by a rehearsal or a read of another time, so that history can still be read', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, EVENT_CLOCK);
+    const made = Array.from({ length: 20 }, (_, serial) => order(serial));
+    const after = await append(world, 'orders', 'customerId', made);
+    const before = await read(service, [order(12)], after);
+    const today = { ...order(99), at: Date.now() };
+    await callRoute(service, routes.readVector, {
+      params: { vector: 'basket' },
+      body: { candidates: [today], atClock: true },
+    });
+    await read(service, [today], after);
+    // The next record would drop what a clock of today no longer needs.
+    await append(
+      world,
+      'orders',
+      'customerId',
+      Array.from({ length: 20 }, (_, index) => order(20 + index)),
+    );
+    expect((await read(service, [order(12)], after)).rows).toEqual(before.rows);
+    await service.stop(1_000);
+  });
+
   it('answers bad requests with codes', async () => {
     await using world = await testWorld();
     const service = await world.start(features, app, {});

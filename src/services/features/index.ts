@@ -113,6 +113,7 @@ interface ReadRequest {
   readonly candidates: readonly Record<string, unknown>[];
   readonly after?: Positions | undefined;
   readonly waitMs: number;
+  readonly atClock: boolean;
   readonly record: boolean;
 }
 
@@ -123,18 +124,17 @@ function vectorReader(
 ): (vector: VectorPlan, request: ReadRequest) => Promise<VectorRead> {
   const rowsRead = host.metrics.counter('vectors_total', 'Vectors read', ['vector']);
   return async (vector, request) => {
-    const now = host.clock.now();
     const events = request.candidates.map((candidate, index) => {
       const event = readCandidate(vector, candidate, index);
-      // The clock follows what is read, and a clock in the future would hide what is yet to come.
-      if (event.time > now + vector.candidate.source.maxSkewMs) throw inFuture(vector, event, index);
+      if (!request.atClock) refuseFuture(host, state, vector, event, index);
       return event;
     });
     if (request.after !== undefined) await feed.waitFor(request.after, request.waitMs);
     // From here to the positions nothing is awaited: all rows are of one state.
     const rows = events.map((event) => {
-      const instant = host.options.clock === 'event' ? event.time : Math.max(host.clock.now(), state.clock);
-      return state.read(vector, event, instant);
+      if (host.options.clock === 'wall') state.advance(host.clock.now());
+      const atClock = request.atClock || host.options.clock === 'wall';
+      return state.read(vector, event, atClock ? Math.max(state.clock, 0) : event.time);
     });
     const positions = vectorPositions(state, vector);
     rowsRead.add(rows.length, { vector: vector.vector.name });
@@ -173,11 +173,26 @@ function readCandidate(vector: VectorPlan, candidate: unknown, index: number): E
   });
 }
 
-function inFuture(vector: VectorPlan, event: Event, index: number): PlatformError {
-  const limit = vector.candidate.source.maxSkewMs;
-  return new PlatformError(
+/**
+ * A candidate may be ahead of the wall clock by its source's skew. With an event clock and tiles, which move that clock, it
+ * may also not be so far ahead that everything before it would be out of reach.
+ */
+function refuseFuture(
+  host: ServiceHost<FeaturesOptions>,
+  state: OnlineState,
+  vector: VectorPlan,
+  event: Event,
+  index: number,
+): void {
+  const { clock, readBehindMs } = host.options;
+  const wall = host.clock.now() + vector.candidate.source.maxSkewMs;
+  const moved = clock === 'event' && !vector.exact && Number.isFinite(state.clock);
+  const latest = moved ? Math.min(wall, state.clock + readBehindMs) : wall;
+  if (event.time <= latest) return;
+  const time = new Date(event.time).toISOString();
+  throw new PlatformError(
     'BAD_REQUEST',
-    `Candidate ${String(index)} is of ${new Date(event.time).toISOString()}, more than ${String(limit)} ms ahead of the clock`,
+    `Candidate ${String(index)} is of ${time}, ahead of the latest time that can be read, ${new Date(latest).toISOString()}`,
     { details: { index, code: 'TIME_IN_FUTURE', field: vector.candidate.source.time } },
   );
 }

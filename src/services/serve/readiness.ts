@@ -58,7 +58,12 @@ async function rehearse(
   loaded: LoadedRelease,
 ): Promise<void> {
   const { vector } = decision.model;
-  const body = { candidates: [sampleOf(vector.candidate, host.clock.now())], waitMs: 0, record: false };
+  const body = {
+    candidates: [sampleOf(vector.candidate, host.clock.now())],
+    waitMs: 0,
+    record: false,
+    atClock: true,
+  };
   const input = { params: { vector: vector.name }, query: {}, body };
   const read = await host.call(routes.readVector, input, { timeoutMs: host.options.readyMs });
   const [row] = read.rows;

@@ -134,11 +134,12 @@ export class OnlineState {
 
   /**
    * The vector for an event to decide on. `instant` is the wanted asOf; what was used is returned: the clock if that is
-   * later and the vector has tiles, which cannot be cut behind it.
+   * later and the vector has tiles, which cannot be cut behind it. Tiles move the clock to asOf, since nothing at or after
+   * the clock is in a tile; exact groups leave it alone.
    */
   read(vector: VectorPlan, event: Event, instant: number): { asOf: number; values: (number | null)[] } {
     const asOf = vector.exact ? instant : Math.max(instant, this.#clock);
-    this.advance(asOf);
+    if (!vector.exact) this.advance(asOf);
     const place = this.#place(vector.candidate.source.name, event);
     const results = vector.groups.map((plan) => {
       const key = event.values[plan.group.key];

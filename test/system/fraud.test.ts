@@ -10,21 +10,30 @@ import { ROOT } from '../tidy/tree.ts';
 interface Report {
   readonly events: { sent: number; accepted: number; duplicates: number; quarantined: number };
   readonly features: Readonly<Record<string, number>>;
-  readonly models: readonly { trainer: string; auc: number; averagePrecision: number; cardPrecision100: number }[];
+  readonly models: readonly {
+    trainer: string;
+    auc: number;
+    averagePrecision: number;
+    cardPrecision100: number;
+  }[];
   readonly decisions: { count: number; failed: number; p50Ms: number; p99Ms: number };
   readonly seconds: Readonly<Record<string, number>>;
   readonly peakRssMb: number | null;
 }
 
 /** What `npm start` runs, with a data folder of the test's own. */
-async function fraud(parameters: readonly string[]): Promise<{ code: number | null; report: Report; log: string }> {
+async function fraud(
+  parameters: readonly string[],
+): Promise<{ code: number | null; report: Report; log: string }> {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-fraud-'));
   const report = join(folder, 'report.json');
   const dataDir = join(folder, 'data');
   try {
     const script = join(ROOT, 'examples/fraud/run.ts');
     const own = ['--once', '--report', report, '--data-dir', dataDir];
-    const child = spawn(process.execPath, ['--conditions=tandem-source', script, ...own, ...parameters], { cwd: ROOT });
+    const child = spawn(process.execPath, ['--conditions=tandem-source', script, ...own, ...parameters], {
+      cwd: ROOT,
+    });
     let log = '';
     child.stderr.on('data', (chunk: Buffer) => (log += chunk.toString()));
     const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
@@ -59,16 +68,20 @@ describe('the fraud example', () => {
   const published = process.env['FRAUD_DATA'] ?? join(ROOT, '../shared/data/fraud-handbook');
   const absent = !existsSync(published);
   if (absent) console.warn(`skipped: published fraud data; there is no folder ${published} (FRAUD_DATA)`);
-  it.skipIf(absent)('reproduces the published features and results, doubled, shuffled and killed', async () => {
-    const parameters = ['--data', published, '--shuffle', '60s', '--duplicate', '0.01', '--kill-at', '0.5'];
-    const { report } = await fraud(parameters);
-    expectExact(report);
-    expect(report.features['rows']).toBe(201_295);
-    const [linear, boosted] = report.models;
-    expect(Math.abs((linear?.auc ?? 0) - 0.871)).toBeLessThanOrEqual(0.003);
-    expect(Math.abs((linear?.averagePrecision ?? 0) - 0.606)).toBeLessThanOrEqual(0.005);
-    expect(Math.abs((linear?.cardPrecision100 ?? 0) - 0.291)).toBeLessThanOrEqual(0.01);
-    expect(boosted?.auc).toBeGreaterThanOrEqual(0.855);
-    expect(boosted?.averagePrecision).toBeGreaterThanOrEqual(0.6);
-  }, 600_000);
+  it.skipIf(absent)(
+    'reproduces the published features and results, doubled, shuffled and killed',
+    async () => {
+      const parameters = ['--data', published, '--shuffle', '60s', '--duplicate', '0.01', '--kill-at', '0.5'];
+      const { report } = await fraud(parameters);
+      expectExact(report);
+      expect(report.features['rows']).toBe(201_295);
+      const [linear, boosted] = report.models;
+      expect(Math.abs((linear?.auc ?? 0) - 0.871)).toBeLessThanOrEqual(0.003);
+      expect(Math.abs((linear?.averagePrecision ?? 0) - 0.606)).toBeLessThanOrEqual(0.005);
+      expect(Math.abs((linear?.cardPrecision100 ?? 0) - 0.291)).toBeLessThanOrEqual(0.01);
+      expect(boosted?.auc).toBeGreaterThanOrEqual(0.855);
+      expect(boosted?.averagePrecision).toBeGreaterThanOrEqual(0.6);
+    },
+    600_000,
+  );
 });

@@ -336,7 +336,10 @@ describe('features, online and offline', () => {
           values += recomputed.flat().length;
         }
       }),
-      { numRuns: Number(process.env['PROPERTY_RUNS'] ?? 25), seed: Number(process.env['PROPERTY_SEED'] ?? 7) },
+      {
+        numRuns: Number(process.env['PROPERTY_RUNS'] ?? 25),
+        seed: Number(process.env['PROPERTY_SEED'] ?? 7),
+      },
     );
     expect(values).toBeGreaterThan(1_000);
   }, 600_000);

@@ -167,7 +167,12 @@ export class VectorReads {
     const { call, clock, vector } = this.#parts;
     const latest = batch.reduce((most, { deadlineMs }) => Math.max(most, deadlineMs), 0);
     const timeoutMs = Math.max(1, Math.ceil(latest - clock.monotonic()));
-    const body = { candidates: batch.map(({ candidate }) => candidate), waitMs: 0, atClock: false, record: false };
+    const body = {
+      candidates: batch.map(({ candidate }) => candidate),
+      waitMs: 0,
+      atClock: false,
+      record: false,
+    };
     return call(routes.readVector, { params: { vector }, query: {}, body }, { timeoutMs });
   }
 }

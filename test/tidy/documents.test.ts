@@ -1,7 +1,8 @@
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/contract/errors.ts';
+import type { App } from '../../src/define/index.ts';
 import { filesBelow, read, ROOT } from './tree.ts';
 
 const documents = filesBelow('.').filter((path) => path.endsWith('.md'));
@@ -45,6 +46,26 @@ describe('documents', () => {
       const path = join('src/services', service, 'README.md');
       expect(existsSync(join(ROOT, path)), path).toBe(true);
       expect(read(path).split('\n').length, path).toBeLessThan(40);
+    }
+  });
+
+  it('the app of the start page is an app', async () => {
+    const code = /```ts\n([\s\S]*?)```/.exec(read('docs/start/README.md'))?.[1] ?? '';
+    // In a folder that git ignores, inside the tree, so that the package is found by its name.
+    const folder = join(ROOT, '.tandem', `documents-${String(process.pid)}`);
+    mkdirSync(folder, { recursive: true });
+    try {
+      writeFileSync(join(folder, 'app.ts'), code);
+      const module = (await import(join(folder, 'app.ts'))) as { default: App };
+      expect([...module.default.decisions.keys()]).toEqual(['check']);
+      expect(module.default.vectors.get('basket')?.values.map((value) => value.name)).toEqual([
+        'total',
+        'customer_orders_1d',
+        'customer_orders_30d',
+        'customer_spend_30d',
+      ]);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 });

@@ -1,29 +1,37 @@
 import { z } from 'zod';
 
-/** Configuration of the features service, set by `TANDEM_FEATURES_<OPTION>`. */
+/** A whole number; from the environment it comes as text. */
+function whole(low: number, initial: number, description: string): z.ZodDefault<z.ZodCoercedNumber> {
+  return z.coerce.number().int().min(low).default(initial).describe(description);
+}
+
+/** Configuration of the features service, set by `TANDEM_FEATURES_<OPTION>`; unknown names are errors. */
 export const featuresOptions = z
   .object({
-    /**
-     * What issues the instant of a read. `wall`: wall-clock time. `event`: the event time of the event decided on, for
-     * sources that are replayed, backfilled or simulated.
-     */
-    clock: z.enum(['wall', 'event']).default('wall'),
-    /** With `clock: event`, how far behind the newest event time a vector may be read, in milliseconds. Default 2 days. */
-    readBehindMs: z.coerce.number().int().min(0).default(172_800_000),
-    /** The state is saved when this many records were applied since the last time, or at the latest after `snapshotMs`. */
-    snapshotRecords: z.coerce.number().int().min(1).default(100_000),
-    /** Longest time between two snapshots while records arrive, in milliseconds. */
-    snapshotMs: z.coerce.number().int().min(1_000).default(300_000),
-    /** Records go from the log to the Parquet archive at the latest after this, in milliseconds. */
-    archiveMs: z.coerce.number().int().min(100).default(60_000),
-    /** Most records in one file that a flush of the archive writes. */
-    archiveRecordsMax: z.coerce.number().int().min(1_000).default(250_000),
-    /** So many small files of a source are merged into one. */
-    archiveFilesMax: z.coerce.number().int().min(2).default(24),
-    /** How long the log keeps records that are archived and in a snapshot, in milliseconds. Default 7 days. */
-    logRetentionMs: z.coerce.number().int().min(3_600_000).default(604_800_000),
-    /** Longest stretch of applying records before other work gets its turn, in milliseconds. */
-    applySliceMs: z.coerce.number().min(1).default(8),
+    clock: z
+      .enum(['wall', 'event'])
+      .default('wall')
+      .describe('Instant of a read: wall clock, or event time for sources that are replayed or simulated'),
+    readBehindMs: whole(
+      0,
+      172_800_000,
+      'With clock=event, how far behind the newest event vectors can be read, in ms',
+    ),
+    snapshotRecords: whole(
+      1,
+      100_000,
+      'The state is saved when so many records were applied since the last time',
+    ),
+    snapshotMs: whole(1_000, 300_000, 'Longest time between two snapshots while records arrive, in ms'),
+    archiveMs: whole(100, 60_000, 'How often records go from the log to Parquet, in ms'),
+    archiveRecordsMax: whole(1_000, 250_000, 'Most records in a file that one flush of the archive writes'),
+    archiveFilesMax: whole(2, 24, 'So many small files of a source are merged into one'),
+    logRetentionMs: whole(
+      3_600_000,
+      604_800_000,
+      'How long the log keeps what is archived and in a snapshot, in ms',
+    ),
+    applySliceMs: whole(1, 8, 'Longest stretch of applying records before other work gets its turn, in ms'),
   })
   .strict();
 

@@ -1,4 +1,4 @@
-import type { Field, Source, Value } from '../define/index.ts';
+import type { Field, Source, Value, Values } from '../define/index.ts';
 
 /** Why a record was put into quarantine. docs/reference/quarantine.md explains each. */
 export type QuarantineCode =
@@ -32,13 +32,23 @@ export interface Event {
   /** Event time, milliseconds since 1970-01-01 UTC. */
   readonly time: number;
   readonly key: string;
-  readonly values: Readonly<Record<string, Value>>;
+  readonly values: Values;
 }
 
 export type EventResult = { readonly event: Event } | { readonly rejection: Rejection };
 
 /** Reads a parsed record as an event of a source. */
 export type EventReader = (record: unknown) => EventResult;
+
+/** The event that has these values, which keep the contract of its source. */
+export function eventFromValues(source: Source, values: Values): Event {
+  return {
+    id: String(values[source.id]),
+    time: Number(values[source.time]),
+    key: String(values[source.key]),
+    values,
+  };
+}
 
 /** Compiles the contract of a source: one check per field, no interpretation per record. */
 export function compileEventReader(source: Source): EventReader {
@@ -75,14 +85,7 @@ export function compileEventReader(source: Source): EventReader {
         return reject('FIELD_UNKNOWN', shown, `'${source.name}' has no field '${shown}'`);
       }
     }
-    return {
-      event: {
-        id: values[source.id] as string,
-        time: values[source.time] as number,
-        key: values[source.key] as string,
-        values,
-      },
-    };
+    return { event: eventFromValues(source, values) };
   };
 }
 

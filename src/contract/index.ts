@@ -13,6 +13,7 @@ export {
 export {
   compileEventReader,
   type Event,
+  eventFromValues,
   type EventReader,
   type EventResult,
   type QuarantineCode,

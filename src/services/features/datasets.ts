@@ -22,13 +22,12 @@ import { createQueryTable, storedQueryTableSql } from './offline/query-table.ts'
 import { expressionSql, identifier, literal } from './offline/sql.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
+import { PARTITION_FACTOR } from './place.ts';
 import type { SourcePlan, VectorPlan } from './plan.ts';
 import { readServed } from './served.ts';
 
 /** How long a build waits for the archive to take in what the log holds, in milliseconds. */
 const ARCHIVE_WAIT_MS = 300_000;
-/** Partitions lie this far apart in a place; as in `PLACE_SQL`. */
-const PARTITION_FACTOR = '17592186044416';
 
 /** Builds immutable training tables from the archive. */
 export class Datasets {
@@ -218,7 +217,7 @@ function assembledSql(
     `q.${candidateColumn(source.id)} as "id"`,
     `${time} as "time"`,
     'q.partition as "partition"',
-    `q.place % ${PARTITION_FACTOR} as "position"`,
+    `q.place % ${String(PARTITION_FACTOR)} as "position"`,
     ...keys.map((key) => `q.${candidateColumn(key)} as ${identifier(`key_${key}`)}`),
   ];
   const joins = vector.groups.map((group) => {

@@ -175,11 +175,7 @@ interface Stored {
 }
 
 /** Plays the steps against the online state. */
-function play(
-  plan: Plan,
-  steps: readonly Step[],
-  seed: { again: boolean },
-): { served: Served[]; stored: Stored[] } {
+function play(plan: Plan, steps: readonly Step[]): { served: Served[]; stored: Stored[] } {
   const partitions = new Map([...plan.sources.keys()].map((name) => [name, PARTITIONS]));
   const make = (): OnlineState => new OnlineState(plan, partitions, { readBehindMs: 0 });
   let state = make();
@@ -241,8 +237,7 @@ function play(
         });
         break;
       case 'again':
-        if (picked !== undefined && seed.again)
-          append('orders', { ...picked.event.values, total: item.cents / 100 });
+        if (picked !== undefined) append('orders', { ...picked.event.values, total: item.cents / 100 });
         break;
       case 'read':
         read(order(item, `o${String(serial)}`));
@@ -262,12 +257,20 @@ function play(
   return { served, stored };
 }
 
+/** A wrong rule: what it does to the generated SQL. */
+interface Mutant {
+  readonly events?: (sql: string) => string;
+  readonly group?: (sql: string) => string;
+  readonly knowledge?: 'latest';
+}
+
 async function offline(
   session: WarehouseSession,
   plan: Plan,
   stored: readonly Stored[],
   served: readonly Served[],
   vectorName: string,
+  mutant: Mutant,
 ): Promise<(number | null)[][]> {
   const vectorPlan = plan.vectors.get(vectorName);
   if (vectorPlan === undefined) throw new Error(vectorName);
@@ -279,7 +282,8 @@ async function offline(
     }
     await appender.close();
     const all = Array.from({ length: PARTITIONS }, () => Number.MAX_SAFE_INTEGER);
-    await session.run(eventsSql(found.source, table, all));
+    const events = eventsSql(found.source, table, all);
+    await session.run(mutant.events?.(events) ?? events);
   }
   for (const found of plan.labels.filter((item) =>
     vectorPlan.groups.some((group) => item.groups.includes(group.index)),
@@ -290,7 +294,8 @@ async function offline(
   await createQueryTable(session, vectorPlan, PARTITIONS, rows);
   const groups: (number | null)[][][] = [];
   for (const group of vectorPlan.groups) {
-    await session.run(groupSql(group, vectorPlan.candidate.source.name, 'as-served'));
+    const sql = groupSql(group, vectorPlan.candidate.source.name, mutant.knowledge ?? 'as-served');
+    await session.run(mutant.group?.(sql) ?? sql);
     const result = await session.query(`select * from group_${String(group.index)} order by q`);
     groups.push(
       rows.map((_, row) =>
@@ -310,7 +315,47 @@ async function offline(
   );
 }
 
+/** Compares every served value with the recomputed one; returns their number. */
+async function compare(
+  warehouse: Warehouse,
+  plan: Plan,
+  steps: readonly Step[],
+  mutant: Mutant,
+): Promise<number> {
+  const { served, stored } = play(plan, steps);
+  let values = 0;
+  for (const name of plan.vectors.keys()) {
+    const expected = served.filter((item) => item.vector === name);
+    if (expected.length === 0) continue;
+    await using session = await warehouse.session();
+    const recomputed = await offline(session, plan, stored, served, name, mutant);
+    expect(recomputed).toEqual(expected.map((item) => [...item.values]));
+    values += recomputed.flat().length;
+  }
+  return values;
+}
+
+const HOP = / - \(\(\(\(_as_of - \d+\) % \d+\) \+ \d+\) % \d+\)/g;
+
+/** A test that no wrong rule fails proves nothing: each of these must be found out. */
+const MUTANTS: Readonly<Record<string, Mutant>> = {
+  'an event at exactly asOf counts': {
+    group: (sql) => sql.replaceAll('e._at < q.as_of', 'e._at <= q.as_of'),
+  },
+  'tiles slide with asOf': { group: (sql) => sql.replaceAll(HOP, '') },
+  'what came later is known': { knowledge: 'latest' },
+  'duplicates count': { events: (sql) => sql.replace('_rank = 1 and ', '') },
+  'the left edge is open': { group: (sql) => sql.replaceAll('_at >= (_as_of', '_at > (_as_of') },
+  'the left edge is closed': { group: (sql) => sql.replaceAll('_at > (_as_of', '_at >= (_as_of') },
+  'ties do not matter': { group: (sql) => sql.replaceAll('e._place < q.place', 'true') },
+  'a stored candidate counts twice': {
+    group: (sql) => sql.replaceAll('e._place is distinct from q.place', 'true'),
+  },
+  'an outcome after maturity counts': { group: (sql) => sql.replaceAll('x.t < e._at', 'true') },
+};
+
 describe('features, online and offline', () => {
+  const plan = compilePlan(app);
   let directory: string;
   let warehouse: Warehouse;
   beforeAll(async () => {
@@ -322,25 +367,25 @@ describe('features, online and offline', () => {
   });
 
   it('are equal on any stream: late, early, doubled, tied, restarted (rules 3 to 10)', async () => {
-    const plan = compilePlan(app);
     let values = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 90 }), async (steps) => {
-        const { served, stored } = play(plan, steps, { again: true });
-        for (const name of plan.vectors.keys()) {
-          await using session = await warehouse.session();
-          const expected = served.filter((item) => item.vector === name);
-          if (expected.length === 0) continue;
-          const recomputed = await offline(session, plan, stored, served, name);
-          expect(recomputed).toEqual(expected.map((item) => [...item.values]));
-          values += recomputed.flat().length;
-        }
-      }),
-      {
-        numRuns: Number(process.env['PROPERTY_RUNS'] ?? 25),
-        seed: Number(process.env['PROPERTY_SEED'] ?? 7),
-      },
-    );
+    const property = fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 90 }), async (steps) => {
+      values += await compare(warehouse, plan, steps, {});
+    });
+    const numRuns = Number(process.env['PROPERTY_RUNS'] ?? 25);
+    await fc.assert(property, { numRuns, seed: Number(process.env['PROPERTY_SEED'] ?? 7) });
     expect(values).toBeGreaterThan(1_000);
   }, 600_000);
+
+  it.each(Object.entries(MUTANTS))(
+    'would be found different if %s',
+    async (_, mutant) => {
+      const property = fc.asyncProperty(fc.array(step, { minLength: 40, maxLength: 120 }), async (steps) => {
+        await compare(warehouse, plan, steps, mutant);
+      });
+      const result = await fc.check(property, { numRuns: 200, seed: 7, endOnFailure: true });
+      expect(result.failed).toBe(true);
+      expect(result.errorInstance).toMatchObject({ name: 'AssertionError' });
+    },
+    600_000,
+  );
 });

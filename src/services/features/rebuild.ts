@@ -1,8 +1,7 @@
 import { sourceTopic } from '../../contract/index.ts';
-import type { Value } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { archiveColumns } from './offline/event-tables.ts';
+import { archivedEvents } from './offline/event-tables.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { SourcePlan } from './plan.ts';
@@ -37,7 +36,6 @@ async function applyArchive(
 ): Promise<void> {
   const { source } = plan;
   const rows = await archive.rowsSql(plan);
-  const fields = archiveColumns(source).slice(3);
   await using session = await host.warehouse.session();
   for (const [partition, archived] of (await archive.positions(source.name)).entries()) {
     let from = state.positions(source.name)[partition] ?? 0;
@@ -47,18 +45,10 @@ async function applyArchive(
          order by _offset limit ${String(ROWS_PER_QUERY)}`,
       );
       if (result.rows === 0) break;
-      const offsets = result.columns.get('_offset');
-      for (let row = 0; row < result.rows; row += 1) {
-        const values: Record<string, Value> = {};
-        for (const field of fields) {
-          const value = result.columns.get(field.name)?.[row] ?? null;
-          values[field.name] = typeof value === 'number' && Number.isNaN(value) ? null : value;
-        }
-        const time = Number(values[source.time]);
-        const event = { id: String(values[source.id]), time, key: String(values[source.key]), values };
-        if (host.options.clock === 'event') state.advance(time);
-        from = Number(offsets?.[row]) + 1;
-        state.apply(source.name, partition, from - 1, event);
+      for (const { offset, event } of archivedEvents(source, result)) {
+        if (host.options.clock === 'event') state.advance(event.time);
+        state.apply(source.name, partition, offset, event);
+        from = offset + 1;
       }
       await host.clock.sleep(0);
     }

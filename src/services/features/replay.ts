@@ -1,8 +1,7 @@
 import { type Event, PlatformError, type Positions } from '../../contract/index.ts';
-import type { Value } from '../../define/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { archiveColumns, eventsSql } from './offline/event-tables.ts';
+import { type ArchivedEvent, archivedEvents, eventsSql } from './offline/event-tables.ts';
 import { eventsTable } from './offline/point-in-time.ts';
 import { identifier, literal } from './offline/sql.ts';
 import { OnlineState } from './online/online-state.ts';
@@ -19,13 +18,6 @@ export interface Receipt {
   readonly event: Event;
   readonly asOf: number;
   readonly positions: Positions;
-}
-
-interface StoredEvent {
-  readonly source: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly event: Event;
 }
 
 /**
@@ -57,7 +49,7 @@ export class Replay {
   #replayOne(
     vector: VectorPlan,
     receipt: Receipt,
-    stored: readonly StoredEvent[],
+    stored: readonly ArchivedEvent[],
   ): { asOf: number; values: (number | null)[] } {
     const partitions = new Map(
       Object.entries(receipt.positions).map(([name, offsets]) => [name, offsets.length]),
@@ -76,9 +68,9 @@ export class Replay {
     vector: VectorPlan,
     receipts: readonly Receipt[],
     positions: Positions,
-  ): Promise<StoredEvent[]> {
+  ): Promise<ArchivedEvent[]> {
     const from = Math.min(...receipts.map((receipt) => receipt.asOf)) - this.#plan.horizonMs - 1;
-    const stored: StoredEvent[] = [];
+    const stored: ArchivedEvent[] = [];
     const outcomeSources = new Set(
       vector.groups.flatMap((group) => group.group.from.matured?.from.name ?? []),
     );
@@ -110,34 +102,12 @@ export class Replay {
     return stored;
   }
 
-  async #select(session: WarehouseSession, plan: SourcePlan, condition: string): Promise<StoredEvent[]> {
+  async #select(session: WarehouseSession, plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> {
     const { source } = plan;
     const result = await session.query(
       `select * from ${eventsTable(source.name)} where ${condition} order by _partition, _offset`,
     );
-    const columns = archiveColumns(source).slice(3);
-    const column = (name: string): Float64Array | readonly (string | boolean | null)[] => {
-      const values = result.columns.get(name);
-      if (values === undefined) throw new PlatformError('INTERNAL', `The archive has no column '${name}'`);
-      return values;
-    };
-    const partition = column('_partition');
-    const offset = column('_offset');
-    const fields = columns.map((item) => ({ name: item.name, values: column(item.name) }));
-    return Array.from({ length: result.rows }, (_, row): StoredEvent => {
-      const values: Record<string, Value> = {};
-      for (const field of fields) {
-        const value = field.values[row] ?? null;
-        values[field.name] = typeof value === 'number' && Number.isNaN(value) ? null : value;
-      }
-      const event = {
-        id: String(values[source.id]),
-        time: Number(values[source.time]),
-        key: String(values[source.key]),
-        values,
-      };
-      return { source: source.name, partition: Number(partition[row]), offset: Number(offset[row]), event };
-    });
+    return archivedEvents(source, result);
   }
 }
 

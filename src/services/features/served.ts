@@ -1,4 +1,4 @@
-import { type Event, type Positions, servedTopic } from '../../contract/index.ts';
+import { type Event, eventFromValues, type Positions, servedTopic } from '../../contract/index.ts';
 import type { Values } from '../../define/index.ts';
 import type { EventLog } from '../../runtime/index.ts';
 import type { QueryRow } from './offline/query-table.ts';
@@ -59,9 +59,8 @@ export async function readServed(
         const record = JSON.parse(Buffer.from(batch.record(index)).toString('utf8')) as ServedRecord;
         if (record.hash !== vector.vector.hash) continue;
         for (const [values, asOf, served] of record.rows) {
-          const time = Number(values[source.time]);
-          if (time < from || time >= to) continue;
-          const event = { id: String(values[source.id]), time, key: String(values[source.key]), values };
+          const event = eventFromValues(source, values);
+          if (event.time < from || event.time >= to) continue;
           rows.push({ event, asOf, positions: record.positions, served });
         }
       }

@@ -1,6 +1,6 @@
-import type { Event } from '../../../contract/index.ts';
-import type { Source } from '../../../define/index.ts';
-import type { ColumnSpec } from '../../../runtime/index.ts';
+import { type Event, eventFromValues, PlatformError } from '../../../contract/index.ts';
+import type { Source, Value } from '../../../define/index.ts';
+import type { ColumnSpec, ResultColumns } from '../../../runtime/index.ts';
 import { columnType, identifier } from './sql.ts';
 import { eventsTable } from './point-in-time.ts';
 
@@ -43,4 +43,34 @@ export function listSql(numbers: readonly number[]): string {
   return numbers.length === 0
     ? '[]::bigint[]'
     : `[${numbers.map((number) => String(number)).join(', ')}]::bigint[]`;
+}
+
+/** An event of the archive with its place in the log. */
+export interface ArchivedEvent {
+  readonly source: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly event: Event;
+}
+
+/** The rows of a query over the columns of the archive, as events. */
+export function archivedEvents(source: Source, result: ResultColumns): ArchivedEvent[] {
+  const column = (name: string): NonNullable<ReturnType<ResultColumns['columns']['get']>> => {
+    const values = result.columns.get(name);
+    if (values === undefined) throw new PlatformError('INTERNAL', `The archive has no column '${name}'`);
+    return values;
+  };
+  const partition = column('_partition');
+  const offset = column('_offset');
+  const fields = Object.keys(source.fields).map((name) => ({ name, values: column(name) }));
+  return Array.from({ length: result.rows }, (_, row) => {
+    const values: Record<string, Value> = {};
+    for (const field of fields) {
+      const value = field.values[row] ?? null;
+      // Numbers come with NaN for null, and no event has a NaN.
+      values[field.name] = typeof value === 'number' && Number.isNaN(value) ? null : value;
+    }
+    const place = { source: source.name, partition: Number(partition[row]), offset: Number(offset[row]) };
+    return { ...place, event: eventFromValues(source, values) };
+  });
 }

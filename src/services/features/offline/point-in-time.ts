@@ -1,9 +1,7 @@
 import type { ExpressionNode } from '../../../define/index.ts';
+import { PLACE_SQL } from '../place.ts';
 import type { FeaturePlan, GroupPlan } from '../plan.ts';
 import { expressionSql, identifier } from './sql.ts';
-
-/** A place in a source's log as one number that orders like (partition, offset); as in the online state. */
-export const PLACE_SQL = '(_partition * 17592186044416 + _offset)';
 
 /** How many times a place fits below one millisecond in the order (time, place). */
 const TIME_FACTOR = '9007199254740992::hugeint';

@@ -1,7 +1,8 @@
 import { type Event, partitionOf, type Positions } from '../../../contract/index.ts';
 import type { ColumnSpec, WarehouseSession } from '../../../runtime/index.ts';
+import { PLACE_SQL } from '../place.ts';
 import type { VectorPlan } from '../plan.ts';
-import { candidateColumn, eventsTable, PLACE_SQL, positionsColumn } from './point-in-time.ts';
+import { candidateColumn, eventsTable, positionsColumn } from './point-in-time.ts';
 import { columnType, identifier } from './sql.ts';
 
 /** One vector to compute offline: what was decided on, and what was known. */

@@ -1,15 +1,10 @@
 import { type Event, partitionOf, PlatformError, type Positions } from '../../../contract/index.ts';
+import { PARTITIONS_MAX, placeOf } from '../place.ts';
 import type { GroupPlan, LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { type Candidate, ExactGroup } from './exact-group.ts';
 import { ExpiringIndex } from './expiring-index.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
 import { TiledGroup } from './tiled-group.ts';
-
-/** A place in a source's log as one number that orders like (partition, offset). */
-const PARTITION_FACTOR = 2 ** 44;
-
-/** Most partitions of a source: a place must stay an exact integer. */
-export const PARTITIONS_MAX = 512;
 
 /** Columns of the index of known events: offset, event time, then a slot for each group over the source's labels. */
 const OFFSET = 0;
@@ -127,7 +122,7 @@ export class OnlineState {
     known.insert(event.id, event.time);
     known.set(OFFSET, offset);
     known.set(TIME, event.time);
-    this.#addToGroups(state, known, partition * PARTITION_FACTOR + offset, event);
+    this.#addToGroups(state, known, placeOf(partition, offset), event);
     for (const label of state.plan.outcomes) this.#learn(label, event);
     return 'applied';
   }
@@ -261,7 +256,7 @@ export class OnlineState {
       if (outcome.time >= maturity) continue;
       for (const [column, group] of labelled.matured.entries()) {
         if (group.labelName !== label.name) continue;
-        const sequence = partition * PARTITION_FACTOR + known.get(OFFSET);
+        const sequence = placeOf(partition, known.get(OFFSET));
         this.#exact[group.index]?.markPositive(known.get(SLOTS + column), maturity, sequence);
       }
     }
@@ -273,7 +268,7 @@ export class OnlineState {
     const partition = partitionOf(event.key, known.length);
     const index = known[partition];
     if (index?.locate(event.id) !== true) return { sequence: Number.POSITIVE_INFINITY, time: event.time };
-    return { sequence: partition * PARTITION_FACTOR + index.get(OFFSET), time: index.get(TIME) };
+    return { sequence: placeOf(partition, index.get(OFFSET)), time: index.get(TIME) };
   }
 
   #source(name: string): SourceState {

@@ -52,7 +52,7 @@ describe('plan', () => {
       scripts: Record<string, string>;
     };
     const names = Object.values(manifest.scripts).flatMap(
-      (line) => /with-node\.mjs (\w+)$/.exec(line)?.[1] ?? [],
+      (line) => /with-node\.mjs ([\w:]+)$/.exec(line)?.[1] ?? [],
     );
     expect(names.toSorted()).toEqual(Object.keys(COMMANDS).toSorted());
   });

@@ -215,6 +215,33 @@ describe('the features service', () => {
     await service.stop(1_000);
   });
 
+  it('is rebuilt from the archive when the snapshot is lost and the log has dropped what was archived', async () => {
+    await using world = await testWorld();
+    const first = await world.start(features, app, EVENT_CLOCK);
+    const made = Array.from({ length: 90 }, (_, serial) => order(serial));
+    const positions = await append(world, 'orders', 'customerId', made);
+    const outcome = { returnId: 'r1', at: order(3).at + 1_000, orderId: 'o3' };
+    Object.assign(positions, await append(world, 'returns', 'orderId', [outcome]));
+    const candidates = made.slice(80);
+    const before = await read(first, candidates, positions);
+    // A dataset has everything archived.
+    const whole = { vector: 'basket', from: START, to: START + DAY, knowledge: 'latest' };
+    await callRoute(first, routes.buildDataset, { body: whole });
+    await first.stop(1_000);
+    await world.postgres.tables.query('delete from features_snapshot');
+    for (const name of ['orders', 'returns']) {
+      const keepFrom = (await world.postgres.log.ranges(sourceTopic(name))).map((range) => range.next);
+      await world.postgres.log.retain(sourceTopic(name), Date.now() + DAY, keepFrom);
+    }
+    const dropped = await world.postgres.log.ranges(sourceTopic('orders'));
+    expect(dropped.some((range) => range.first > 0)).toBe(true);
+    const second = await world.start(features, app, EVENT_CLOCK);
+    expect((await read(second, candidates, positions)).rows).toEqual(before.rows);
+    const more = await append(world, 'orders', 'customerId', [order(90)]);
+    expect((await read(second, [order(91)], more)).rows).toHaveLength(1);
+    await second.stop(1_000);
+  });
+
   it('is not moved by a rehearsal or a read of another time, so that history can still be read', async () => {
     await using world = await testWorld();
     const service = await world.start(features, app, EVENT_CLOCK);

@@ -66,9 +66,9 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
       feed.caughtUp
         ? { ready: true }
         : { ready: false, reason: 'the online state is catching up with the log' },
-    stop: async (): Promise<void> => {
+    stop: async (graceMs): Promise<void> => {
       await feed.stop();
-      await stopUpkeep();
+      await stopUpkeep(graceMs / 2);
       await archive.stop();
     },
   };

@@ -23,15 +23,20 @@ export interface UpkeepParts {
  * Saves snapshots, flushes the archive, drops old log segments and sets the gauges, until the returned function is
  * called; that saves what was applied since the last snapshot.
  */
-export function startUpkeep(parts: UpkeepParts): () => Promise<void> {
+export function startUpkeep(parts: UpkeepParts): (graceMs: number) => Promise<void> {
   const stopping = new AbortController();
   const upkeep = new Upkeep(parts);
   const loop = upkeep.run(stopping.signal);
   const flushing = upkeep.flush(stopping.signal);
-  return async () => {
+  return async (graceMs) => {
     stopping.abort();
-    await Promise.all([loop, flushing]);
-    await upkeep.saveIfNeeded(1);
+    // A snapshot only spares the next start some reading: neither a full disk nor a slow one may hold up the stop.
+    const over = new AbortController();
+    const saved = Promise.all([loop, flushing]).then(() =>
+      upkeep.guarded('snapshot', () => upkeep.saveIfNeeded(1)),
+    );
+    await Promise.race([saved, parts.host.clock.sleep(graceMs, over.signal)]);
+    over.abort();
   };
 }
 
@@ -53,11 +58,11 @@ class Upkeep {
     while (!signal.aborted) {
       await host.clock.sleep(LOOK_MS, signal);
       const overdue = host.clock.monotonic() - this.#savedAt > host.options.snapshotMs;
-      await this.#guarded('snapshot', () => this.saveIfNeeded(overdue ? 1 : host.options.snapshotRecords));
-      await this.#guarded('gauges', () => this.#setGauges());
+      await this.guarded('snapshot', () => this.saveIfNeeded(overdue ? 1 : host.options.snapshotRecords));
+      await this.guarded('gauges', () => this.#setGauges());
       if (host.clock.monotonic() - this.#retainedAt > RETENTION_MS) {
         this.#retainedAt = host.clock.monotonic();
-        await this.#guarded('retention', () => this.#retain());
+        await this.guarded('retention', () => this.#retain());
       }
     }
   }
@@ -68,7 +73,7 @@ class Upkeep {
       await host.clock.sleep(host.options.archiveMs, signal);
       if (signal.aborted) return;
       for (const source of state.plan.sources.keys()) {
-        await this.#guarded('archive', async () => {
+        await this.guarded('archive', async () => {
           await archive.flush(source);
         });
       }
@@ -120,7 +125,8 @@ class Upkeep {
     }
   }
 
-  async #guarded(what: string, work: () => Promise<void>): Promise<void> {
+  /** Does the work and notes if it fails. */
+  async guarded(what: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {

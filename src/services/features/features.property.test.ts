@@ -247,7 +247,7 @@ function play(plan: Plan, steps: readonly Step[]): { served: Served[]; stored: S
           read({ ...picked.event.values, total: Number(picked.event.values['total']) / 100 });
         break;
       case 'restart': {
-        const saved = state.save();
+        const saved = state.save().finish();
         state = make();
         if (!state.load(saved)) throw new Error('the snapshot was refused');
         break;

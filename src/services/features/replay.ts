@@ -1,4 +1,4 @@
-import { type Event, PlatformError, type Positions } from '../../contract/index.ts';
+import type { Event, Positions } from '../../contract/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { type ArchivedEvent, archivedEvents, eventsSql } from './offline/event-tables.ts';

@@ -47,7 +47,8 @@ export class Snapshots {
     const { objects, tables, metrics, clock } = this.#host;
     const started = clock.monotonic();
     const positions = positionsOf(state);
-    const saved = await objects.put(state.save());
+    const bytes = await state.save().finishInTurns(() => clock.sleep(0));
+    const saved = await objects.put(bytes);
     await tables.query(
       `insert into features_snapshot (name, digest, bytes, positions) values ($1, $2, $3, $4)
        on conflict (name) do update set digest = $2, bytes = $3, positions = $4, saved_at = now()`,

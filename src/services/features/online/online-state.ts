@@ -169,8 +169,8 @@ export class OnlineState {
     for (const outcomes of this.#outcomes.values()) outcomes.expire(before - this.plan.horizonMs);
   }
 
-  /** State, positions and clock in one piece. */
-  save(): Uint8Array {
+  /** State, positions and clock in one piece, copied: the writer can be finished while records are applied. */
+  save(): SectionWriter {
     this.expire();
     const writer = new SectionWriter();
     writer.json({
@@ -178,7 +178,7 @@ export class OnlineState {
       clock: Number.isFinite(this.#clock) ? this.#clock : null,
       sources: [...this.#sources].map(([source, state]) => ({
         source,
-        positions: state.positions,
+        positions: [...state.positions],
         duplicates: state.duplicates,
       })),
     });
@@ -186,10 +186,10 @@ export class OnlineState {
     for (const outcomes of this.#outcomes.values()) outcomes.save(writer);
     for (const [index] of this.plan.groups.entries())
       (this.#exact[index] ?? this.#tiled[index])?.save(writer);
-    return writer.finish();
+    return writer;
   }
 
-  /** Loads what {@link save} wrote. `false`, and nothing is loaded, when it belongs to other definitions. The state must be new. */
+  /** Loads what {@link save} made. `false`, and nothing is loaded, when it belongs to other definitions. The state must be new. */
   load(bytes: Uint8Array): boolean {
     const reader = new SectionReader(bytes);
     const head = reader.json<{

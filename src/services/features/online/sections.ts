@@ -8,35 +8,63 @@ const MAGIC = 0x54_4e_44_4d;
 const FORMAT = 1;
 const HEADER_BYTES = 8;
 
-/** Collects sections; {@link SectionWriter.finish} joins them. */
+/** A section before it is encoded: text is made of its value last. */
+type Part = { readonly value: unknown } | { readonly bytes: Uint8Array };
+
+/**
+ * Collects sections, which must not change afterwards. Encoding them is most of the work: {@link SectionWriter.finish}
+ * does it at once, {@link SectionWriter.finishInTurns} lets other work in between.
+ */
 export class SectionWriter {
-  readonly #parts: { readonly length: number; readonly bytes: Uint8Array }[] = [];
+  readonly #parts: Part[] = [];
 
   json(value: unknown): void {
-    const bytes = Buffer.from(JSON.stringify(value), 'utf8');
-    this.#parts.push({ length: -bytes.length, bytes });
+    this.#parts.push({ value });
   }
 
-  /** The values are read at `finish`, so they must not change before. */
   numbers(values: Float64Array): void {
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    this.#parts.push({ length: bytes.length, bytes });
+    this.#parts.push({ bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) });
   }
 
   finish(): Uint8Array {
-    const total = this.#parts.reduce((sum, part) => sum + 8 + padded(part.bytes.length), HEADER_BYTES);
-    const file = new Uint8Array(total);
-    const view = new DataView(file.buffer);
-    view.setUint32(0, MAGIC, true);
-    view.setUint32(4, FORMAT, true);
-    let at = HEADER_BYTES;
-    for (const part of this.#parts) {
-      view.setBigInt64(at, BigInt(part.length), true);
-      file.set(part.bytes, at + 8);
-      at += 8 + padded(part.bytes.length);
-    }
-    return file;
+    return join(this.#parts.map(encode));
   }
+
+  async finishInTurns(pause: () => Promise<void>): Promise<Uint8Array> {
+    const sections: Section[] = [];
+    for (const part of this.#parts) {
+      sections.push(encode(part));
+      await pause();
+    }
+    return join(sections);
+  }
+}
+
+interface Section {
+  /** In bytes; negative for text. */
+  readonly length: number;
+  readonly bytes: Uint8Array;
+}
+
+function encode(part: Part): Section {
+  if ('bytes' in part) return { length: part.bytes.length, bytes: part.bytes };
+  const bytes = Buffer.from(JSON.stringify(part.value), 'utf8');
+  return { length: -bytes.length, bytes };
+}
+
+function join(sections: readonly Section[]): Uint8Array {
+  const total = sections.reduce((sum, section) => sum + 8 + padded(section.bytes.length), HEADER_BYTES);
+  const file = new Uint8Array(total);
+  const view = new DataView(file.buffer);
+  view.setUint32(0, MAGIC, true);
+  view.setUint32(4, FORMAT, true);
+  let at = HEADER_BYTES;
+  for (const { length, bytes } of sections) {
+    view.setBigInt64(at, BigInt(length), true);
+    file.set(bytes, at + 8);
+    at += 8 + padded(bytes.length);
+  }
+  return file;
 }
 
 /** Reads sections in the order in which they were written; anything else is an INTERNAL error. */

@@ -119,7 +119,7 @@ export class SortedBlocks {
   }
 
   save(writer: SectionWriter): void {
-    writer.json({ keys: this.#keys });
+    writer.json({ keys: [...this.#keys] });
     writer.numbers(Float64Array.from(this.#count.subarray(0, this.#keys.length)));
     const packed = new Float64Array(this.#rows * this.stride);
     let at = 0;

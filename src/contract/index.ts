@@ -29,28 +29,27 @@ export {
   type ServiceName,
 } from './route.ts';
 export {
-  BODY_BYTES_MAX,
   CANDIDATES_MAX,
   dataset,
   type Dataset,
   type DatasetRequest,
-  type DecisionAnswer,
-  type DecisionReplay,
   type FeaturesStatus,
-  type GateVerdict,
-  type IngestResult,
-  type LedgerEntry,
-  type ModelVersion,
-  type ModelVersionInput,
-  type Positions,
-  type QuarantinedRecord,
-  type RecordResult,
-  type Release,
-  RELEASE_SIGNAL,
-  routes,
-  type Run,
-  type SourceDescription,
-  TIMEOUT_MS,
   type VectorRead,
   type VectorRow,
-} from './routes.ts';
+} from './routes/features.ts';
+export { routes } from './routes/index.ts';
+export {
+  type IngestResult,
+  type QuarantinedRecord,
+  type RecordResult,
+  type SourceDescription,
+} from './routes/ingest.ts';
+export {
+  type ModelVersion,
+  type ModelVersionInput,
+  type Release,
+  RELEASE_SIGNAL,
+} from './routes/registry.ts';
+export { type DecisionAnswer, type DecisionReplay, type LedgerEntry } from './routes/serve.ts';
+export { BODY_BYTES_MAX, type Positions, TIMEOUT_MS } from './routes/shared.ts';
+export { type GateVerdict, type Run } from './routes/train.ts';

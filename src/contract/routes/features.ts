@@ -1,0 +1,149 @@
+import { z } from 'zod';
+import { digest, name, positions, record, route, time } from './shared.ts';
+
+/** Most candidates in one read or replay of vectors. */
+export const CANDIDATES_MAX = 5_000;
+
+const vectorParams = z.object({ vector: name }).strict();
+
+const vectorRow = z.object({
+  /** The instant of the values, issued by the service. */
+  asOf: time,
+  /** In the vector's order; null = missing. */
+  values: z.array(z.number().nullable()),
+});
+export type VectorRow = z.infer<typeof vectorRow>;
+
+const vectorRead = z.object({
+  vector: name,
+  /** The vector's version. */
+  hash: digest,
+  names: z.array(z.string()),
+  /** What the online state had applied when the rows were read. With asOf it makes each row recomputable. */
+  positions,
+  rows: z.array(vectorRow),
+});
+export type VectorRead = z.infer<typeof vectorRead>;
+
+export const readVector = route('features', 'readVector', 'POST /v1/vectors/{vector}/read', {
+  summary: 'Online vectors for events to decide on, with what makes them recomputable',
+  params: vectorParams,
+  body: z
+    .object({
+      candidates: z.array(record).min(1).max(CANDIDATES_MAX),
+      /** Wait until the state has applied at least this, for `waitMs` at most. */
+      after: positions.optional(),
+      waitMs: z.number().int().min(0).max(60_000).default(10_000),
+      /** Read at the clock of the service, whatever times the candidates have: for rehearsals of a decision. */
+      atClock: z.boolean().default(false),
+      /** Keep a durable receipt of each row, so that an as-served dataset can be built from it. */
+      record: z.boolean().default(false),
+    })
+    .strict(),
+  result: vectorRead,
+  idempotent: true,
+  timeoutMs: 70_000,
+  bodyBytesMax: 10 * 1_048_576,
+});
+
+export const replayVector = route('features', 'replayVector', 'POST /v1/vectors/{vector}/replay', {
+  summary: 'Recompute vectors from the log as they were at the given instants and positions',
+  params: vectorParams,
+  body: z
+    .object({
+      hash: digest,
+      receipts: z
+        .array(z.object({ candidate: record, asOf: time, positions }).strict())
+        .min(1)
+        .max(CANDIDATES_MAX),
+    })
+    .strict(),
+  result: z.object({ rows: z.array(vectorRow) }),
+  idempotent: true,
+  timeoutMs: 60_000,
+});
+
+export const datasetRequest = z
+  .object({
+    vector: name,
+    /** Without a label the rows have none and nothing is censored. */
+    label: name.optional(),
+    /** Candidates with an event time in [from, to), in milliseconds UTC. */
+    from: time,
+    to: time,
+    /** `latest`: all that is known by now. `as-served`: one row per recorded receipt, as known at its positions. */
+    knowledge: z.enum(['latest', 'as-served']),
+    /** The instant by which labels must have matured. Default: the clock of the features service. */
+    asOf: time.optional(),
+  })
+  .strict();
+export type DatasetRequest = z.infer<typeof datasetRequest>;
+
+/**
+ * A dataset: its Parquet file has the columns `id` (string), `time` (int64, ms), `partition`, `position` (int64, offset
+ * of the candidate or null), `key_<field>` (string) for each id and key field of the candidate but its id, `label`
+ * (boolean, only with a label), then one float64 column for each value of the vector, by its name; as-served ones also
+ * `served_<name>`, what the receipt recorded. Rows are ordered by (time, partition, position).
+ */
+export const dataset = z.object({
+  /** Digest of everything below: the same inputs give the same id and the same bytes. */
+  id: digest,
+  vector: name,
+  vectorHash: digest,
+  label: name.nullable(),
+  labelHash: digest.nullable(),
+  from: time,
+  to: time,
+  knowledge: z.enum(['latest', 'as-served']),
+  asOf: time,
+  /** What was known: log positions at the build. */
+  positions,
+  names: z.array(z.string()),
+  keys: z.array(z.string()),
+  rows: z.number().int(),
+  /** Rows left out because their label had not matured at asOf. */
+  censored: z.number().int(),
+  positives: z.number().int(),
+  file: z.object({ digest, bytes: z.number().int() }),
+});
+export type Dataset = z.infer<typeof dataset>;
+
+export const buildDataset = route('features', 'buildDataset', 'POST /v1/datasets', {
+  summary: 'Build an immutable training table, point in time correct',
+  body: datasetRequest,
+  result: dataset,
+  idempotent: true,
+  timeoutMs: 600_000,
+});
+
+export const getDataset = route('features', 'getDataset', 'GET /v1/datasets/{id}', {
+  summary: 'Describe a dataset',
+  params: z.object({ id: digest }).strict(),
+  result: dataset,
+});
+
+const sourceStatus = z.object({
+  source: name,
+  /** Next offsets applied to the online state. */
+  applied: z.array(z.number().int()),
+  /** Next offsets of the log. */
+  heads: z.array(z.number().int()),
+  /** Next offsets archived to Parquet. */
+  archived: z.array(z.number().int()),
+  duplicates: z.number().int(),
+});
+
+const featuresStatus = z.object({
+  /** The clock of the state: wall-clock time, or the latest event time seen when sources are replayed. */
+  clock: time,
+  sources: z.array(sourceStatus),
+  groups: z.array(
+    z.object({ group: name, keys: z.number().int(), events: z.number().int(), bytes: z.number().int() }),
+  ),
+});
+export type FeaturesStatus = z.infer<typeof featuresStatus>;
+
+export const getFeaturesStatus = route('features', 'getFeaturesStatus', 'GET /v1/features', {
+  summary: 'Positions, lag and size of the online state',
+  result: featuresStatus,
+});

@@ -1,0 +1,42 @@
+import { buildDataset, getDataset, getFeaturesStatus, readVector, replayVector } from './features.ts';
+import { describeSource, ingestEvents, listQuarantine, replayQuarantine } from './ingest.ts';
+import {
+  createRelease,
+  getCurrentReleases,
+  getRelease,
+  getVersion,
+  listModels,
+  listReleases,
+  listVersions,
+  registerVersion,
+} from './registry.ts';
+import { decide, getLedgerEntry, replayDecision } from './serve.ts';
+import { cancelRun, getRun, listRuns, startRun } from './train.ts';
+
+/** Every route of every service. */
+export const routes = {
+  ingestEvents,
+  describeSource,
+  listQuarantine,
+  replayQuarantine,
+  readVector,
+  replayVector,
+  buildDataset,
+  getDataset,
+  getFeaturesStatus,
+  startRun,
+  getRun,
+  listRuns,
+  cancelRun,
+  registerVersion,
+  listVersions,
+  getVersion,
+  listModels,
+  createRelease,
+  listReleases,
+  getRelease,
+  getCurrentReleases,
+  decide,
+  getLedgerEntry,
+  replayDecision,
+} as const;

@@ -1,0 +1,127 @@
+import { z } from 'zod';
+import { gateVerdict, modelParams } from './train.ts';
+import { digest, name, page, route, time } from './shared.ts';
+
+/** Where a model version came from. */
+const lineage = z.object({
+  run: z.string(),
+  dataset: digest,
+  vectorHash: digest,
+  labelHash: digest,
+  modelHash: digest,
+  appHash: digest,
+  /** Version of the training code. */
+  codeVersion: z.string(),
+  trainer: z.record(z.string(), z.unknown()),
+  seed: z.number().int(),
+  asOf: time,
+});
+
+const versionInput = z
+  .object({
+    /** The ONNX file by digest; it lies in the object store already. */
+    onnx: z.object({ digest, bytes: z.number().int() }).strict(),
+    signature: z
+      .object({
+        inputs: z.array(z.object({ name: z.string(), type: z.literal('float32'), nullable: z.boolean() })),
+        outputs: z.array(z.object({ name: z.string(), type: z.literal('float32') })),
+      })
+      .strict(),
+    metrics: z.record(z.string(), z.number()),
+    gates: z.array(gateVerdict),
+    lineage,
+    /** A repeated call with the same key answers with the same version. */
+    idempotencyKey: z.string().min(1).max(128),
+  })
+  .strict();
+
+/** A model version: an immutable bundle. */
+export const modelVersion = versionInput.omit({ idempotencyKey: true }).extend({
+  model: name,
+  version: z.number().int().positive(),
+  createdAt: time,
+  /** Whether every gate passed: only then can it be released. */
+  passed: z.boolean(),
+});
+export type ModelVersion = z.infer<typeof modelVersion>;
+export type ModelVersionInput = z.infer<typeof versionInput>;
+
+export const registerVersion = route('registry', 'registerVersion', 'POST /v1/models/{model}/versions', {
+  summary: 'Register an immutable version',
+  params: modelParams,
+  body: versionInput,
+  result: modelVersion,
+  idempotent: true,
+});
+
+export const listVersions = route('registry', 'listVersions', 'GET /v1/models/{model}/versions', {
+  summary: 'Versions of a model, newest first',
+  params: modelParams,
+  query: page,
+  result: z.object({ versions: z.array(modelVersion), next: z.string().nullable() }),
+});
+
+export const getVersion = route('registry', 'getVersion', 'GET /v1/models/{model}/versions/{version}', {
+  summary: 'One version with its lineage',
+  params: z.object({ model: name, version: z.coerce.number().int().positive() }).strict(),
+  result: modelVersion,
+});
+
+export const listModels = route('registry', 'listModels', 'GET /v1/models', {
+  summary: 'The models of the app with their newest version',
+  result: z.object({ models: z.array(z.object({ model: name, newest: modelVersion.nullable() })) }),
+});
+
+/** What answers a decision: vector, model version and threshold, switched as one. */
+export const release = z.object({
+  /** `<decision>-<number>`. */
+  id: z.string(),
+  decision: name,
+  number: z.number().int().positive(),
+  model: name,
+  version: z.number().int().positive(),
+  onnx: z.object({ digest, bytes: z.number().int() }),
+  vector: name,
+  vectorHash: digest,
+  threshold: z.number(),
+  outcomes: z.tuple([z.string(), z.string()]),
+  createdAt: time,
+  reason: z.string().nullable(),
+});
+export type Release = z.infer<typeof release>;
+
+export const createRelease = route('registry', 'createRelease', 'POST /v1/releases', {
+  summary: 'Put a model version in charge of a decision; refused unless its gates passed',
+  body: z
+    .object({
+      decision: name,
+      version: z.number().int().positive(),
+      threshold: z.number().min(0).max(1).optional(),
+      reason: z.string().max(1_000).optional(),
+      /** The release that is expected to be in charge now; CONFLICT when it is another. Null: none. */
+      expected: z.string().nullable().optional(),
+      idempotencyKey: z.string().min(1).max(128).optional(),
+    })
+    .strict(),
+  result: release,
+});
+
+export const listReleases = route('registry', 'listReleases', 'GET /v1/releases', {
+  summary: 'Releases, newest first',
+  query: page.extend({ decision: name.optional() }),
+  result: z.object({ releases: z.array(release), next: z.string().nullable() }),
+});
+
+export const getRelease = route('registry', 'getRelease', 'GET /v1/releases/{id}', {
+  summary: 'One release',
+  params: z.object({ id: z.string().max(128) }).strict(),
+  result: release,
+});
+
+export const getCurrentReleases = route('registry', 'getCurrentReleases', 'GET /v1/current-releases', {
+  summary: 'The release in charge of each decision, and the revision of this answer',
+  result: z.object({ revision: z.number().int(), releases: z.array(release) }),
+});
+
+/** The channel on which the registry signals that a release changed. */
+export const RELEASE_SIGNAL = 'tandem_release';

@@ -1,5 +1,5 @@
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
-import { PlatformError, SERVICE_NAMES } from '../contract/index.ts';
+import { PlatformError } from '../contract/index.ts';
 import { httpCaller } from '../runtime/http/client.ts';
 import type { Caller } from '../runtime/service.ts';
 import { findDev } from './data-directory.ts';
@@ -34,7 +34,7 @@ export async function openClient(
   const url = await findServer(options, environment);
   const clock = systemClock();
   const caller = httpCaller({
-    addresses: new Map(SERVICE_NAMES.map((name) => [name, url])),
+    addresses: () => [url],
     clock,
     random: systemRandom(),
   });

@@ -78,7 +78,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
 }
 
 async function openPorts(postgres: Postgres, dataDir: string, config: Config): Promise<Ports> {
-  const { tables, signals, log, groups, jobs } = postgres;
+  const { tables, signals, log, groups, jobs, instances } = postgres;
   const folders = { objects: join(dataDir, 'objects'), warehouse: join(dataDir, 'warehouse') };
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
   return {
@@ -89,6 +89,7 @@ async function openPorts(postgres: Postgres, dataDir: string, config: Config): P
     log,
     groups,
     jobs,
+    instances,
     objects: directoryObjects(folders.objects),
     warehouse: duckdbWarehouse({
       directory: folders.warehouse,

@@ -26,7 +26,7 @@ const localTest = testService();
 
 beforeAll(async () => {
   server = await serveTest();
-  remote = httpCaller({ addresses: new Map([['serve', server.http.url]]), ...tools });
+  remote = httpCaller({ addresses: () => [server.http.url], ...tools });
   local = localCaller(new Map<ServiceName, RunningService>([['serve', localTest.service]]), tools);
 });
 afterAll(async () => {
@@ -148,15 +148,15 @@ describe('httpCaller', () => {
   });
 
   it('names the service, not its address, when it cannot be reached', async () => {
-    const away = httpCaller({ addresses: new Map([['serve', new URL('http://127.0.0.1:1')]]), ...tools });
+    const away = httpCaller({ addresses: () => [new URL('http://127.0.0.1:1')], ...tools });
     const error = await errorOf(away.call(testRoutes.failOnce, failing('x')));
     expect(error).toMatchObject({
       code: 'UNAVAILABLE',
       message: 'The serve service cannot be reached (ECONNREFUSED)',
     });
     await away.close();
-    const none = httpCaller({ addresses: new Map(), ...tools });
-    expect((await errorOf(none.call(testRoutes.failOnce, failing('x')))).code).toBe('CONFIGURATION');
+    const none = httpCaller({ addresses: () => [], ...tools });
+    expect((await errorOf(none.call(testRoutes.failOnce, failing('x')))).code).toBe('UNAVAILABLE');
     await none.close();
   });
 
@@ -173,7 +173,7 @@ describe('httpCaller', () => {
     await new Promise<void>((resolve) => void proxy.listen(0, '127.0.0.1', resolve));
     const { port } = proxy.address() as AddressInfo;
     const caller = httpCaller({
-      addresses: new Map([['serve', new URL(`http://127.0.0.1:${String(port)}/base/`)]]),
+      addresses: () => [new URL(`http://127.0.0.1:${String(port)}/base/`)],
       ...tools,
     });
     expect((await errorOf(caller.call(testRoutes.failOnce, failing('x')))).code).toBe(code);
@@ -182,11 +182,31 @@ describe('httpCaller', () => {
   });
 });
 
+describe('several instances', () => {
+  it('answers every idempotent call while one of two is dead, and soon leaves that one alone', async () => {
+    const dead = createServer((request) => request.socket.destroy());
+    let asked = 0;
+    dead.on('connection', () => (asked += 1));
+    await new Promise<void>((resolve) => void dead.listen(0, '127.0.0.1', resolve));
+    const { port } = dead.address() as AddressInfo;
+    const both = [server.http.url, new URL(`http://127.0.0.1:${String(port)}`)];
+    const caller = httpCaller({ addresses: () => both, ...tools });
+    for (let call = 0; call < 60; call += 1) {
+      const error = await errorOf(caller.call(testRoutes.fail, failing('conflict')));
+      expect(error.code).toBe('CONFLICT');
+    }
+    // Without leaving it out, about half of the calls would have gone there first.
+    expect(asked).toBeLessThan(15);
+    await caller.close();
+    dead.close();
+  });
+});
+
 describe('combinedCaller', () => {
   it('prefers the service of this process', async () => {
     const here = testService();
     const services = new Map<ServiceName, RunningService>([['serve', here.service]]);
-    const addresses = new Map<ServiceName, URL>([['serve', server.http.url]]);
+    const addresses = (): readonly URL[] => [server.http.url];
     const both = combinedCaller(services, new Set<ServiceName>(['serve']), { addresses, ...tools });
     await errorOf(both.call(testRoutes.failOnce, failing('conflict')));
     expect(here.tries.get('conflict')).toBe(1);

@@ -20,11 +20,10 @@ const untouched = new Proxy(
 );
 const ports = {
   ...Object.fromEntries(
-    ['tables', 'signals', 'log', 'groups', 'jobs', 'objects', 'warehouse', 'compute'].map((name) => [
-      name,
-      untouched,
-    ]),
+    ['tables', 'log', 'groups', 'jobs', 'objects', 'warehouse', 'compute'].map((name) => [name, untouched]),
   ),
+  signals: { notify: async () => undefined, subscribe: () => () => undefined },
+  instances: { announce: async () => undefined, withdraw: async () => undefined, live: async () => [] },
   clock: testClock,
   random: testRandom,
 } as unknown as Ports;

@@ -1,6 +1,7 @@
 import { PlatformError, type ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import { combinedCaller } from './caller.ts';
+import { Discovery } from './discovery.ts';
 import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
 import type { RootLogger } from './logger.ts';
 import type { MetricsRegistry } from './metrics.ts';
@@ -9,6 +10,7 @@ import type {
   Compute,
   ConsumerGroups,
   EventLog,
+  Instances,
   Jobs,
   MigrationSet,
   Objects,
@@ -28,6 +30,7 @@ export interface Ports {
   readonly log: EventLog;
   readonly groups: ConsumerGroups;
   readonly jobs: Jobs;
+  readonly instances: Instances;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
   readonly compute: Compute;
@@ -37,7 +40,7 @@ export interface StartOptions {
   readonly app: App;
   /** Validated options of each service; a service that is not in it gets the defaults of its schema. */
   readonly serviceOptions: ReadonlyMap<ServiceName, unknown>;
-  /** Base addresses of services that run elsewhere. */
+  /** Base addresses of services that run elsewhere; those without one are discovered. */
   readonly peers: ReadonlyMap<ServiceName, URL>;
   /** Brings the tables of the services up to date before any of them starts. */
   readonly migrate: (sets: readonly MigrationSet[]) => Promise<void>;
@@ -83,10 +86,19 @@ export async function startServices(
   const running = new Map<ServiceName, RunningService>();
   const names = definitions.map(({ name }) => name);
   const { clock, random } = ports;
-  const caller = combinedCaller(running, new Set(names), { addresses: options.peers, clock, random });
+  const discovery = new Discovery({ ...ports, logger });
+  const addresses = (service: ServiceName): readonly URL[] => {
+    const given = options.peers.get(service);
+    return given === undefined ? discovery.addresses(service) : [given];
+  };
+  const caller = combinedCaller(running, new Set(names), { addresses, clock, random });
   let http: HttpServer | undefined;
   const stop = once(async (graceMs: number) => {
     const end = clock.monotonic() + graceMs;
+    // First, so that nobody sends a new call to who does not take it any more.
+    await guarded(logger, 'the announcement', () =>
+      within(clock, graceMs * DRAIN_SHARE, discovery.withdraw()),
+    );
     await guarded(logger, 'the HTTP server', () => http?.stop(graceMs * DRAIN_SHARE));
     for (const [name, service] of [...running].reverse()) {
       const leftMs = Math.max(0, end - clock.monotonic());
@@ -94,9 +106,11 @@ export async function startServices(
       running.delete(name);
     }
     await guarded(logger, 'the connections to other services', () => caller.close());
+    await guarded(logger, 'discovery', () => discovery.stop());
   });
   try {
     await options.migrate(definitions.map(({ migrations }) => migrations));
+    await discovery.start();
     for (const definition of definitions) {
       const host = hostOf(definition, ports, options, { instance, call: caller.call });
       running.set(definition.name, await definition.start(host));
@@ -109,6 +123,8 @@ export async function startServices(
       logger,
       metrics: options.metrics,
     });
+    const { href } = http.url;
+    await discovery.announce(names.map((service) => ({ service, id: instance, url: href })));
   } catch (error) {
     await stop(0);
     throw error;

@@ -8,6 +8,7 @@ import type { MigrationSet } from '../../src/runtime/ports/index.ts';
 import { administrate, type FreshDatabase, freshDatabase } from './embedded-server.ts';
 import { eventLogConformance } from './event-log.ts';
 import { rejectionCode, until } from './expectations.ts';
+import { instancesConformance } from './instances.ts';
 import { jobsConformance } from './jobs.ts';
 import { signalsConformance } from './signals.ts';
 import { tablesConformance } from './tables.ts';
@@ -32,6 +33,7 @@ eventLogConformance('PostgreSQL', open);
 tablesConformance('PostgreSQL', open);
 signalsConformance('PostgreSQL', open);
 jobsConformance('PostgreSQL', open);
+instancesConformance('PostgreSQL', open);
 
 const shop: MigrationSet = {
   owner: 'shop',

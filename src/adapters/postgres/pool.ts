@@ -1,8 +1,10 @@
+import { instanceMigrations, postgresInstances } from './instances.ts';
 import { PlatformError } from '../../contract/errors.ts';
 import type {
   ConsumerGroups,
   EventLog,
   EventLogLimits,
+  Instances,
   Jobs,
   MigrationSet,
   Signals,
@@ -46,6 +48,7 @@ export interface Postgres extends AsyncDisposable {
   readonly log: EventLog;
   readonly groups: ConsumerGroups;
   readonly jobs: Jobs;
+  readonly instances: Instances;
   /**
    * Brings the adapter's own tables and those of `sets` up to date. Any number of processes may call it at
    * once.
@@ -97,7 +100,8 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     log: eventLog.log,
     groups: eventLog.groups,
     jobs,
-    migrate: (sets) => migrate(connection, [logMigrations, ...sets], jobsSchema),
+    instances: postgresInstances(tables, signals),
+    migrate: (sets) => migrate(connection, [logMigrations, instanceMigrations, ...sets], jobsSchema),
     ping: () => translated(async () => void (await pool.query('select 1'))),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),

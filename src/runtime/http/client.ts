@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
 import { type ErrorCode, fromProblem, PlatformError, type ServiceName } from '../../contract/index.ts';
+import { Balancer, type Pick } from './balancer.ts';
 import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { Caller, CallOptions, HandlerEntry } from '../service.ts';
@@ -29,8 +30,8 @@ export const CALL_LIMITS = {
 } as const;
 
 export interface HttpCallerOptions {
-  /** Base addresses of the services. */
-  readonly addresses: ReadonlyMap<ServiceName, URL>;
+  /** Base addresses of a service at this moment: one for each of its instances. */
+  readonly addresses: (service: ServiceName) => readonly URL[];
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -42,7 +43,10 @@ export interface HttpCaller {
 
 type AnyRoute = HandlerEntry['route'];
 
-/** Calls services over HTTP. Idempotent calls are tried again on connection errors and retryable answers. */
+/**
+ * Calls services over HTTP, each call at the less loaded of two instances. Idempotent calls are tried again on connection
+ * errors and retryable answers, at another instance if there is one, within a budget.
+ */
 export function httpCaller(options: HttpCallerOptions): HttpCaller {
   const agent = new Agent({
     connections: CALL_LIMITS.connectionsMax,
@@ -55,8 +59,9 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
+  const balancer = new Balancer(options);
   const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> =>
-    callWithRetries({ agent, options, route, input, callOptions });
+    callWithRetries({ agent, balancer, options, route, input, callOptions });
   return { call: call as Caller, close: () => agent.close() };
 }
 
@@ -68,6 +73,7 @@ interface RouteInput {
 
 interface Attempt {
   readonly agent: Agent;
+  readonly balancer: Balancer;
   readonly options: HttpCallerOptions;
   readonly route: AnyRoute;
   readonly input: RouteInput;
@@ -75,18 +81,23 @@ interface Attempt {
 }
 
 async function callWithRetries(attempt: Attempt): Promise<unknown> {
-  const { route, options, callOptions, input } = attempt;
+  const { route, options, callOptions, input, balancer } = attempt;
   const { clock, random } = options;
   const timeoutMs = callOptions.timeoutMs ?? route.timeoutMs;
   const deadlineMs = clock.monotonic() + timeoutMs;
   const isRepeatable = route.idempotent && !(isRawBody(input.body) && !(input.body instanceof BytesBody));
+  let failedAt: URL | undefined;
   for (let tried = 1; ; tried += 1) {
     const leftMs = deadlineMs - clock.monotonic();
     if (leftMs <= 0) throw deadlineError(route.name, timeoutMs);
-    const outcome = await callOnce(attempt, leftMs, timeoutMs);
+    const pick = balancer.pick(route.service, failedAt);
+    if (pick === undefined) throw noAddress(route);
+    const outcome = await callAt(pick, attempt, leftMs, timeoutMs);
     if (!('error' in outcome)) return outcome.result;
     const { error } = outcome;
     if (!isRepeatable || !error.retryable || tried >= CALL_LIMITS.attemptsMax) throw error;
+    if (!balancer.mayRetry(route.service)) throw error;
+    failedAt = pick.address;
     const grownMs = Math.min(CALL_LIMITS.pauseMsMax, CALL_LIMITS.pauseMs * 2 ** (tried - 1));
     const pauseMs = Math.max(grownMs * (0.5 + random.float() / 2), outcome.retryAfterMs);
     if (clock.monotonic() + pauseMs >= deadlineMs) throw error;
@@ -99,7 +110,23 @@ type Outcome =
   | { readonly result: unknown }
   | { readonly error: PlatformError; readonly retryAfterMs: number };
 
-async function callOnce(attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
+/** One try; the balancer learns whether the instance was to blame. */
+async function callAt(pick: Pick, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
+  let failed = true;
+  try {
+    const outcome = await callOnce(pick.address, attempt, leftMs, timeoutMs);
+    failed = 'error' in outcome && outcome.error.code === 'UNAVAILABLE';
+    return outcome;
+  } catch (error) {
+    // A deadline that passed may be the instance's fault; a caller that went away is not.
+    failed = attempt.callOptions.signal?.aborted !== true;
+    throw error;
+  } finally {
+    pick.end(failed);
+  }
+}
+
+async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
   const { agent, route, callOptions } = attempt;
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(deadlineError(route.name, timeoutMs)), leftMs);
@@ -107,7 +134,7 @@ async function callOnce(attempt: Attempt, leftMs: number, timeoutMs: number): Pr
   callOptions.signal?.addEventListener('abort', onAbort, { once: true });
   try {
     if (callOptions.signal?.aborted === true) onAbort();
-    const request = buildRequest(attempt, leftMs);
+    const request = buildRequest(address, attempt, leftMs);
     return await readAnswer(route, await agent.request({ ...request, signal: over.signal }));
   } catch (error) {
     if (PlatformError.is(error)) throw error;
@@ -120,15 +147,19 @@ async function callOnce(attempt: Attempt, leftMs: number, timeoutMs: number): Pr
   }
 }
 
-function buildRequest({ options, route, input }: Attempt, leftMs: number): Dispatcher.RequestOptions {
-  const base = options.addresses.get(route.service);
-  if (base === undefined) {
-    throw new PlatformError(
-      'CONFIGURATION',
-      `There is no address for the ${route.service} service. Give one with --peer ${route.service}=http://host:port`,
-      { details: { service: route.service } },
-    );
-  }
+function noAddress(route: AnyRoute): PlatformError {
+  return new PlatformError(
+    'UNAVAILABLE',
+    `No instance of the ${route.service} service is known. Start one, or name one with --peer ${route.service}=http://host:port`,
+    { details: { service: route.service } },
+  );
+}
+
+function buildRequest(
+  base: URL,
+  { options, route, input }: Attempt,
+  leftMs: number,
+): Dispatcher.RequestOptions {
   const headers: Record<string, string> = {
     accept: 'application/json',
     'x-request-id': currentRequestId() ?? options.random.id(),

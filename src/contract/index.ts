@@ -21,6 +21,7 @@ export {
 } from './event.ts';
 export { keyHash, partitionOf, servedTopic, SOURCE_PARTITIONS, sourceTopic } from './partition.ts';
 export {
+  type AnyRoute,
   type InputOf,
   type Method,
   type ResultOf,

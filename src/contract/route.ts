@@ -30,6 +30,10 @@ export interface Route<TParams = unknown, TQuery = unknown, TBody = unknown, TRe
   readonly bodyBytesMax: number;
 }
 
+/** Any route: routes of different shapes stand in one list, and each handler knows its own. */
+// oxlint-disable-next-line typescript/no-explicit-any
+export type AnyRoute = Route<any, any, any, any>;
+
 /** What a caller gives. */
 export interface RouteInput<TParams, TQuery, TBody> {
   readonly params: TParams;

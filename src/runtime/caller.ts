@@ -1,4 +1,4 @@
-import { PlatformError, type ServiceName } from '../contract/index.ts';
+import { type AnyRoute, PlatformError, type ServiceName } from '../contract/index.ts';
 import {
   abortError,
   currentRequestId,
@@ -15,8 +15,6 @@ export interface LocalCallerTools {
   readonly clock: Clock;
   readonly random: Random;
 }
-
-type AnyRoute = HandlerEntry['route'];
 
 /**
  * Calls services of this process as functions. `services` is read at every call, so it may fill while they

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { InputOf, ResultOf, Route, ServiceName } from '../contract/index.ts';
+import type { AnyRoute, InputOf, ResultOf, ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import type {
   Clock,
@@ -14,10 +14,6 @@ import type {
   Tables,
   Warehouse,
 } from './ports/index.ts';
-
-// Routes of different shapes stand in one list; each handler knows its own.
-// oxlint-disable-next-line typescript/no-explicit-any
-type AnyRoute = Route<any, any, any, any>;
 
 /** What a handler knows about the call beside its input. */
 export interface CallContext {

@@ -34,6 +34,7 @@ import { administrate, copyCluster } from './embedded-server.ts';
 import { rejectionCode, until } from './expectations.ts';
 
 const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.warn('skipped: tests of other system users; only root can become them');
 const script = fileURLToPath(new URL('fixtures/start-embedded.ts', import.meta.url));
 
 interface Folder extends AsyncDisposable {

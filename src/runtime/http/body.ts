@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import { PlatformError } from '../../contract/index.ts';
-import type { HandlerEntry, RawBody } from '../service.ts';
+import { type AnyRoute, PlatformError } from '../../contract/index.ts';
+import type { RawBody } from '../service.ts';
 import { type BodyLimits, decodeBody, readEncoding, tooLarge } from './decode.ts';
 import { parseJson } from './json.ts';
 import type { HttpLimits } from './limits.ts';
@@ -15,8 +15,6 @@ const STREAMED = 'application/x-ndjson';
  */
 const LINGER_BYTES_MAX = 16 * 1_048_576;
 const LINGER_MS_MAX = 2_000;
-
-type AnyRoute = HandlerEntry['route'];
 
 /** Whether the route takes raw bytes instead of JSON. */
 export function takesRawBody(route: AnyRoute): boolean {

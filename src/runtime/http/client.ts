@@ -1,10 +1,16 @@
 import { Readable } from 'node:stream';
 import { Agent, type Dispatcher } from 'undici';
-import { type ErrorCode, fromProblem, PlatformError, type ServiceName } from '../../contract/index.ts';
+import {
+  type AnyRoute,
+  type ErrorCode,
+  fromProblem,
+  PlatformError,
+  type ServiceName,
+} from '../../contract/index.ts';
 import { Balancer, type Pick } from './balancer.ts';
 import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
-import type { Caller, CallOptions, HandlerEntry } from '../service.ts';
+import type { Caller, CallOptions } from '../service.ts';
 
 /** Limits of calls between processes. */
 export const CALL_LIMITS = {
@@ -40,8 +46,6 @@ export interface HttpCaller {
   readonly call: Caller;
   close(): Promise<void>;
 }
-
-type AnyRoute = HandlerEntry['route'];
 
 /**
  * Calls services over HTTP, each call at the less loaded of two instances. Idempotent calls are tried again on connection

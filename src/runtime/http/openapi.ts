@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { ERROR_CODES } from '../../contract/index.ts';
-import type { HandlerEntry } from '../service.ts';
+import { type AnyRoute, ERROR_CODES } from '../../contract/index.ts';
 import { takesRawBody } from './body.ts';
 
-type AnyRoute = HandlerEntry['route'];
 type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface OpenApiInfo {

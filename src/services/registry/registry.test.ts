@@ -13,7 +13,7 @@ import {
   type Release,
   RELEASE_SIGNAL,
   type ResultOf,
-  type Route,
+  type AnyRoute,
   routes,
 } from '../../contract/index.ts';
 import {
@@ -104,8 +104,7 @@ afterAll(async () => {
   for (const step of cleanup) await step();
 });
 
-// oxlint-disable-next-line typescript/no-explicit-any
-async function call<TRoute extends Route<any, any, any, any>>(
+async function call<TRoute extends AnyRoute>(
   route: TRoute,
   input: Partial<InputOf<TRoute>>,
 ): Promise<ResultOf<TRoute>> {

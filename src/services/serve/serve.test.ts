@@ -13,7 +13,7 @@ import {
   PlatformError,
   type Release,
   type ResultOf,
-  type Route,
+  type AnyRoute,
   routes,
   type VectorRead,
 } from '../../contract/index.ts';
@@ -62,8 +62,6 @@ const app = defineApp('test', {
   },
 });
 
-// oxlint-disable-next-line typescript/no-explicit-any
-type AnyRoute = Route<any, any, any, any>;
 type Handle = (input: unknown, context: unknown) => Promise<unknown>;
 
 const logger: Logger = { info: () => undefined, warn: () => undefined, error: () => undefined };

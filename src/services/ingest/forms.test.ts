@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FreshDatabase, freshDatabase } from '../../../test/conformance/embedded-server.ts';
-import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
+import { describe, expect, it } from 'vitest';
+import { usePostgres } from '../../../test/support/postgres.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { partitionOf, routes } from '../../contract/index.ts';
 import { ingest } from './index.ts';
@@ -18,18 +17,8 @@ import {
   NOW,
 } from './test-host.ts';
 
-let database: FreshDatabase;
-let postgres: Postgres;
-beforeAll(async () => {
-  database = await freshDatabase();
-  postgres = await openPostgres(database.url, { applicationName: 'ingest test', connectionsMax: 6 });
-  await postgres.migrate([ingest.migrations]);
-});
-afterAll(async () => {
-  await postgres.close();
-  await database[Symbol.asyncDispose]();
-});
-const withIngest = ingestOn(() => ({ ...postgres, clock: systemClock(), random: systemRandom() }));
+const postgres = usePostgres(ingest.migrations);
+const withIngest = ingestOn(() => ({ ...postgres(), clock: systemClock(), random: systemRandom() }));
 
 describe('forms of a body', () => {
   it('takes one JSON object and keeps its bytes', async () => {

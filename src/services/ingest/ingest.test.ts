@@ -1,24 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FreshDatabase, freshDatabase } from '../../../test/conformance/embedded-server.ts';
-import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
+import { describe, expect, it } from 'vitest';
+import { usePostgres } from '../../../test/support/postgres.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { PlatformError, routes } from '../../contract/index.ts';
 import type { EventLog } from '../../runtime/index.ts';
 import { ingest } from './index.ts';
 import { failureOf, ingestOn, line, NDJSON, NOW, type TestHostOptions } from './test-host.ts';
 
-let database: FreshDatabase;
-let postgres: Postgres;
-beforeAll(async () => {
-  database = await freshDatabase();
-  postgres = await openPostgres(database.url, { applicationName: 'ingest test', connectionsMax: 6 });
-  await postgres.migrate([ingest.migrations]);
-});
-afterAll(async () => {
-  await postgres.close();
-  await database[Symbol.asyncDispose]();
-});
-const withIngest = ingestOn(() => ({ ...postgres, clock: systemClock(), random: systemRandom() }));
+const postgres = usePostgres(ingest.migrations);
+const withIngest = ingestOn(() => ({ ...postgres(), clock: systemClock(), random: systemRandom() }));
 
 describe('what the service says of itself', () => {
   it('describes a source by the log, the quarantine and the features service', async () => {
@@ -75,10 +64,10 @@ describe('what the service says of itself', () => {
     let asked = 0;
     let failure: Promise<never> | undefined;
     const log: EventLog = {
-      ...postgres.log,
+      ...postgres().log,
       ranges: (topic) => {
         asked += 1;
-        return failure ?? postgres.log.ranges(topic);
+        return failure ?? postgres().log.ranges(topic);
       },
     };
     await withIngest({ log }, async ({ service }) => {

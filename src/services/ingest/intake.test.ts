@@ -1,7 +1,6 @@
 import { createGunzip, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FreshDatabase, freshDatabase } from '../../../test/conformance/embedded-server.ts';
-import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
+import { describe, expect, it } from 'vitest';
+import { usePostgres } from '../../../test/support/postgres.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { PlatformError, routes } from '../../contract/index.ts';
 import type { EventLog, Tables } from '../../runtime/index.ts';
@@ -19,18 +18,8 @@ import {
   type Order,
 } from './test-host.ts';
 
-let database: FreshDatabase;
-let postgres: Postgres;
-beforeAll(async () => {
-  database = await freshDatabase();
-  postgres = await openPostgres(database.url, { applicationName: 'ingest test', connectionsMax: 6 });
-  await postgres.migrate([ingest.migrations]);
-});
-afterAll(async () => {
-  await postgres.close();
-  await database[Symbol.asyncDispose]();
-});
-const withIngest = ingestOn(() => ({ ...postgres, clock: systemClock(), random: systemRandom() }));
+const postgres = usePostgres(ingest.migrations);
+const withIngest = ingestOn(() => ({ ...postgres(), clock: systemClock(), random: systemRandom() }));
 
 describe('bodies that cannot be read to their end', () => {
   const many = (count: number): string[] => Array.from({ length: count }, (_, index) => line(String(index)));
@@ -157,7 +146,7 @@ describe('the store', () => {
         );
         expect(found?.text).toBe(body[entry.index]);
       }
-      const heads = (await postgres.log.ranges(`source.${service.source}`)).map(({ next }) => next);
+      const heads = (await postgres().log.ranges(`source.${service.source}`)).map(({ next }) => next);
       expect(result.positions).toEqual({ [service.source]: heads });
       for (let customer = 0; customer < 7; customer += 1) {
         const ids = logged
@@ -173,10 +162,10 @@ describe('the store', () => {
     let release = (): void => undefined;
     const held = new Promise<void>((resolve) => (release = resolve));
     const log: EventLog = {
-      ...postgres.log,
+      ...postgres().log,
       append: async (topic, partition, records) => {
         await held;
-        return postgres.log.append(topic, partition, records);
+        return postgres().log.append(topic, partition, records);
       },
     };
     await withIngest({ log, limits: { batchRecordsMax: 100 } }, async (service) => {
@@ -199,12 +188,12 @@ describe('the store', () => {
     async (code) => {
       let appends = 0;
       const log: EventLog = {
-        ...postgres.log,
+        ...postgres().log,
         append: (topic, partition, records) => {
           appends += 1;
           if (appends > 1)
             return Promise.reject(new PlatformError(code, 'no room', { details: { state: '53100' } }));
-          return postgres.log.append(topic, partition, records);
+          return postgres().log.append(topic, partition, records);
         },
       };
       await withIngest({ log, limits: { batchRecordsMax: 10 } }, async (service) => {
@@ -227,11 +216,11 @@ describe('the store', () => {
 
   it('does not acknowledge while the quarantine cannot be written', async () => {
     const tables: Tables = {
-      ...postgres.tables,
+      ...postgres().tables,
       query: (sql, parameters) =>
         sql.includes('insert into ingest_quarantine')
           ? Promise.reject(new PlatformError('UNAVAILABLE', 'gone'))
-          : postgres.tables.query(sql, parameters),
+          : postgres().tables.query(sql, parameters),
     };
     await withIngest({ tables }, async (service) => {
       const failure = await failureOf(service.post(NDJSON, `${line('a')}\nx`));

@@ -1,24 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FreshDatabase, freshDatabase } from '../../../test/conformance/embedded-server.ts';
-import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
+import { describe, expect, it } from 'vitest';
+import { usePostgres } from '../../../test/support/postgres.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { PlatformError } from '../../contract/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 import { ingest } from './index.ts';
 import { CSV, failureOf, ingestOn, JSON_TYPE, line, list, NDJSON, NOW, order, replay } from './test-host.ts';
 
-let database: FreshDatabase;
-let postgres: Postgres;
-beforeAll(async () => {
-  database = await freshDatabase();
-  postgres = await openPostgres(database.url, { applicationName: 'ingest test', connectionsMax: 6 });
-  await postgres.migrate([ingest.migrations]);
-});
-afterAll(async () => {
-  await postgres.close();
-  await database[Symbol.asyncDispose]();
-});
-const withIngest = ingestOn(() => ({ ...postgres, clock: systemClock(), random: systemRandom() }));
+const postgres = usePostgres(ingest.migrations);
+const withIngest = ingestOn(() => ({ ...postgres(), clock: systemClock(), random: systemRandom() }));
 
 describe('the quarantine', () => {
   it('is listed in pages, oldest first, bounded by bytes', async () => {
@@ -136,11 +125,11 @@ describe('the quarantine', () => {
   it('keeps a record that was appended but not yet taken out: replaying it again is a duplicate', async () => {
     let crash = true;
     const tables: Tables = {
-      ...postgres.tables,
+      ...postgres().tables,
       query: (sql, parameters) =>
         crash && sql.startsWith('delete')
           ? Promise.reject(new PlatformError('UNAVAILABLE', 'crashed'))
-          : postgres.tables.query(sql, parameters),
+          : postgres().tables.query(sql, parameters),
     };
     await withIngest({ tables }, async (service) => {
       await service.post(NDJSON, line('a', { at: NOW + 1_000_000 }));

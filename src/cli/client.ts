@@ -1,49 +1,103 @@
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
-import { PlatformError } from '../contract/index.ts';
+import { PlatformError, type ServiceName } from '../contract/index.ts';
 import { httpCaller } from '../runtime/http/client.ts';
 import type { Caller } from '../runtime/service.ts';
 import { findDev } from './data-directory.ts';
+import {
+  livingProcesses,
+  type ProcessRecord,
+  readState,
+  readStateSync,
+  type UpState,
+} from './supervisor/state-file.ts';
 
 export interface ClientOptions {
   readonly url?: string | undefined;
   readonly dataDir?: string | undefined;
 }
 
-/** A server that verbs speak to. */
+/** What verbs speak to: one server, or the processes of `tandem up`. */
 export interface Client extends AsyncDisposable {
-  readonly url: URL;
+  /** The one server's address; `null` with `tandem up`, where each process has its own. */
+  readonly url: URL | null;
   readonly call: Caller;
-  /** What `/readyz` answers. */
+  /** What `/readyz` answers; of `tandem up`, all of them together. */
   readiness(): Promise<Readiness>;
 }
 
 /** The answer of `/readyz`. */
 export interface Readiness {
   readonly ready: boolean;
-  readonly services: Readonly<Record<string, { readonly ready: boolean; readonly reason?: string }>>;
+  readonly services: Readonly<Record<string, ServiceReadiness>>;
+}
+
+export interface ServiceReadiness {
+  readonly ready: boolean;
+  readonly reason?: string;
 }
 
 /** How long `/readyz` is waited for, in milliseconds. */
 const READY_MS = 5_000;
 
-/** Finds the server: `--url`, else TANDEM_URL, else the `tandem dev` that runs on the data directory. */
+/**
+ * Finds the server: `--url`, else TANDEM_URL, else the `tandem dev` or the processes of `tandem up` on the
+ * data directory.
+ */
 export async function openClient(
   options: ClientOptions,
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Client> {
   const url = await findServer(options, environment);
-  const clock = systemClock();
+  const dataDir = dataDirOf(options, environment);
   const caller = httpCaller({
-    addresses: () => [url],
-    clock,
+    addresses: url === null ? upAddresses(dataDir) : () => [url],
+    clock: systemClock(),
     random: systemRandom(),
   });
   return {
     url,
     call: caller.call,
-    readiness: () => askReadiness(url),
+    readiness: () => (url === null ? askProcesses(dataDir) : askReadiness(url)),
     [Symbol.asyncDispose]: () => caller.close(),
   };
+}
+
+/** Addresses of the ready processes, read anew for each call: they come and go while a verb runs. */
+function upAddresses(dataDir: string): (service: ServiceName) => readonly URL[] {
+  return (service) =>
+    (readStateSync(dataDir)?.processes ?? []).flatMap((record) => addressOf(record, service));
+}
+
+function addressOf({ service, state, url }: ProcessRecord, wanted: ServiceName): URL[] {
+  return service === wanted && state === 'ready' && url !== null ? [new URL(url)] : [];
+}
+
+/** Asks each process of `tandem up`: a service is ready when one of its processes is. */
+async function askProcesses(dataDir: string): Promise<Readiness> {
+  const state = await readState(dataDir);
+  if (state === undefined) throw noServer(dataDir);
+  const names = (Object.keys(state.services) as ServiceName[]).filter(
+    (name) => (state.services[name]?.replicas ?? 0) > 0,
+  );
+  const found = await Promise.all(names.map(async (name) => [name, await askService(state, name)] as const));
+  return { ready: found.every(([, { ready }]) => ready), services: Object.fromEntries(found) };
+}
+
+async function askService(state: UpState, name: ServiceName): Promise<ServiceReadiness> {
+  const urls = state.processes.flatMap((record) => addressOf(record, name));
+  const answers = await Promise.all(
+    urls.map(async (url): Promise<ServiceReadiness> => {
+      try {
+        const { services } = await askReadiness(url);
+        return services[name] ?? { ready: false, reason: `${url.origin} does not run it` };
+      } catch (error) {
+        return { ready: false, reason: PlatformError.is(error) ? error.message : String(error) };
+      }
+    }),
+  );
+  return (
+    answers.find(({ ready }) => ready) ?? answers[0] ?? { ready: false, reason: 'no process of it is ready' }
+  );
 }
 
 /** The folder of the data, for verbs that only look for a server there. */
@@ -51,7 +105,8 @@ export function dataDirOf(options: ClientOptions, environment: NodeJS.ProcessEnv
   return options.dataDir ?? (environment['TANDEM_DATA_DIR'] || '.tandem');
 }
 
-async function findServer(options: ClientOptions, environment: NodeJS.ProcessEnv): Promise<URL> {
+/** The address of the one server; `null` when there are processes of `tandem up`. */
+async function findServer(options: ClientOptions, environment: NodeJS.ProcessEnv): Promise<URL | null> {
   const given = options.url ?? (environment['TANDEM_URL'] || undefined);
   if (given !== undefined) {
     if (URL.canParse(given) && /^https?:$/.test(new URL(given).protocol)) return new URL(given);
@@ -60,13 +115,20 @@ async function findServer(options: ClientOptions, environment: NodeJS.ProcessEnv
   const dataDir = dataDirOf(options, environment);
   const found = await findDev(dataDir);
   if (found?.url != null) return new URL(found.url);
+  // A killed supervisor leaves its processes serving.
+  const state = found?.verb === 'dev' ? undefined : await readState(dataDir);
+  if (state !== undefined && (await livingProcesses(state)).length > 0) return null;
   if (found !== undefined) {
     throw new PlatformError(
       'UNAVAILABLE',
-      `'tandem dev' is still starting (process ${String(found.pid)}); try again in a moment`,
+      `'tandem ${found.verb}' is still starting (process ${String(found.pid)}); try again in a moment`,
     );
   }
-  throw new PlatformError(
+  throw noServer(dataDir);
+}
+
+function noServer(dataDir: string): PlatformError {
+  return new PlatformError(
     'UNAVAILABLE',
     `No server runs on the data directory ${dataDir}. Start one with 'tandem dev', or name one with --url or TANDEM_URL.`,
   );

@@ -1,15 +1,15 @@
-import { execFile } from 'node:child_process';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { PlatformError } from '../contract/index.ts';
+import { isAlive, type ProcessIdentity, processStart } from './process-identity.ts';
 
-/** What `tandem dev` writes into its data directory, so that other verbs find it. */
-export interface DevRecord {
-  readonly pid: number;
-  /** When that process started, as the operating system says it: process ids are used again. */
-  readonly started: string;
-  /** `null` while it is starting. */
+/** Verbs that hold a data directory while they run: one at a time. */
+type HoldingVerb = 'dev' | 'up';
+
+/** What `tandem dev` or `tandem up` writes into its data directory, so that other verbs find it. */
+export interface DevRecord extends ProcessIdentity {
+  readonly verb: HoldingVerb;
+  /** `null` while it is starting, and always of `tandem up`, which has many. */
   readonly url: string | null;
   readonly app: string | null;
 }
@@ -29,9 +29,10 @@ const ATTEMPTS_MAX = 5;
  * Takes the directory for this process; makes it when it is missing. Rejects with CONFLICT when another one
  * has it.
  */
-export async function claimDataDirectory(path: string): Promise<DataDirectory> {
+export async function claimDataDirectory(path: string, verb: HoldingVerb = 'dev'): Promise<DataDirectory> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   const mine: DevRecord = {
+    verb,
     pid: process.pid,
     started: (await processStart(process.pid)) ?? '',
     url: null,
@@ -73,10 +74,11 @@ async function tryClaim(file: string, draft: string, write: () => Promise<void>)
   }
   const holder = await readRecord(file);
   if (holder !== undefined && (await isAlive(holder))) {
-    const where = holder.url === null ? 'still starting' : `at ${holder.url}`;
+    const starting = holder.verb === 'dev' ? ', still starting' : '';
+    const where = holder.url === null ? starting : `, at ${holder.url}`;
     throw new PlatformError(
       'CONFLICT',
-      `'tandem dev' runs on this data directory already: process ${String(holder.pid)}, ${where}. ` +
+      `'tandem ${holder.verb}' runs on this data directory already: process ${String(holder.pid)}${where}. ` +
         'Use it, stop it, or choose another --data-dir.',
       { details: { pid: holder.pid, url: holder.url } },
     );
@@ -96,7 +98,7 @@ function ignoreMissing(error: NodeJS.ErrnoException): void {
   if (error.code !== 'ENOENT') throw error;
 }
 
-/** The `tandem dev` that holds the directory now; `undefined` when there is none. */
+/** The `tandem dev` or `tandem up` that holds the directory now; `undefined` when there is none. */
 export async function findDev(path: string): Promise<DevRecord | undefined> {
   const record = await readRecord(join(path, FILE));
   return record !== undefined && (await isAlive(record)) ? record : undefined;
@@ -104,49 +106,11 @@ export async function findDev(path: string): Promise<DevRecord | undefined> {
 
 async function readRecord(file: string): Promise<DevRecord | undefined> {
   try {
-    const { pid, started, url, app } = JSON.parse(await readFile(file, 'utf8')) as Partial<DevRecord>;
+    const { verb, pid, started, url, app } = JSON.parse(await readFile(file, 'utf8')) as Partial<DevRecord>;
     if (typeof pid !== 'number' || typeof started !== 'string') return undefined;
-    return { pid, started, url: url ?? null, app: app ?? null };
+    return { verb: verb ?? 'dev', pid, started, url: url ?? null, app: app ?? null };
   } catch {
     // Missing, or not ours: a half-written one cannot be, because it appears under its name all at once.
-    return undefined;
-  }
-}
-
-async function isAlive({ pid, started }: DevRecord): Promise<boolean> {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  const now = await processStart(pid);
-  // Where the system does not say, a living process of that id must be taken for the one.
-  return now === undefined || started === '' || now === started;
-}
-
-/**
- * When a process started, in whatever form the operating system has for it; equal texts mean the same
- * process.
- */
-async function processStart(pid: number): Promise<string | undefined> {
-  if (process.platform === 'linux') {
-    try {
-      const [boot, stat] = await Promise.all([
-        readFile('/proc/sys/kernel/random/boot_id', 'utf8'),
-        readFile(`/proc/${String(pid)}/stat`, 'utf8'),
-      ]);
-      // The name in parentheses may hold anything; field 22 counts from the start of the line.
-      const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-      return `${boot.trim()}:${ticks ?? ''}`;
-    } catch {
-      return undefined;
-    }
-  }
-  if (process.platform === 'win32') return undefined;
-  try {
-    const { stdout } = await promisify(execFile)('ps', ['-o', 'lstart=', '-p', String(pid)]);
-    return stdout.trim();
-  } catch {
     return undefined;
   }
 }

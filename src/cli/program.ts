@@ -60,6 +60,14 @@ function clientVerb(program: Command, usage: string, description: string): Comma
     );
 }
 
+/** A verb about the processes of a `tandem up`. */
+function upVerb(program: Command, usage: string, description: string): Command {
+  return verb(program, usage, description).option(
+    '--data-dir <dir>',
+    "data directory of that 'tandem up' (default: TANDEM_DATA_DIR, else .tandem)",
+  );
+}
+
 /** A verb that reads the configuration of services. */
 function settingsVerb(program: Command, usage: string, description: string): Command {
   return verb(program, usage, description)
@@ -120,6 +128,54 @@ function addProcessVerbs(program: Command): void {
       const { run } = await import('./verbs/dev.ts');
       await run(await readConfigOf(options), { service, peers: options.peer }, outputOf(options));
     });
+  addSupervisorVerbs(program);
+}
+
+function addSupervisorVerbs(program: Command): void {
+  settingsVerb(program, 'up', 'run every service as processes of their own, and keep them running')
+    .option(
+      '--replicas <service=number...>',
+      'processes of a service (default: tandem.config.ts, else 1)',
+      [],
+    )
+    .addOption(
+      new Option('--clock <clock>', 'instants of features: the wall clock, or event time').choices([
+        'wall',
+        'event',
+      ]),
+    )
+    .action(async (options: SettingsOptions & { readonly replicas: readonly string[] }) => {
+      const { up } = await import('./verbs/up.ts');
+      await up(await readConfigOf(options), options, outputOf(options));
+    });
+  upVerb(
+    program,
+    'scale <service> <replicas>',
+    "change how many processes of a service 'tandem up' runs",
+  ).action(async (service: string, replicas: string, options: CommonOptions) => {
+    const { scale } = await import('./verbs/up.ts');
+    await scale(service, replicas, options, outputOf(options));
+  });
+  upVerb(
+    program,
+    'restart <service>',
+    "replace the processes of a service of 'tandem up', one by one",
+  ).action(async (service: string, options: CommonOptions) => {
+    const { restart } = await import('./verbs/up.ts');
+    await restart(service, options, outputOf(options));
+  });
+  upVerb(program, 'logs [service]', "show what the processes of 'tandem up' wrote")
+    .option('-f, --follow', 'go on with what they write')
+    .option('-n, --lines <number>', 'last lines of each process', '20')
+    .action(
+      async (
+        service: string | undefined,
+        options: CommonOptions & { readonly follow?: boolean; readonly lines: string },
+      ) => {
+        const { logs } = await import('./verbs/logs.ts');
+        await logs(service, { ...options, follow: options.follow === true }, outputOf(options));
+      },
+    );
 }
 
 function addDataVerbs(program: Command): void {

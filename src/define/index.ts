@@ -4,6 +4,15 @@
  */
 export { type App, type AppOptions, defineApp } from './app.ts';
 export { type Decision, decision, type DecisionOptions } from './decision.ts';
+export {
+  assertReplicas,
+  defineDeployment,
+  type DeployedService,
+  type Deployment,
+  type DeploymentOptions,
+  REPLICAS_MAX,
+  type ServiceDeploymentOptions,
+} from './deployment.ts';
 export { type Duration, durationMs } from './duration.ts';
 export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
 export {

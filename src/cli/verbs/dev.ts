@@ -9,6 +9,7 @@ import { isPortFree, nextFreePort } from '../free-port.ts';
 import { type Interrupt, listenForInterrupt } from '../interrupt.ts';
 import type { Output } from '../output.ts';
 import { findService, PROCESS, SERVICES } from '../settings.ts';
+import { livingProcesses, readState } from '../supervisor/state-file.ts';
 
 /** The port that `tandem dev` takes when it is free. */
 export const DEV_PORT = 7_717;
@@ -36,6 +37,7 @@ export async function dev(
   const { app, path } = await loadApp(file);
   const port = await choosePort(config, note);
   await using directory = await claimDataDirectory(resolve(dataDir));
+  await refuseLeftProcesses(dataDir);
   using interrupt = listenForInterrupt(graceMs + STOP_MARGIN_MS, note);
   const logger = createLogger({
     level: config.section(PROCESS).logLevel ?? (output.isWatched ? 'warn' : 'info'),
@@ -65,6 +67,18 @@ export async function dev(
   announce({ running, database, dataDir, path, seconds, name: app.name, output });
   await interrupt.wished;
   note('stopping');
+}
+
+/** The processes of a killed `tandem up` go on: a second features service beside theirs would do harm. */
+async function refuseLeftProcesses(dataDir: string): Promise<void> {
+  const left = await readState(dataDir);
+  const living = left === undefined ? [] : await livingProcesses(left);
+  if (living.length === 0) return;
+  throw new PlatformError(
+    'CONFLICT',
+    `Processes of a 'tandem up' that was killed run on this data directory: ` +
+      `${living.map(({ pid }) => String(pid)).join(', ')}. Take them over with 'tandem up', and stop that.`,
+  );
 }
 
 interface Announcement {
@@ -140,6 +154,8 @@ export async function run(
   });
   await using _stopServices = { [Symbol.asyncDispose]: () => running.stop(graceMs) };
   announceService(definition, running, output);
+  // A log must show where a process began; who watches sees the note.
+  if (!output.isWatched) logger.info('Started', { service: definition.name, pid: process.pid });
   await stopped(interrupt, logger);
 }
 

@@ -182,7 +182,7 @@ async function checkServer(config: Config): Promise<Finding> {
     return {
       check,
       state: ready ? 'ok' : 'warning',
-      found: `${client.url.origin} ${ready ? 'is ready' : reasons.join('; ')}`,
+      found: `${client.url?.origin ?? 'tandem up'} ${ready ? 'is ready' : reasons.join('; ')}`,
     };
   } catch (error) {
     const found = PlatformError.is(error) ? error.message : String(error);

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlatformError, type Release, routes, type SourceDescription } from '../../contract/index.ts';
-import { type Client, type ClientOptions, openClient } from '../client.ts';
+import { type Client, type ClientOptions, dataDirOf, openClient } from '../client.ts';
 import { amount, type Output, table, when } from '../output.ts';
+import { isAlive } from '../process-identity.ts';
+import { type ProcessRecord, readState } from '../supervisor/state-file.ts';
 
 /** How often `-w` looks, in milliseconds. */
 const LOOK_MS = 2_000;
@@ -12,7 +14,10 @@ export interface StatusVerbOptions extends ClientOptions {
 }
 
 interface Status {
-  readonly url: string;
+  /** The one server's address; `null` with `tandem up`. */
+  readonly url: string | null;
+  /** What `tandem up` runs; `null` with one server. */
+  readonly up: UpStatus | null;
   readonly ready: boolean;
   readonly services: Readonly<Record<string, { readonly ready: boolean; readonly reason?: string }>>;
   readonly sources: readonly SourceDescription[];
@@ -22,6 +27,14 @@ interface Status {
   readonly missing: readonly string[];
 }
 
+interface UpStatus {
+  /** Process id of the supervisor; `null` when it is gone and its processes go on without it. */
+  readonly pid: number | null;
+  /** Wanted processes by service. */
+  readonly replicas: Readonly<Record<string, number>>;
+  readonly processes: readonly ProcessRecord[];
+}
+
 /**
  * `tandem status`: what runs, how far it is, what is in charge. With `-w` again and again, one JSON line each
  * with `--json`.
@@ -29,7 +42,7 @@ interface Status {
 export async function status(options: StatusVerbOptions, output: Output): Promise<void> {
   await using client = await openClient(options);
   for (;;) {
-    const found = await ask(client);
+    const found = await ask(client, dataDirOf(options));
     const isScreen = options.watch && !output.json && process.stdout.isTTY;
     output.result(found, () => `${isScreen ? CLEAR_SCREEN : ''}${describe(found, output)}`);
     if (!options.watch) return;
@@ -38,7 +51,7 @@ export async function status(options: StatusVerbOptions, output: Output): Promis
 }
 
 /** Asks everything that can be asked: a status must show what works when something does not. */
-async function ask(client: Client): Promise<Status> {
+async function ask(client: Client, dataDir: string): Promise<Status> {
   const missing: string[] = [];
   const tried = async <TResult>(what: string, asking: Promise<TResult>): Promise<TResult | undefined> => {
     try {
@@ -59,7 +72,8 @@ async function ask(client: Client): Promise<Status> {
     tried(source, client.call(routes.describeSource, { ...nothing, params: { source } })),
   );
   return {
-    url: client.url.origin,
+    url: client.url?.origin ?? null,
+    up: client.url === null ? await askUp(dataDir) : null,
     ready,
     services,
     sources: (await Promise.all(described)).flatMap((source) => source ?? []),
@@ -69,11 +83,44 @@ async function ask(client: Client): Promise<Status> {
   };
 }
 
+async function askUp(dataDir: string): Promise<UpStatus | null> {
+  const state = await readState(dataDir);
+  if (state === undefined) return null;
+  const { supervisor, services, processes } = state;
+  const replicas = Object.fromEntries(
+    Object.entries(services).map(([name, record]) => [name, record.replicas]),
+  );
+  return { pid: (await isAlive(supervisor)) ? supervisor.pid : null, replicas, processes };
+}
+
+function describeUp({ replicas, processes }: UpStatus): string {
+  const wanted = Object.entries(replicas).map(([name, count]) => {
+    const ready = processes.filter(({ service, state }) => service === name && state === 'ready').length;
+    return `${name} ${String(ready)}/${String(count)}`;
+  });
+  const rows = processes.map(({ service, slot, state, pid, url, restarts }) => [
+    `${service}-${String(slot)}`,
+    state,
+    pid === null ? '-' : String(pid),
+    url ?? '-',
+    String(restarts),
+  ]);
+  return `${table(['PROCESS', 'STATE', 'PID', 'URL', 'RESTARTS'], rows)}\n\nready of wanted: ${wanted.join(', ')}`;
+}
+
+function title({ url, up }: Status): string {
+  if (url !== null) return url;
+  return up?.pid == null
+    ? "processes without their supervisor ('tandem up' takes them over)"
+    : `tandem up, process ${String(up.pid)}`;
+}
+
 function describe(status: Status, output: Output): string {
   const mark = (ready: boolean): string =>
     output.style(ready ? 'green' : 'yellow', ready ? 'ready' : 'waiting');
   const parts = [
-    `${status.url}  ${mark(status.ready)}`,
+    `${title(status)}  ${mark(status.ready)}`,
+    ...(status.up === null ? [] : [describeUp(status.up)]),
     table(
       ['SERVICE', 'STATE', ''],
       Object.entries(status.services).map(([name, { ready, reason }]) => [

@@ -1,0 +1,158 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { extname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { ServiceName } from '../../contract/index.ts';
+import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
+import { openLog } from './log-file.ts';
+import type { ProcessRecord } from './state-file.ts';
+
+/** Times of children, in milliseconds. */
+export const CHILD_TIMES = {
+  /** A child that is not ready after this is ended and started again. */
+  readyMsMax: 60_000,
+  /** How often a starting child is asked whether it is ready. */
+  askMs: 100,
+  /** How long one such question may take. */
+  answerMsMax: 2_000,
+  /** How often it is looked whether a child lives that another supervisor started. */
+  lookMs: 250,
+  /** How long a child of another supervisor may take to answer before it is replaced. */
+  adoptMsMax: 5_000,
+  /** What a child gets beyond its own grace before it is ended with SIGKILL. */
+  endMarginMs: 2_000,
+} as const;
+
+/** A process that runs one service. */
+export interface Child extends ProcessIdentity {
+  /** Base address, once it has said it. */
+  readonly url: string | undefined;
+  /** Resolves when it has ended, with how. */
+  readonly ended: Promise<string>;
+}
+
+export interface SpawnOptions {
+  readonly service: ServiceName;
+  readonly slot: number;
+  readonly dataDir: string;
+  /** Parameters of `tandem run SERVICE`. */
+  readonly parameters: readonly string[];
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/**
+ * Starts `tandem run` in a process group of its own, so that a Ctrl-C at the terminal reaches the supervisor
+ * alone. It outlives a supervisor that is killed: it writes into a file and says its address through a pipe
+ * that nothing is written to afterwards. If nobody reads the address, the child ends by itself, so that none
+ * runs that no state knows of.
+ */
+export async function spawnChild(options: SpawnOptions): Promise<Child> {
+  const extension = extname(import.meta.url);
+  const main = fileURLToPath(new URL(`../main${extension}`, import.meta.url));
+  const conditions = extension === '.ts' ? ['--conditions=tandem-source'] : [];
+  await using log = await openLog(options.dataDir, options.service, options.slot);
+  const started = spawn(
+    process.execPath,
+    [...conditions, main, 'run', options.service, ...options.parameters, '--port', '0', '--json'],
+    { detached: true, env: options.environment, stdio: ['ignore', 'pipe', log.fd] },
+  );
+  const ended = endOf(started);
+  await new Promise<void>((resolve, reject) => {
+    started.once('spawn', resolve);
+    started.once('error', reject);
+  });
+  const { pid = 0, stdout } = started;
+  let url: string | undefined;
+  if (stdout !== null) createInterface({ input: stdout }).once('line', (line) => (url = readUrl(line)));
+  return {
+    pid,
+    started: (await processStart(pid)) ?? '',
+    ended,
+    get url() {
+      return url;
+    },
+  };
+}
+
+function endOf(started: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    started.once('exit', (code, signal) => resolve(signal ?? `exit code ${String(code)}`));
+    started.once('error', (error) => resolve(error.message));
+  });
+}
+
+function readUrl(line: string): string | undefined {
+  try {
+    const { url } = JSON.parse(line) as { readonly url?: unknown };
+    return typeof url === 'string' && URL.canParse(url) ? url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A child that another supervisor started: as it is none of this process, its end must be looked for. */
+export function adoptChild(record: ProcessRecord & { readonly pid: number }): Child {
+  const { pid, started, url } = record;
+  const look = async (): Promise<string> => {
+    while (await isAlive({ pid, started })) await sleep(CHILD_TIMES.lookMs);
+    return 'unknown reason';
+  };
+  return { pid, started, url: url ?? undefined, ended: look() };
+}
+
+/** What a child must answer to `/readyz`: that it is ready, or anything at all. */
+type Wanted = 'ready' | 'anything';
+
+/** Waits for an answer of `/readyz`; `false` when the child ended, time is over or `signal` is aborted. */
+export async function answersWithin(
+  child: Child,
+  wanted: Wanted,
+  withinMs: number,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const over = new AbortController();
+  const stop = (): void => over.abort();
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  const timer = setTimeout(stop, withinMs);
+  void child.ended.then(stop);
+  try {
+    while (!over.signal.aborted) {
+      if (child.url !== undefined && (await answers(child.url, wanted, over.signal))) return true;
+      await sleep(CHILD_TIMES.askMs, undefined, { signal: over.signal }).catch(() => undefined);
+    }
+    return false;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+async function answers(url: string, wanted: Wanted, over: AbortSignal): Promise<boolean> {
+  try {
+    const signal = AbortSignal.any([over, AbortSignal.timeout(CHILD_TIMES.answerMsMax)]);
+    const answer = await fetch(new URL('/readyz', url), { signal });
+    await answer.body?.cancel();
+    return answer.ok || wanted === 'anything';
+  } catch {
+    return false;
+  }
+}
+
+/** Asks a child to end and waits; after its grace and a margin, its group is ended at once. */
+export async function endChild(child: Child, graceMs: number): Promise<void> {
+  if (!(await isAlive(child))) return;
+  sendSignal(child.pid, 'SIGTERM');
+  const over = new AbortController();
+  const late = sleep(graceMs + CHILD_TIMES.endMarginMs, 'late', { signal: over.signal }).catch(() => 'ended');
+  const how = await Promise.race([late, child.ended.then(() => 'ended')]);
+  over.abort();
+  if (how === 'late') killChild(child);
+  await child.ended;
+}
+
+/** Ends a child and what it started, at once. */
+export function killChild(child: ProcessIdentity): void {
+  sendSignal(-child.pid, 'SIGKILL');
+}

@@ -1,0 +1,124 @@
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { SERVICE_NAMES } from '../../contract/route.ts';
+import type { Logger } from '../../runtime/index.ts';
+import { isAlive } from '../process-identity.ts';
+
+const processRecord = z.object({
+  service: z.enum(SERVICE_NAMES),
+  /** Number among the processes of its service, from 1; its log is named after it. */
+  slot: z.int().min(1),
+  /** `waiting`: it ended and will be started again after a pause. */
+  state: z.enum(['starting', 'ready', 'waiting', 'stopping']),
+  pid: z.int().min(1).nullable(),
+  /** When the process started, see ProcessIdentity. */
+  started: z.string(),
+  url: z.url().nullable(),
+  /** How often it was started again. */
+  restarts: z.int().min(0),
+});
+
+const serviceRecord = z.object({
+  /** Processes that are wanted. */
+  replicas: z.int().min(0),
+  /** Whether `tandem scale` said so, and not the description. */
+  scaled: z.boolean(),
+  restarting: z.boolean(),
+  /** Why the last `tandem restart` was given up. */
+  problem: z.string().nullable(),
+});
+
+const upState = z.object({
+  supervisor: z.object({ pid: z.int().min(1), started: z.string() }),
+  /** File of the app. */
+  app: z.string(),
+  /** Port of the supervisor on the loopback; `null` while it starts. */
+  controlPort: z.int().nullable(),
+  services: z.record(z.enum(SERVICE_NAMES), serviceRecord),
+  processes: z.array(processRecord),
+});
+
+/** One process of `tandem up`. */
+export type ProcessRecord = Readonly<z.infer<typeof processRecord>>;
+/** One service of `tandem up`. */
+export type ServiceRecord = Readonly<z.infer<typeof serviceRecord>>;
+/** What `tandem up` keeps in `up.json`, so that other verbs and its successor find its processes. */
+export type UpState = Readonly<z.infer<typeof upState>>;
+
+const FILE = 'up.json';
+
+/** The state that is there, left by a running supervisor or a killed one; `undefined` when there is none. */
+export async function readState(dataDir: string): Promise<UpState | undefined> {
+  return parse(await readFile(join(dataDir, FILE), 'utf8').catch(() => ''));
+}
+
+/** As {@link readState}, at once: for callers that cannot wait. */
+export function readStateSync(dataDir: string): UpState | undefined {
+  try {
+    return parse(readFileSync(join(dataDir, FILE), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function parse(text: string): UpState | undefined {
+  try {
+    return upState.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Those processes of a state that run, whoever looks after them. */
+export async function livingProcesses(state: UpState): Promise<(ProcessRecord & { readonly pid: number })[]> {
+  const alive = await Promise.all(
+    state.processes.map(async (record) => {
+      const { pid, started } = record;
+      return pid !== null && (await isAlive({ pid, started })) ? { ...record, pid } : undefined;
+    }),
+  );
+  return alive.flatMap((record) => record ?? []);
+}
+
+/** Writes the newest state, one write after another; what lies between two writes is left out. */
+export class StateFile {
+  readonly #path: string;
+  readonly #logger: Logger;
+  #next: UpState | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #isRemoved = false;
+
+  constructor(dataDir: string, logger: Logger) {
+    this.#path = join(dataDir, FILE);
+    this.#logger = logger;
+  }
+
+  /** Resolves when this state or a newer one is on disk, or could not be written, which is logged. */
+  write(state: UpState): Promise<void> {
+    const isQueued = this.#next !== undefined;
+    this.#next = state;
+    if (!isQueued) this.#writing = this.#writing.then(() => this.#writeNext());
+    return this.#writing;
+  }
+
+  async #writeNext(): Promise<void> {
+    const state = this.#next;
+    this.#next = undefined;
+    if (state === undefined || this.#isRemoved) return;
+    try {
+      await writeFile(`${this.#path}.draft`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+      await rename(`${this.#path}.draft`, this.#path);
+    } catch (error) {
+      this.#logger.warn('The state of the processes could not be written', { error });
+    }
+  }
+
+  /** Takes the file away: nothing runs any more. */
+  async remove(): Promise<void> {
+    this.#isRemoved = true;
+    await this.#writing;
+    await rm(this.#path, { force: true });
+  }
+}

@@ -1,0 +1,269 @@
+import { PlatformError, type ServiceName } from '../../contract/index.ts';
+import { SERVICE_NAMES } from '../../contract/route.ts';
+import type { Clock, Logger } from '../../runtime/index.ts';
+import type { ProcessIdentity } from '../process-identity.ts';
+import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
+import { checkReplicas } from './description.ts';
+import { type Adopted, Slot } from './slot.ts';
+import {
+  livingProcesses,
+  type ProcessRecord,
+  type ServiceRecord,
+  type StateFile,
+  type UpState,
+} from './state-file.ts';
+
+export interface SupervisorParts {
+  readonly identity: ProcessIdentity;
+  /** File of the app, for the state. */
+  readonly app: string;
+  /** Processes that are wanted at first. */
+  readonly wanted: ReadonlyMap<ServiceName, WantedReplicas>;
+  readonly spawn: (service: ServiceName, slot: number) => Promise<Child>;
+  /** How long a child takes at most to stop by itself, in milliseconds. */
+  readonly graceMs: number;
+  readonly file: StateFile;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface WantedReplicas {
+  readonly replicas: number;
+  /** Whether `tandem scale` said so. */
+  readonly scaled: boolean;
+}
+
+/** One service of the deployment. */
+interface Fleet {
+  readonly slots: Set<Slot>;
+  replicas: number;
+  scaled: boolean;
+  restarting: boolean;
+  problem: string | null;
+}
+
+/** Order in which services start: the first one alone brings the tables up to date that they share. */
+const START_ORDER: readonly ServiceName[] = ['ingest', 'features', 'registry', 'train', 'serve'];
+
+/** Keeps the wanted number of processes of each service running. */
+export class Supervisor {
+  readonly #parts: SupervisorParts;
+  readonly #fleets: ReadonlyMap<ServiceName, Fleet>;
+  readonly #stopping = new AbortController();
+  readonly #restarts = new Set<Promise<void>>();
+  /** Processes of another supervisor that are still asked whether they are well. */
+  readonly #undecided = new Set<ProcessRecord>();
+  #starting: Promise<void> = Promise.resolve();
+  #controlPort: number | null = null;
+
+  constructor(parts: SupervisorParts) {
+    this.#parts = parts;
+    const fleetOf = (service: ServiceName): Fleet => {
+      const { replicas, scaled } = parts.wanted.get(service) ?? { replicas: 0, scaled: false };
+      return { slots: new Set(), replicas, scaled, restarting: false, problem: null };
+    };
+    this.#fleets = new Map(SERVICE_NAMES.map((service) => [service, fleetOf(service)]));
+  }
+
+  /**
+   * Takes over the processes of `left`, starts what is missing, and resolves when each process became ready
+   * once or failed to. One that fails is tried again and again.
+   */
+  start(left: UpState | undefined): Promise<void> {
+    this.#starting = this.#start(left);
+    return this.#starting;
+  }
+
+  async #start(left: UpState | undefined): Promise<void> {
+    if (left !== undefined) await this.#adopt(left);
+    const order = START_ORDER.filter((service) => this.#fleet(service).replicas > 0);
+    const [first, ...others] = order;
+    if (first === undefined || this.#isStopping) return;
+    void this.#fit(first);
+    await this.#becameReady(first, 'any');
+    if (this.#isStopping) return;
+    for (const service of others) void this.#fit(service);
+    await Promise.all(order.map((service) => this.#becameReady(service, 'all')));
+  }
+
+  /** Verbs reach this supervisor at the port. */
+  async publish(controlPort: number): Promise<void> {
+    this.#controlPort = controlPort;
+    await this.#save();
+  }
+
+  state(): UpState {
+    const services = Object.fromEntries(
+      [...this.#fleets].map(([service, { replicas, scaled, restarting, problem }]) => {
+        const record: ServiceRecord = { replicas, scaled, restarting, problem };
+        return [service, record];
+      }),
+    ) as Record<ServiceName, ServiceRecord>;
+    const processes = [...this.#fleets.values()].flatMap(({ slots }) =>
+      [...slots].sort((left, right) => left.number - right.number).map((slot) => slot.record()),
+    );
+    processes.push(...this.#undecided);
+    const { identity, app } = this.#parts;
+    const { pid, started } = identity;
+    return { supervisor: { pid, started }, app, controlPort: this.#controlPort, services, processes };
+  }
+
+  /**
+   * From now on that many processes of the service; resolves when that is written down, not when they are ready.
+   * Rejects with CONFIGURATION when that many may not run, CONFLICT while the service is restarted.
+   */
+  async scale(service: ServiceName, replicas: number): Promise<void> {
+    const fleet = this.#idleFleet(service);
+    fleet.replicas = checkReplicas(service, replicas);
+    fleet.scaled = true;
+    await this.#fit(service);
+  }
+
+  /**
+   * Begins to replace the processes of a service, one by one: the new one is ready before the old one stops,
+   * but for features, of which two never run. When a new one does not become ready, the old ones stay and the
+   * state says so.
+   */
+  restart(service: ServiceName): void {
+    const fleet = this.#idleFleet(service);
+    fleet.restarting = true;
+    fleet.problem = null;
+    const work = this.#replaceAll(service, fleet).finally(() => {
+      fleet.restarting = false;
+      this.#restarts.delete(work);
+      if (!this.#isStopping) void this.#fit(service);
+    });
+    this.#restarts.add(work);
+  }
+
+  /** Stops every process; resolves when none runs. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#allSlots().map((slot) => slot.stop()));
+    await Promise.all([this.#starting, ...this.#restarts]);
+  }
+
+  /** Ends every process at once. */
+  kill(): void {
+    for (const slot of this.#allSlots()) slot.kill();
+  }
+
+  get #isStopping(): boolean {
+    return this.#stopping.signal.aborted;
+  }
+
+  #fleet(service: ServiceName): Fleet {
+    const fleet = this.#fleets.get(service);
+    if (fleet === undefined) throw new Error(`There is no fleet of ${service}`);
+    return fleet;
+  }
+
+  #idleFleet(service: ServiceName): Fleet {
+    if (this.#isStopping) throw new PlatformError('UNAVAILABLE', 'The supervisor is stopping');
+    const fleet = this.#fleet(service);
+    if (!fleet.restarting) return fleet;
+    throw new PlatformError('CONFLICT', `${service} is being restarted; wait for the end of it`);
+  }
+
+  #allSlots(): Slot[] {
+    return [...this.#fleets.values()].flatMap(({ slots }) => [...slots]);
+  }
+
+  async #becameReady(service: ServiceName, which: 'any' | 'all'): Promise<void> {
+    const tries = [...this.#fleet(service).slots].map((slot) => slot.becameReady);
+    await (which === 'any' ? Promise.race(tries) : Promise.all(tries));
+  }
+
+  async #adopt(left: UpState): Promise<void> {
+    const { graceMs, logger } = this.#parts;
+    const living = await livingProcesses(left);
+    for (const record of living) this.#undecided.add(record);
+    const adopting = living.map(async (record) => {
+      const { service, slot, pid, restarts } = record;
+      const child = adoptChild(record);
+      const answers =
+        record.state !== 'stopping' &&
+        (await answersWithin(child, 'anything', CHILD_TIMES.adoptMsMax, this.#stopping.signal));
+      const isWell = answers && !this.#isStopping;
+      logger.info(isWell ? 'Took over a process' : 'Ending a process that does not answer', { service, pid });
+      if (isWell) this.#add(service, { slot, adopted: { child, restarts } });
+      else await endChild(child, graceMs);
+      this.#undecided.delete(record);
+    });
+    await Promise.all(adopting);
+    for (const service of SERVICE_NAMES) this.#shrink(this.#fleet(service));
+  }
+
+  /** Starts or stops as many processes as it takes; resolves when that is written down. */
+  #fit(service: ServiceName): Promise<void> {
+    const fleet = this.#fleet(service);
+    for (let count = active(fleet).length; count < fleet.replicas; count += 1) this.#add(service);
+    this.#shrink(fleet);
+    return this.#save();
+  }
+
+  /** Stops the highest numbers beyond what is wanted. */
+  #shrink(fleet: Fleet): void {
+    for (const slot of active(fleet).slice(fleet.replicas)) void this.#remove(fleet, slot);
+  }
+
+  #add(service: ServiceName, from?: { readonly slot: number; readonly adopted: Adopted }): Slot {
+    const { spawn, graceMs, clock, logger } = this.#parts;
+    const fleet = this.#fleet(service);
+    const number = from?.slot ?? lowestFree(fleet.slots);
+    const slot = new Slot(
+      {
+        service,
+        number,
+        spawn: () => spawn(service, number),
+        graceMs,
+        clock,
+        logger,
+        changed: () => void this.#save(),
+      },
+      from?.adopted,
+    );
+    fleet.slots.add(slot);
+    return slot;
+  }
+
+  async #remove(fleet: Fleet, slot: Slot): Promise<void> {
+    await slot.stop();
+    fleet.slots.delete(slot);
+    await this.#save();
+  }
+
+  async #replaceAll(service: ServiceName, fleet: Fleet): Promise<void> {
+    for (const old of active(fleet)) {
+      if (this.#isStopping) return;
+      if (service === 'features') await this.#remove(fleet, old);
+      if (this.#isStopping) return;
+      const fresh = this.#add(service);
+      const isReady = await fresh.becameReady;
+      if (this.#isStopping) return;
+      if (!isReady) {
+        fleet.problem = `The new process did not become ready; see 'tandem logs ${service}'`;
+        if (service !== 'features') await this.#remove(fleet, fresh);
+        return;
+      }
+      if (service !== 'features') await this.#remove(fleet, old);
+    }
+  }
+
+  #save(): Promise<void> {
+    return this.#parts.file.write(this.state());
+  }
+}
+
+function active(fleet: Fleet): Slot[] {
+  return [...fleet.slots]
+    .filter((slot) => !slot.isStopping)
+    .sort((left, right) => left.number - right.number);
+}
+
+function lowestFree(slots: ReadonlySet<Slot>): number {
+  const taken = new Set([...slots].map(({ number }) => number));
+  let number = 1;
+  while (taken.has(number)) number += 1;
+  return number;
+}

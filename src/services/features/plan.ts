@@ -62,6 +62,11 @@ export interface VectorPlan {
   readonly groups: readonly GroupPlan[];
   /** Sources whose positions decide the values, by name. */
   readonly sources: readonly SourcePlan[];
+  /**
+   * How far back an event can matter to a value, in milliseconds. A candidate whose record lies further back counts as not
+   * stored, in both engines: the online state may have forgotten its id by then, and values must not depend on when.
+   */
+  readonly horizonMs: number;
   /** Whether every group is exact, so that it can be read at any instant that is still kept. */
   readonly exact: boolean;
   /** How each value is found: in the group's result, or by an expression over the candidate. */
@@ -170,6 +175,7 @@ function compileVector(
     candidate: source(vector.candidate.name),
     groups: own,
     sources: [...names].map(source),
+    horizonMs: Math.max(0, ...own.map((plan) => plan.windowMsMax + plan.delayMs)),
     exact: own.every((plan) => plan.group.exact),
     values: vector.values.map((value) =>
       value.from === 'candidate'

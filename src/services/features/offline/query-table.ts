@@ -17,7 +17,7 @@ export interface QueryRow {
 
 /**
  * Makes table `q` from served rows (see `groupSql`), numbered in their order. The candidate's place is where its record
- * lies if it was already visible at the row's positions. Needs the events table of the candidate's source.
+ * lies if it was already visible at the row's positions and can still matter. Needs the events table of the candidate's source.
  */
 export async function createQueryTable(
   session: WarehouseSession,
@@ -69,7 +69,8 @@ select q_rows.*, r.* exclude (read), case when e._id is not null then ${PLACE_SQ
   e._time as stored_at
 from q_rows join r on r.read = q_rows.read
 left join ${eventsTable(source.name)} e on e._id = q_rows.${candidateColumn(source.id)}
-  and e._partition = q_rows.partition and ${known}`);
+  and e._partition = q_rows.partition and ${known}
+  and e._time >= q_rows.as_of - ${String(vector.horizonMs)}`);
 }
 
 /**

@@ -135,7 +135,7 @@ export class OnlineState {
   read(vector: VectorPlan, event: Event, instant: number): { asOf: number; values: (number | null)[] } {
     const asOf = vector.exact ? instant : Math.max(instant, this.#clock);
     if (!vector.exact) this.advance(asOf);
-    const place = this.#place(vector.candidate.source.name, event);
+    const place = this.#place(vector, event, asOf);
     const results = vector.groups.map((plan) => {
       const key = event.values[plan.group.key];
       const candidate: Candidate = {
@@ -246,7 +246,8 @@ export class OnlineState {
     const outcomes = this.#outcomes.get(label.name);
     if (outcomes === undefined) return;
     if (!outcomes.locate(target)) {
-      outcomes.insert(target, outcome.time);
+      // Kept by when it came: one with an old time may be ahead of its event nevertheless.
+      outcomes.insert(target, Math.max(outcome.time, this.#clock));
       outcomes.set(0, outcome.time);
     } else if (outcome.time < outcomes.get(0)) outcomes.set(0, outcome.time);
     const labelled = this.#source(label.of.name);
@@ -262,12 +263,14 @@ export class OnlineState {
     }
   }
 
-  /** Where the candidate itself is stored, if it is. */
-  #place(source: string, event: Event): { sequence: number; time: number } {
-    const { known } = this.#source(source);
+  /** Where the candidate itself is stored, if it is and can still matter. */
+  #place(vector: VectorPlan, event: Event, asOf: number): { sequence: number; time: number } {
+    const { known } = this.#source(vector.candidate.source.name);
     const partition = partitionOf(event.key, known.length);
     const index = known[partition];
-    if (index?.locate(event.id) !== true) return { sequence: Number.POSITIVE_INFINITY, time: event.time };
+    if (index?.locate(event.id) !== true || index.get(TIME) < asOf - vector.horizonMs) {
+      return { sequence: Number.POSITIVE_INFINITY, time: event.time };
+    }
     return { sequence: placeOf(partition, index.get(OFFSET)), time: index.get(TIME) };
   }
 

@@ -25,6 +25,7 @@ export const COMMANDS = {
   test: { run: ['node_modules/vitest/vitest.mjs', 'run'], install: 'full' },
   'test:system': { run: ['node_modules/vitest/vitest.mjs', 'run', '--mode', 'system'], install: 'full' },
   bench: { run: ['bench/run.ts'], install: 'full' },
+  chaos: { run: ['test/chaos/run.ts'], install: 'full' },
   build: { run: ['scripts/build.mjs'], install: 'full' },
   verify: { run: ['scripts/verify.mjs'], install: 'full' },
 };

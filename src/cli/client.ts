@@ -50,7 +50,7 @@ export async function openClient(
   const url = await findServer(options, environment);
   const dataDir = dataDirOf(options, environment);
   const caller = httpCaller({
-    addresses: url === null ? upAddresses(dataDir) : () => [url],
+    addresses: () => (url === null ? gatewayAddresses(dataDir) : [url]),
     clock: systemClock(),
     random: systemRandom(),
   });
@@ -62,10 +62,18 @@ export async function openClient(
   };
 }
 
-/** Addresses of the ready processes, read anew for each call: they come and go while a verb runs. */
-function upAddresses(dataDir: string): (service: ServiceName) => readonly URL[] {
-  return (service) =>
-    (readStateSync(dataDir)?.processes ?? []).flatMap((record) => addressOf(record, service));
+/**
+ * Addresses of the ready gateways of `tandem up`, read anew for each call: they come and go while a verb runs. Throws
+ * UNAVAILABLE when there is none.
+ */
+function gatewayAddresses(dataDir: string): readonly URL[] {
+  const found = (readStateSync(dataDir)?.processes ?? []).flatMap((record) => addressOf(record, 'gateway'));
+  if (found.length > 0) return found;
+  throw new PlatformError(
+    'UNAVAILABLE',
+    "No gateway of this 'tandem up' is ready, and verbs go through it. 'tandem status' and 'tandem logs gateway' say " +
+      "more; 'tandem scale gateway 1' starts one where there is none.",
+  );
 }
 
 function addressOf({ service, state, url }: ProcessRecord, wanted: ServiceName): URL[] {

@@ -11,13 +11,14 @@ import {
   type ServiceDefinition,
 } from '../runtime/index.ts';
 import { features } from '../services/features/index.ts';
+import { gateway } from '../services/gateway/index.ts';
 import { ingest } from '../services/ingest/index.ts';
 import { registry } from '../services/registry/index.ts';
 import { serve } from '../services/serve/index.ts';
 import { train } from '../services/train/index.ts';
 
 /** Every service, in the order in which one process starts them. */
-export const SERVICES: readonly ServiceDefinition[] = [ingest, features, registry, serve, train];
+export const SERVICES: readonly ServiceDefinition[] = [ingest, features, registry, serve, train, gateway];
 
 /** Options of a process that runs services, whichever they are. */
 export interface ProcessOptions {

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
 /** The services of the platform. */
-export const SERVICE_NAMES = ['ingest', 'features', 'train', 'registry', 'serve'] as const;
+export const SERVICE_NAMES = ['ingest', 'features', 'train', 'registry', 'serve', 'gateway'] as const;
 export type ServiceName = (typeof SERVICE_NAMES)[number];
 
 export type Method = 'GET' | 'POST';

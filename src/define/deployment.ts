@@ -1,5 +1,5 @@
 /** Services that a deployment may name. */
-const DEPLOYED_SERVICES = ['ingest', 'features', 'registry', 'train', 'serve'] as const;
+const DEPLOYED_SERVICES = ['ingest', 'features', 'registry', 'train', 'serve', 'gateway'] as const;
 export type DeployedService = (typeof DEPLOYED_SERVICES)[number];
 
 /** Most processes of one service. */
@@ -54,6 +54,7 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
       registry: describe('registry'),
       train: describe('train'),
       serve: describe('serve'),
+      gateway: describe('gateway'),
     }),
   });
 }

@@ -8,6 +8,7 @@ import {
   withRequestId,
 } from './call.ts';
 import { httpCaller, type HttpCallerOptions } from './http/client.ts';
+import { type Forward, makeForward } from './http/forward.ts';
 import type { Clock, Random } from './ports/index.ts';
 import type { Caller, CallOptions, HandlerEntry, RunningService } from './service.ts';
 
@@ -97,6 +98,8 @@ function callHandler(
 
 export interface CombinedCaller {
   readonly call: Caller;
+  /** Passes a request on to another process as it came. */
+  readonly forward: Forward;
   close(): Promise<void>;
 }
 
@@ -114,5 +117,5 @@ export function combinedCaller(
   const there = remote.call as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
   const call = (route: AnyRoute, ...rest: unknown[]): Promise<unknown> =>
     local.has(route.service) ? here(route, ...rest) : there(route, ...rest);
-  return { call: call as Caller, close: () => remote.close() };
+  return { call: call as Caller, forward: makeForward(remote, options), close: () => remote.close() };
 }

@@ -117,6 +117,7 @@ export async function startServices(
     }
     http = await mountHttp(running, {
       ...options.http,
+      forward: caller.forward,
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
       clock,
       random,

@@ -111,6 +111,8 @@ export interface Readiness {
 
 export interface RunningService {
   readonly handlers: readonly HandlerEntry[];
+  /** Routes of other services that this one passes on to them, as they come. Default: none. */
+  readonly forwards?: readonly AnyRoute[];
   /** Whether the service can do its job now; asked at every `/readyz`. */
   ready(): Promise<Readiness>;
   /** Refuses new work, finishes or hands over what runs within `graceMs`, and frees everything. */

@@ -21,7 +21,18 @@ interface Supervised {
 
 /** `tandem up` as a user runs it; resolves when it says that everything runs. */
 async function up(dataDir: string, begun: ChildProcess[]): Promise<Supervised> {
-  const parameters = ['up', '--app', APP, '--data-dir', dataDir, '--replicas', 'serve=2', '--json'];
+  const parameters = [
+    'up',
+    '--app',
+    APP,
+    '--data-dir',
+    dataDir,
+    '--replicas',
+    'serve=2',
+    '--port',
+    '0',
+    '--json',
+  ];
   const child = spawn(process.execPath, [...COMMAND, ...parameters], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -81,7 +92,9 @@ describe('tandem up', () => {
     try {
       const first = await up(dataDir, begun);
       expect(first.processes.map(({ service, state }) => `${service} ${state}`).sort()).toEqual(
-        ['features', 'ingest', 'registry', 'serve', 'serve', 'train'].map((service) => `${service} ready`),
+        ['features', 'gateway', 'ingest', 'registry', 'serve', 'serve', 'train'].map(
+          (service) => `${service} ready`,
+        ),
       );
       const refused = await tandem('up', '--app', APP, '--data-dir', dataDir);
       expect(refused).toMatchObject({ code: 1 });

@@ -42,7 +42,7 @@ describe('documents', () => {
   });
 
   it('every service has a short README', () => {
-    for (const service of ['ingest', 'features', 'train', 'registry', 'serve']) {
+    for (const service of ['ingest', 'features', 'train', 'registry', 'serve', 'gateway']) {
       const path = join('src/services', service, 'README.md');
       expect(existsSync(join(ROOT, path)), path).toBe(true);
       expect(read(path).split('\n').length, path).toBeLessThan(40);

@@ -54,7 +54,7 @@ export async function spawnChild(options: SpawnOptions): Promise<Child> {
   await using log = await openLog(options.dataDir, options.service, options.slot);
   const started = spawn(
     process.execPath,
-    [...conditions, main, 'run', options.service, ...options.parameters, '--port', '0', '--json'],
+    [...conditions, main, 'run', options.service, ...options.parameters, '--json'],
     { detached: true, env: options.environment, stdio: ['ignore', 'pipe', log.fd] },
   );
   const ended = endOf(started);

@@ -43,7 +43,7 @@ interface Fleet {
 }
 
 /** Order in which services start: the first one alone brings the tables up to date that they share. */
-const START_ORDER: readonly ServiceName[] = ['ingest', 'features', 'registry', 'train', 'serve'];
+const START_ORDER: readonly ServiceName[] = ['ingest', 'features', 'registry', 'train', 'serve', 'gateway'];
 
 /** Keeps the wanted number of processes of each service running. */
 export class Supervisor {

@@ -8,6 +8,7 @@ import { loadApp } from '../app-file.ts';
 import { type ClientOptions, dataDirOf } from '../client.ts';
 import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
+import { isPortFree, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import type { Output } from '../output.ts';
 import { processStart } from '../process-identity.ts';
@@ -15,8 +16,9 @@ import { findService, PROCESS } from '../settings.ts';
 import { CHILD_TIMES, spawnChild } from '../supervisor/child.ts';
 import { openControl, startControl } from '../supervisor/control.ts';
 import { type Description, loadDescription, readReplicas } from '../supervisor/description.ts';
-import { readState, StateFile, type UpState } from '../supervisor/state-file.ts';
+import { livingProcesses, readState, StateFile, type UpState } from '../supervisor/state-file.ts';
 import { Supervisor, type WantedReplicas } from '../supervisor/supervisor.ts';
+import { DEV_PORT } from './dev.ts';
 
 /** What stopping takes beyond the grace of the processes and their end: the database's, in milliseconds. */
 const STOP_MARGIN_MS = 10_000;
@@ -24,6 +26,9 @@ const STOP_MARGIN_MS = 10_000;
 const LOOK_MS = 250;
 /** How long `tandem scale` waits, in milliseconds. */
 const SCALE_MS_MAX = 120_000;
+
+/** Ports beside 7717 that are tried for the gateway. */
+const PORTS_TRIED_MAX = 100;
 
 /** Connections of the embedded server that are for services; the rest is for whoever looks after it. */
 const EMBEDDED_CONNECTIONS = 90;
@@ -58,6 +63,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     databaseUrl === undefined ? await embeddedDatabase(dataDir, logger, note) : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
+  using gatewayPort = await takeGatewayPort(config, left);
   const stateFile = new StateFile(dataDir, logger);
   const parameters = ['--app', path, '--data-dir', dataDir, '--host', section.host, ...passedOn(options)];
   const supervisor = new Supervisor({
@@ -69,7 +75,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
         service,
         slot,
         dataDir,
-        parameters,
+        parameters: [...parameters, ...portOf(service, gatewayPort.port)],
         environment: environmentOf(service, description, database, supervisor.state()),
       }),
     graceMs,
@@ -101,6 +107,40 @@ function stopping(supervisor: Supervisor, file: StateFile): AsyncDisposable {
       await file.remove();
     },
   };
+}
+
+/**
+ * Takes the port of the gateway: the one that is given, else that of the gateways of a killed supervisor, else 7717 or the
+ * next free one. Rejects with CONFIGURATION when somebody else has the given one.
+ */
+async function takeGatewayPort(config: Config, left: UpState | undefined): Promise<ReservedPort> {
+  const { host, port } = config.section(PROCESS);
+  const living = left === undefined ? [] : await livingProcesses(left);
+  const urls = living.flatMap(({ service, url }) => (service === 'gateway' && url !== null ? [url] : []));
+  const before = urls.map((url) => Number(new URL(url).port));
+  const first = port ?? before[0] ?? DEV_PORT;
+  const last = port === undefined && before.length === 0 ? first + PORTS_TRIED_MAX : first;
+  for (let candidate = first; candidate <= last; candidate += 1) {
+    const isOurs = candidate === 0 || before.includes(candidate);
+    const reserved = await reservePort(host, candidate);
+    if (reserved !== undefined && (isOurs || (await isPortFree(host, candidate)))) return reserved;
+    reserved?.[Symbol.dispose]();
+  }
+  throw new PlatformError(
+    'CONFIGURATION',
+    `--port: ${String(first)} is taken by another process. Choose another one, or none.`,
+    { details: { port: first } },
+  );
+}
+
+/**
+ * The gateway is the one service whose address is known outside. Where the system can, its processes share the port, so
+ * that one can take the place of another without a gap; elsewhere a second one waits for the first to end.
+ */
+function portOf(service: ServiceName, gatewayPort: number): string[] {
+  if (service !== 'gateway') return ['--port', '0'];
+  const shared = process.platform === 'linux' ? ['--set', 'http.reusePort=true'] : [];
+  return ['--port', String(gatewayPort), ...shared];
 }
 
 function passedOn({ set, clock }: UpVerbOptions): string[] {
@@ -157,12 +197,23 @@ interface Announcement {
 function announce({ state, seconds, name, dataDir, output }: Announcement): void {
   const { processes } = state;
   const ready = processes.filter((record) => record.state === 'ready').length;
-  const facts = { pid: process.pid, app: name, file: state.app, dataDir, seconds, ready, processes };
+  const gateway =
+    processes.find((record) => record.service === 'gateway' && record.url !== null)?.url ?? null;
+  const facts = {
+    url: gateway,
+    pid: process.pid,
+    app: name,
+    file: state.app,
+    dataDir,
+    seconds,
+    ready,
+    processes,
+  };
   if (output.json) return output.result(facts, () => '');
   const missing = processes.length - ready;
   output.note(
-    `tandem up: ${String(ready)} processes of ${name} run after ${seconds.toFixed(1)} s` +
-      `${missing === 0 ? '' : `, ${String(missing)} are not ready yet`} ` +
+    `tandem up: ${name} runs ${gateway === null ? '' : `at ${gateway} `}as ${String(ready)} processes after ` +
+      `${seconds.toFixed(1)} s${missing === 0 ? '' : `, ${String(missing)} are not ready yet`} ` +
       `(data and logs in ${dataDir}; 'tandem status' shows them; Ctrl-C stops them)`,
   );
 }

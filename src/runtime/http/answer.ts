@@ -13,12 +13,23 @@ export function sendResult(reply: FastifyReply, result: unknown): void {
 
 /** Sends an error as a problem document. */
 export function sendError(reply: FastifyReply, error: PlatformError): void {
+  const { status, headers, body } = problemAnswer(error, reply.request.id);
+  void reply.code(status).headers(headers).send(body);
+}
+
+/** The answer that an error makes. */
+export function problemAnswer(
+  error: PlatformError,
+  requestId: string,
+): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string } {
   const { status } = ERROR_CODES[error.code];
-  if (status === 429 || status === 503) reply.header('retry-after', retryAfter(error));
   const allow = error.details?.['allow'];
-  if (status === 405 && Array.isArray(allow)) reply.header('allow', allow.join(', '));
-  reply.code(status).header('content-type', 'application/problem+json; charset=utf-8');
-  void reply.send(JSON.stringify(toProblem(error, reply.request.id)));
+  const headers = {
+    'content-type': 'application/problem+json; charset=utf-8',
+    ...(status === 429 || status === 503 ? { 'retry-after': retryAfter(error) } : {}),
+    ...(status === 405 && Array.isArray(allow) ? { allow: allow.join(', ') } : {}),
+  };
+  return { status, headers, body: JSON.stringify(toProblem(error, requestId)) };
 }
 
 function retryAfter(error: PlatformError): string {

@@ -9,7 +9,7 @@ import type { HttpLimits } from './limits.ts';
  * The media type whose bodies have no end of their own, so that the limit on a body's size is not meant for
  * them.
  */
-const STREAMED = 'application/x-ndjson';
+export const STREAMED = 'application/x-ndjson';
 /**
  * Bytes of a refused body that are read and dropped, so that the client hears the answer instead of a reset.
  */
@@ -43,7 +43,8 @@ export async function readBody(
   return bytes.length === 0 ? undefined : parseJson(bytes, limits.jsonDepthMax);
 }
 
-function isEmpty(request: IncomingMessage): boolean {
+/** Whether a request has no body. */
+export function isEmpty(request: IncomingMessage): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] === undefined && (length === undefined || length === '0');
 }
@@ -52,7 +53,7 @@ function isEmpty(request: IncomingMessage): boolean {
  * Media type without parameters, in lower case. Throws UNSUPPORTED_MEDIA_TYPE for a character set that is not
  * UTF-8.
  */
-function readMediaType(header: string | undefined): string {
+export function readMediaType(header: string | undefined): string {
   if (header === undefined || header === 'application/json') return header ?? '';
   const [type = '', ...parameters] = header.split(';');
   for (const parameter of parameters) {
@@ -99,7 +100,7 @@ async function collect(request: IncomingMessage, bytesMax: number, limits: HttpL
  * The same for a body as it is, without the machinery of streams: this is the path of every small request.
  * The timer of the call ends the wait for a client that stops sending.
  */
-function collectPlain(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+export function collectPlain(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;

@@ -44,6 +44,9 @@ export interface HttpCallerOptions {
 
 export interface HttpCaller {
   readonly call: Caller;
+  /** What else goes to the same instances over the same connections. */
+  readonly agent: Agent;
+  readonly balancer: Balancer;
   close(): Promise<void>;
 }
 
@@ -66,7 +69,7 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
   const balancer = new Balancer(options);
   const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> =>
     callWithRetries({ agent, balancer, options, route, input, callOptions });
-  return { call: call as Caller, close: () => agent.close() };
+  return { call: call as Caller, agent, balancer, close: () => agent.close() };
 }
 
 interface RouteInput {
@@ -151,7 +154,8 @@ async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutM
   }
 }
 
-function noAddress(route: AnyRoute): PlatformError {
+/** The error of a call to a service of which no instance is known. */
+export function noAddress(route: AnyRoute): PlatformError {
   return new PlatformError(
     'UNAVAILABLE',
     `No instance of the ${route.service} service is known. Start one, or name one with --peer ${route.service}=http://host:port`,
@@ -232,7 +236,8 @@ function unknownAnswer(route: AnyRoute, status: number): PlatformError {
   );
 }
 
-function connectionError(route: AnyRoute, error: unknown): PlatformError {
+/** The error of an instance that cannot be reached. */
+export function connectionError(route: AnyRoute, error: unknown): PlatformError {
   const { code, message } = error as { readonly code?: unknown; readonly message?: unknown };
   const reason = typeof code === 'string' ? code : String(message);
   return new PlatformError('UNAVAILABLE', `The ${route.service} service cannot be reached (${reason})`, {

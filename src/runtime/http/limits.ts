@@ -42,6 +42,8 @@ export interface HttpLimits {
    * `https://console.example`. Default none.
    */
   readonly origins: readonly string[];
+  /** Let other processes of this user listen on the same port; the system spreads connections. Linux. Default false. */
+  readonly reusePort: boolean;
 }
 
 const count = (maximum: number, value: number, text: string): z.ZodDefault<z.ZodNumber> =>
@@ -69,5 +71,9 @@ export const httpLimits: z.ZodType<HttpLimits> = z
     readyMs: count(HOUR_MS, 2_000, 'How long /readyz waits for a service, in milliseconds'),
     hostNames: z.array(z.string()).default([]).describe('Names under which clients may address this server'),
     origins: z.array(z.string()).default([]).describe('Web origins from which browsers may change state'),
+    reusePort: z
+      .boolean()
+      .default(false)
+      .describe('Let other processes of this user listen on the same port (Linux)'),
   })
   .strict();

@@ -1,12 +1,14 @@
+import type { ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { PlatformError, type ServiceName } from '../../contract/index.ts';
+import { type AnyRoute, PlatformError, type ServiceName } from '../../contract/index.ts';
 import { deadlineError, OpenCall, withRequestId } from '../call.ts';
 import type { MetricsRegistry } from '../metrics.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { HandlerEntry, Logger, Readiness, RunningService } from '../service.ts';
-import { rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
+import { problemAnswer, rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
 import { linger, readBody, slowBody, takesRawBody } from './body.ts';
+import type { Forward } from './forward.ts';
 import { makeGuard, refuseOpenAddress } from './guard.ts';
 import type { HttpLimits } from './limits.ts';
 import { type HttpObserver, httpObserver } from './observe.ts';
@@ -19,6 +21,8 @@ export interface HttpOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly limits: HttpLimits;
+  /** Passes requests on to other processes, for services that do so. */
+  readonly forward?: Forward;
   readonly info: OpenApiInfo;
   readonly clock: Clock;
   readonly random: Random;
@@ -78,7 +82,9 @@ export async function mountHttp(
   app.setErrorHandler((error, request, reply) => fail(server, request, reply, error));
   app.setNotFoundHandler((request, reply) => fail(server, request, reply, noRoute(request, entries)));
   for (const entry of entries) mountEntry(server, entry);
-  mountOperations(server, entries);
+  const forwards = forwardedRoutes(services, entries);
+  for (const route of forwards) mountForward(server, route);
+  mountOperations(server, [...entries.map(({ route }) => route), ...forwards]);
   const url = await listen(app, options);
   return { url, routes, stop: (graceMs) => stop(server, graceMs) };
 }
@@ -124,9 +130,9 @@ function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void 
   socket.end(rawAnswer(error.code));
 }
 
-/** The entry of the route that was matched; routes of the server itself have none. */
-function entryOf(request: FastifyRequest): HandlerEntry | undefined {
-  return (request.routeOptions.config as { readonly entry?: HandlerEntry }).entry;
+/** The route of the contract that was matched; routes of the server itself are none. */
+function routeOf(request: FastifyRequest): AnyRoute | undefined {
+  return (request.routeOptions.config as { readonly route?: AnyRoute }).route;
 }
 
 /** The first hook of every request: who may ask, how many at a time, and the books. */
@@ -136,14 +142,14 @@ function admit(server: Server) {
   const guard = makeGuard({ hostNames: limits.hostNames, origins: limits.origins });
   return (request: Request, reply: FastifyReply, done: (error?: Error) => void): void => {
     const start = clock.monotonic();
-    const entry = request.is404 ? undefined : entryOf(request);
-    if (entry !== undefined) {
-      request[CALL] = new OpenCall(request.id, start + timeoutOf(entry, request, limits));
+    const route = request.is404 ? undefined : routeOf(request);
+    if (route !== undefined) {
+      request[CALL] = new OpenCall(request.id, start + timeoutOf(route, request, limits));
     }
     observer.begin();
     reply.raw.once('close', () => {
       const isDone = reply.raw.writableFinished;
-      const name = entry?.route.name ?? (request.is404 ? 'none' : request.routeOptions.url) ?? 'none';
+      const name = route?.name ?? (request.is404 ? 'none' : request.routeOptions.url) ?? 'none';
       observer.end(name, isDone ? reply.raw.statusCode : CLIENT_GONE, (clock.monotonic() - start) / 1_000);
       if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
     });
@@ -151,7 +157,7 @@ function admit(server: Server) {
     const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
     try {
       guard({ method: request.raw.method, host, origin, fetchSite: fetchSite as string | undefined });
-      if (entry !== undefined) refuseExcess(server);
+      if (route !== undefined) refuseExcess(server);
     } catch (error) {
       return done(error as Error);
     }
@@ -168,9 +174,9 @@ function refuseExcess({ observer, options, stopping }: Server): void {
   });
 }
 
-function timeoutOf(entry: HandlerEntry, request: FastifyRequest, limits: HttpLimits): number {
+function timeoutOf(route: AnyRoute, request: FastifyRequest, limits: HttpLimits): number {
   const given = request.raw.headers['x-tandem-timeout-ms'];
-  if (typeof given !== 'string' || !/^\d{1,9}$/.test(given)) return entry.route.timeoutMs;
+  if (typeof given !== 'string' || !/^\d{1,9}$/.test(given)) return route.timeoutMs;
   return Math.min(Number(given), limits.timeoutMsMax);
 }
 
@@ -180,12 +186,59 @@ function mountEntry(server: Server, entry: HandlerEntry): void {
   server.app.route({
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
-    config: { entry },
+    config: { route },
     handler: (request: Request, reply) => {
       const call = request[CALL];
       if (call === undefined) throw new TypeError('The request was not admitted');
       run(server, { entry, readers, call, request, reply });
     },
+  });
+}
+
+/** What is passed on, but for what this very server answers itself. */
+function forwardedRoutes(
+  services: ReadonlyMap<ServiceName, RunningService>,
+  entries: readonly HandlerEntry[],
+): AnyRoute[] {
+  const own = new Set(entries.map(({ route }) => route.name));
+  return [...services.values()]
+    .flatMap(({ forwards = [] }) => forwards)
+    .filter((route) => !own.has(route.name));
+}
+
+function mountForward(server: Server, route: AnyRoute): void {
+  const { forward, limits } = server.options;
+  if (forward === undefined) throw new TypeError(`Nothing here can pass ${route.name} on`);
+  server.app.route({
+    method: route.method,
+    url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
+    config: { route },
+    handler: (request: Request, reply) => {
+      const call = request[CALL];
+      if (call === undefined) throw new TypeError('The request was not admitted');
+      reply.hijack();
+      const { raw: response } = reply;
+      for (const [name, value] of Object.entries(reply.getHeaders())) {
+        if (value !== undefined) response.setHeader(name, value);
+      }
+      if (server.stopping) response.setHeader('connection', 'close');
+      const timeoutMs = timeoutOf(route, request, limits);
+      forward({ route, call, timeoutMs, request: request.raw, response, limits }).catch((error: unknown) =>
+        failRaw(server, request, response, error),
+      );
+    },
+  });
+}
+
+/** As {@link fail}, for an answer that the HTTP library does not look after any more. */
+function failRaw(server: Server, request: Request, response: ServerResponse, thrown: unknown): void {
+  const error = toPlatformError(thrown);
+  if (error.code === 'INTERNAL') logFailure(server, request, error);
+  if (response.headersSent) return void response.destroy();
+  void linger(request.raw).then((isComplete) => {
+    if (!isComplete) response.setHeader('connection', 'close');
+    const { status, headers, body } = problemAnswer(error, request.id);
+    response.writeHead(status, headers).end(body);
   });
 }
 
@@ -219,7 +272,7 @@ function run(server: Server, work: Work): void {
     const error =
       leftMs > 0
         ? slowBody(limits.bodyMs)
-        : deadlineError(entry.route.name, timeoutOf(entry, request, limits));
+        : deadlineError(entry.route.name, timeoutOf(entry.route, request, limits));
     call.abort(error);
     settle(error);
   };
@@ -236,25 +289,27 @@ async function perform(server: Server, { entry, readers, call, request }: Work):
     entry.route.method === 'GET' ? {} : readers.body(await readBody(request.raw, entry.route, limits));
   // Work whose time is over before it begins is never begun.
   if (call.deadlineMs <= clock.monotonic())
-    throw deadlineError(entry.route.name, timeoutOf(entry, request, limits));
+    throw deadlineError(entry.route.name, timeoutOf(entry.route, request, limits));
   return withRequestId(request.id, () => entry.handle({ params, query, body }, call));
 }
 
 /** Answers with an error, after reading what is left of the body as far as that is cheap. */
 function fail(server: Server, request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
   const error = toPlatformError(thrown);
-  if (error.code === 'INTERNAL') {
-    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-    withRequestId(request.id, () =>
-      server.options.logger.error('A request failed unexpectedly', { route, error: error.cause ?? error }),
-    );
-  }
+  if (error.code === 'INTERNAL') logFailure(server, request, error);
   if (server.stopping) reply.header('connection', 'close');
   if (request.raw.complete) return sendError(reply, error);
   void linger(request.raw).then((isComplete) => {
     if (!isComplete) reply.header('connection', 'close');
     sendError(reply, error);
   });
+}
+
+function logFailure({ options }: Server, request: FastifyRequest, error: PlatformError): void {
+  const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
+  withRequestId(request.id, () =>
+    options.logger.error('A request failed unexpectedly', { route, error: error.cause ?? error }),
+  );
 }
 
 function noRoute(request: FastifyRequest, entries: readonly HandlerEntry[]): PlatformError {
@@ -282,9 +337,8 @@ function clip(text: string): string {
   return text.length <= 200 ? text : `${text.slice(0, 200)}...`;
 }
 
-function mountOperations(server: Server, entries: readonly HandlerEntry[]): void {
+function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   const { app, options } = server;
-  const routes = entries.map(({ route }) => route);
   let document: string | undefined;
   app.get('/livez', (_request, reply) => sendResult(reply, { alive: true }));
   app.get('/readyz', async (_request, reply) => answerReadiness(server, reply));
@@ -336,11 +390,16 @@ async function readiness(
   return Object.fromEntries(await Promise.all([...services].map(ask)));
 }
 
-async function listen(app: FastifyInstance, { host, port }: HttpOptions): Promise<URL> {
+async function listen(app: FastifyInstance, { host, port, limits }: HttpOptions): Promise<URL> {
   // One socket, not one for each address that the name has: the port must be the same everywhere.
   const address = host === 'localhost' ? '127.0.0.1' : host;
   try {
-    await app.listen({ host: address, port, backlog: BACKLOG });
+    await app.listen({
+      host: address,
+      port,
+      backlog: BACKLOG,
+      ...(limits.reusePort ? { reusePort: true } : {}),
+    });
   } catch (error) {
     await app.close();
     const { code } = error as NodeJS.ErrnoException;

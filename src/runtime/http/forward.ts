@@ -1,0 +1,275 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import type { Agent, Dispatcher } from 'undici';
+import { type AnyRoute, PlatformError } from '../../contract/index.ts';
+import { deadlineError, type OpenCall } from '../call.ts';
+import type { Clock, Random } from '../ports/index.ts';
+import type { Balancer, Pick } from './balancer.ts';
+import { collectPlain, isEmpty, linger, readMediaType, STREAMED } from './body.ts';
+import { CALL_LIMITS, connectionError, noAddress } from './client.ts';
+import { decodeBody, tooLarge } from './decode.ts';
+import type { HttpLimits } from './limits.ts';
+
+/** A body up to this size is read first, so that it can be sent again; in bytes. */
+const REPEATABLE_BYTES_MAX = 262_144;
+
+/** Headers of a request that the other process needs; credentials and what we say ourselves are not among them. */
+const PASSED_HEADERS = [
+  'accept',
+  'accept-encoding',
+  'content-encoding',
+  'content-type',
+  'traceparent',
+  'tracestate',
+  'user-agent',
+] as const;
+
+/** Headers of an answer that speak of one connection, or that we say ourselves. */
+const OWN_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-content-type-options',
+  'x-request-id',
+]);
+
+/** A request that is to be passed on. */
+export interface Forwarding {
+  readonly route: AnyRoute;
+  readonly call: OpenCall;
+  /** The time that the call had from its beginning, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly request: IncomingMessage;
+  /** Headers that are set on it are sent with the answer. */
+  readonly response: ServerResponse;
+  readonly limits: HttpLimits;
+}
+
+/**
+ * Passes a request on to the less loaded of two instances of its service and the answer back, byte by byte, no faster than
+ * either side takes it. Resolves when the answer is out. Rejects with a PlatformError when there is none: then nothing was
+ * written, unless the answer broke off on its way.
+ */
+export type Forward = (work: Forwarding) => Promise<void>;
+
+export interface ForwardParts {
+  readonly agent: Agent;
+  readonly balancer: Balancer;
+}
+
+export function makeForward(
+  parts: ForwardParts,
+  tools: { readonly clock: Clock; readonly random: Random },
+): Forward {
+  return async (work) => {
+    const { route, call, timeoutMs } = work;
+    const { clock, random } = tools;
+    const { balancer } = parts;
+    const body = await takeBody(work);
+    let failedAt: URL | undefined;
+    for (let tried = 1; ; tried += 1) {
+      const leftMs = call.deadlineMs - clock.monotonic();
+      if (leftMs <= 0) throw deadlineError(route.name, timeoutMs);
+      const pick = balancer.pick(route.service, failedAt);
+      if (pick === undefined) throw noAddress(route);
+      const isRepeatable = body.isRepeatable && tried < CALL_LIMITS.attemptsMax;
+      const outcome = await new Transfer({ parts, work, pick, body, leftMs, isRepeatable }).done;
+      pick.end(outcome.isInstanceToBlame);
+      if (outcome.error === undefined) return;
+      if (!outcome.mayRepeat) throw outcome.error;
+      failedAt = pick.address;
+      const grownMs = Math.min(CALL_LIMITS.pauseMsMax, CALL_LIMITS.pauseMs * 2 ** (tried - 1));
+      const pauseMs = grownMs * (0.5 + random.float() / 2);
+      if (clock.monotonic() + pauseMs >= call.deadlineMs) throw outcome.error;
+      await clock.sleep(pauseMs, call.signal);
+    }
+  };
+}
+
+interface Body {
+  readonly content: Buffer | Readable | null;
+  /** Size in bytes, where it is known. */
+  readonly length: number | undefined;
+  readonly isRepeatable: boolean;
+}
+
+/** A small body as bytes, which can be sent again, a large one or one without a size as a stream within its limit. */
+async function takeBody({ request, route, limits }: Forwarding): Promise<Body> {
+  if (route.method === 'GET' || isEmpty(request)) return { content: null, length: 0, isRepeatable: true };
+  const isStreamed = readMediaType(request.headers['content-type']) === STREAMED;
+  const bytesMax = isStreamed ? Number.POSITIVE_INFINITY : route.bodyBytesMax;
+  const given = request.headers['content-length'];
+  const length = given === undefined ? undefined : Number(given);
+  if (length !== undefined && length > bytesMax) throw tooLarge(bytesMax);
+  if (length !== undefined && length <= REPEATABLE_BYTES_MAX) {
+    return { content: await collectPlain(request, length), length, isRepeatable: true };
+  }
+  const chunks = decodeBody(request, 'identity', { bytesMax, ratioMax: 1, idleMs: limits.bodyMs });
+  return { content: Readable.from(chunks, { objectMode: false }), length, isRepeatable: false };
+}
+
+interface Outcome {
+  /** Why there is no answer; `undefined` when there is one, or a part of one. */
+  readonly error?: PlatformError;
+  readonly mayRepeat: boolean;
+  readonly isInstanceToBlame: boolean;
+}
+
+interface TransferParts {
+  readonly parts: ForwardParts;
+  readonly work: Forwarding;
+  readonly pick: Pick;
+  readonly body: Body;
+  readonly leftMs: number;
+  /** Whether the request can be sent once more. */
+  readonly isRepeatable: boolean;
+}
+
+/** One try to pass a request on. */
+class Transfer implements Dispatcher.DispatchHandler {
+  readonly done: Promise<Outcome>;
+  readonly #parts: TransferParts;
+  readonly #resolve: (outcome: Outcome) => void;
+  readonly #timer: NodeJS.Timeout;
+  #controller: Dispatcher.DispatchController | undefined;
+  #isSettled = false;
+  /** Whether the answer is one that is not passed on, because the request is sent again. */
+  #isRefusal = false;
+
+  constructor(parts: TransferParts) {
+    const { promise, resolve } = Promise.withResolvers<Outcome>();
+    this.#parts = parts;
+    this.done = promise;
+    this.#resolve = resolve;
+    this.#timer = setTimeout(this.#expire, Math.ceil(parts.leftMs));
+    const { work, pick, body } = parts;
+    work.response.once('close', this.#clientGone);
+    const { address } = pick;
+    const prefix = address.pathname === '/' ? '' : address.pathname.replace(/\/$/, '');
+    parts.parts.agent.dispatch(
+      {
+        origin: address.origin,
+        path: `${prefix}${work.request.url ?? '/'}`,
+        method: work.route.method,
+        headers: this.#headers(),
+        body: body.content,
+      },
+      this,
+    );
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#isSettled) controller.abort(new Error('The call is over'));
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    statusCode: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+  ): void {
+    if (statusCode < 200) return;
+    const { work } = this.#parts;
+    if (statusCode === 503 && this.#mayRepeat(work.route.idempotent)) {
+      this.#isRefusal = true;
+      return;
+    }
+    const { response } = work;
+    for (const [name, value] of Object.entries(headers)) {
+      if (value !== undefined && !OWN_HEADERS.has(name)) response.setHeader(name, value);
+    }
+    if (!work.request.complete) response.setHeader('connection', 'close');
+    response.on('drain', () => controller.resume());
+    response.writeHead(statusCode);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isRefusal || this.#isSettled) return;
+    if (!this.#parts.work.response.write(chunk)) controller.pause();
+  }
+
+  onResponseEnd(): void {
+    const { response, request, route } = this.#parts.work;
+    if (this.#isRefusal) {
+      const error = new PlatformError('UNAVAILABLE', `The ${route.service} service is not available`);
+      return this.#settle({ error, mayRepeat: true, isInstanceToBlame: true });
+    }
+    const isUnavailable = response.statusCode === 503;
+    if (request.complete) response.end();
+    // What the client still sends is read on for a while: it would lose the answer to a reset.
+    else void linger(request).then(() => response.end());
+    this.#settle({ mayRepeat: false, isInstanceToBlame: isUnavailable });
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | undefined, thrown: Error): void {
+    const { work } = this.#parts;
+    // The body of the client can be what failed: too large, or cut off.
+    if (PlatformError.is(thrown)) {
+      return this.#settle({ error: thrown, mayRepeat: false, isInstanceToBlame: false });
+    }
+    const error = connectionError(work.route, thrown);
+    const wasBegun = work.response.headersSent;
+    const mayRepeat =
+      !wasBegun && !this.#isSettled && this.#mayRepeat(work.route.idempotent || isUnsent(thrown));
+    this.#settle({ error, mayRepeat, isInstanceToBlame: true });
+  }
+
+  readonly #expire = (): void => {
+    const { work, parts: _ } = this.#parts;
+    this.#abandon({
+      error: deadlineError(work.route.name, work.timeoutMs),
+      mayRepeat: false,
+      isInstanceToBlame: true,
+    });
+  };
+
+  readonly #clientGone = (): void => {
+    if (this.#parts.work.response.writableFinished) return;
+    this.#abandon({ mayRepeat: false, isInstanceToBlame: false });
+  };
+
+  #abandon(outcome: Outcome): void {
+    if (this.#isSettled) return;
+    this.#settle(outcome);
+    this.#controller?.abort(new Error('Nobody waits for the answer any more'));
+  }
+
+  #mayRepeat(isHarmless: boolean): boolean {
+    const { isRepeatable, parts, work } = this.#parts;
+    return isHarmless && isRepeatable && parts.balancer.mayRetry(work.route.service);
+  }
+
+  #settle(outcome: Outcome): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    clearTimeout(this.#timer);
+    this.#parts.work.response.off('close', this.#clientGone);
+    this.#resolve(outcome);
+  }
+
+  #headers(): Record<string, string> {
+    const { work, body, leftMs } = this.#parts;
+    const headers: Record<string, string> = {
+      'x-request-id': work.call.requestId,
+      'x-tandem-timeout-ms': String(Math.max(1, Math.floor(leftMs))),
+    };
+    for (const name of PASSED_HEADERS) {
+      const value = work.request.headers[name];
+      if (typeof value === 'string') headers[name] = value;
+    }
+    if (body.length !== undefined && body.content instanceof Readable) {
+      headers['content-length'] = String(body.length);
+    }
+    return headers;
+  }
+}
+
+/** Whether the request cannot have been begun, because no connection came about. */
+function isUnsent(error: Error): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
+}

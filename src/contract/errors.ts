@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   DATASET_NOT_FOUND: { status: 404, retryable: false, text: 'There is no dataset of this id' },
   RUN_NOT_FOUND: { status: 404, retryable: false, text: 'There is no run of this id' },
   RELEASE_NOT_FOUND: { status: 404, retryable: false, text: 'There is no such release' },
+  KEY_NOT_FOUND: { status: 404, retryable: false, text: 'There is no API key of this id' },
   RECORD_NOT_FOUND: { status: 404, retryable: false, text: 'There is no record of this id' },
   OBJECT_NOT_FOUND: { status: 404, retryable: false, text: 'No object with this digest is stored' },
   TOPIC_NOT_FOUND: { status: 404, retryable: false, text: 'The event log has no topic of this name' },

@@ -20,6 +20,7 @@ export {
   type Rejection,
 } from './event.ts';
 export { keyHash, partitionOf, servedTopic, SOURCE_PARTITIONS, sourceTopic } from './partition.ts';
+export { type Caste, LOCAL_PRINCIPAL, mayCall, type Principal, type Role, ROLES } from './role.ts';
 export {
   type AnyRoute,
   type InputOf,
@@ -38,6 +39,7 @@ export {
   type VectorRead,
   type VectorRow,
 } from './routes/features.ts';
+export { type KeyDescription } from './routes/gateway.ts';
 export { routes } from './routes/index.ts';
 export {
   type IngestResult,

@@ -1,4 +1,5 @@
 import type { z } from 'zod';
+import type { Caste } from './role.ts';
 
 /** The services of the platform. */
 export const SERVICE_NAMES = ['ingest', 'features', 'train', 'registry', 'serve', 'gateway'] as const;
@@ -18,6 +19,8 @@ export interface Route<TParams = unknown, TQuery = unknown, TBody = unknown, TRe
   /** Path with `{parameters}`. */
   readonly path: string;
   readonly summary: string;
+  /** Who may call it, besides admins. */
+  readonly roles: readonly Caste[];
   readonly params: z.ZodType<TParams>;
   readonly query: z.ZodType<TQuery>;
   readonly body: z.ZodType<TBody>;

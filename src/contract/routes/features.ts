@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { digest, name, positions, record, route, time } from './shared.ts';
+import { READERS, digest, name, positions, record, route, time } from './shared.ts';
 
 /** Most candidates in one read or replay of vectors. */
 export const CANDIDATES_MAX = 5_000;
@@ -27,6 +27,7 @@ export type VectorRead = z.infer<typeof vectorRead>;
 
 export const readVector = route('features', 'readVector', 'POST /v1/vectors/{vector}/read', {
   summary: 'Online vectors for events to decide on, with what makes them recomputable',
+  roles: ['scientist', 'service'],
   params: vectorParams,
   body: z
     .object({
@@ -48,6 +49,7 @@ export const readVector = route('features', 'readVector', 'POST /v1/vectors/{vec
 
 export const replayVector = route('features', 'replayVector', 'POST /v1/vectors/{vector}/replay', {
   summary: 'Recompute vectors from the log as they were at the given instants and positions',
+  roles: ['scientist', 'service'],
   params: vectorParams,
   body: z
     .object({
@@ -110,6 +112,7 @@ export type Dataset = z.infer<typeof dataset>;
 
 export const buildDataset = route('features', 'buildDataset', 'POST /v1/datasets', {
   summary: 'Build an immutable training table, point in time correct',
+  roles: ['scientist', 'service'],
   body: datasetRequest,
   result: dataset,
   idempotent: true,
@@ -118,6 +121,7 @@ export const buildDataset = route('features', 'buildDataset', 'POST /v1/datasets
 
 export const getDataset = route('features', 'getDataset', 'GET /v1/datasets/{id}', {
   summary: 'Describe a dataset',
+  roles: [...READERS, 'service'],
   params: z.object({ id: digest }).strict(),
   result: dataset,
 });
@@ -145,5 +149,6 @@ export type FeaturesStatus = z.infer<typeof featuresStatus>;
 
 export const getFeaturesStatus = route('features', 'getFeaturesStatus', 'GET /v1/features', {
   summary: 'Positions, lag and size of the online state',
+  roles: [...READERS, 'service'],
   result: featuresStatus,
 });

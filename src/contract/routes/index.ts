@@ -1,4 +1,5 @@
 import { buildDataset, getDataset, getFeaturesStatus, readVector, replayVector } from './features.ts';
+import { createKey, listKeys, revokeKey, whoAmI } from './gateway.ts';
 import { describeSource, ingestEvents, listQuarantine, replayQuarantine } from './ingest.ts';
 import {
   createRelease,
@@ -39,4 +40,8 @@ export const routes = {
   decide,
   getLedgerEntry,
   replayDecision,
+  listKeys,
+  createKey,
+  revokeKey,
+  whoAmI,
 } as const;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { digest, name, page, positions, record, route, time } from './shared.ts';
+import { ANYBODY, digest, name, page, positions, record, route, time } from './shared.ts';
 
 const sourceParams = z.object({ source: name }).strict();
 
@@ -35,6 +35,7 @@ export type RecordResult = z.infer<typeof recordResult>;
 export const ingestEvents = route('ingest', 'ingestEvents', 'POST /v1/sources/{source}/events', {
   summary:
     'Make records durable: JSON object or array, NDJSON or CSV. Bad ones go to quarantine, good ones count',
+  roles: ['producer', 'operator'],
   params: sourceParams,
   query: z.object({ results: z.enum(['all', 'quarantined']).default('all') }).strict(),
   body: z.unknown(),
@@ -67,6 +68,7 @@ export type SourceDescription = z.infer<typeof sourceDescription>;
 
 export const describeSource = route('ingest', 'describeSource', 'GET /v1/sources/{source}', {
   summary: "A source's contract, counts and lag",
+  roles: ANYBODY,
   params: sourceParams,
   result: sourceDescription,
 });
@@ -87,6 +89,7 @@ export type QuarantinedRecord = z.infer<typeof quarantinedRecord>;
 
 export const listQuarantine = route('ingest', 'listQuarantine', 'GET /v1/sources/{source}/quarantine', {
   summary: 'Rejected records with reason and original bytes, oldest first',
+  roles: ['operator'],
   params: sourceParams,
   query: page,
   result: z.object({ records: z.array(quarantinedRecord), next: z.string().nullable() }),
@@ -98,6 +101,7 @@ export const replayQuarantine = route(
   'POST /v1/sources/{source}/quarantine/replay',
   {
     summary: 'Put records back, corrected or as they were; those that pass leave the quarantine',
+    roles: ['operator'],
     params: sourceParams,
     body: z
       .object({

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { gateVerdict, modelParams } from './train.ts';
-import { digest, name, page, route, time } from './shared.ts';
+import { READERS, digest, name, page, route, time } from './shared.ts';
 
 /** Where a model version came from. */
 const lineage = z.object({
@@ -48,6 +48,7 @@ export type ModelVersionInput = z.infer<typeof versionInput>;
 
 export const registerVersion = route('registry', 'registerVersion', 'POST /v1/models/{model}/versions', {
   summary: 'Register an immutable version',
+  roles: ['service'],
   params: modelParams,
   body: versionInput,
   result: modelVersion,
@@ -56,6 +57,7 @@ export const registerVersion = route('registry', 'registerVersion', 'POST /v1/mo
 
 export const listVersions = route('registry', 'listVersions', 'GET /v1/models/{model}/versions', {
   summary: 'Versions of a model, newest first',
+  roles: READERS,
   params: modelParams,
   query: page,
   result: z.object({ versions: z.array(modelVersion), next: z.string().nullable() }),
@@ -63,12 +65,14 @@ export const listVersions = route('registry', 'listVersions', 'GET /v1/models/{m
 
 export const getVersion = route('registry', 'getVersion', 'GET /v1/models/{model}/versions/{version}', {
   summary: 'One version with its lineage',
+  roles: READERS,
   params: z.object({ model: name, version: z.coerce.number().int().positive() }).strict(),
   result: modelVersion,
 });
 
 export const listModels = route('registry', 'listModels', 'GET /v1/models', {
   summary: 'The models of the app with their newest version',
+  roles: READERS,
   result: z.object({ models: z.array(z.object({ model: name, newest: modelVersion.nullable() })) }),
 });
 
@@ -92,6 +96,7 @@ export type Release = z.infer<typeof release>;
 
 export const createRelease = route('registry', 'createRelease', 'POST /v1/releases', {
   summary: 'Put a model version in charge of a decision; refused unless its gates passed',
+  roles: ['operator'],
   body: z
     .object({
       decision: name,
@@ -108,18 +113,21 @@ export const createRelease = route('registry', 'createRelease', 'POST /v1/releas
 
 export const listReleases = route('registry', 'listReleases', 'GET /v1/releases', {
   summary: 'Releases, newest first',
+  roles: READERS,
   query: page.extend({ decision: name.optional() }),
   result: z.object({ releases: z.array(release), next: z.string().nullable() }),
 });
 
 export const getRelease = route('registry', 'getRelease', 'GET /v1/releases/{id}', {
   summary: 'One release',
+  roles: [...READERS, 'service'],
   params: z.object({ id: z.string().max(128) }).strict(),
   result: release,
 });
 
 export const getCurrentReleases = route('registry', 'getCurrentReleases', 'GET /v1/current-releases', {
   summary: 'The release in charge of each decision, and the revision of this answer',
+  roles: [...READERS, 'service'],
   result: z.object({ revision: z.number().int(), releases: z.array(release) }),
 });
 

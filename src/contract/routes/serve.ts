@@ -14,6 +14,7 @@ export type DecisionAnswer = z.infer<typeof decisionAnswer>;
 
 export const decide = route('serve', 'decide', 'POST /v1/decisions/{decision}', {
   summary: 'Decide on an event',
+  roles: ['producer'],
   params: z.object({ decision: name }).strict(),
   body: record,
   result: decisionAnswer,
@@ -36,6 +37,7 @@ const ledgerParams = z.object({ decisionId: z.string().max(128) }).strict();
 
 export const getLedgerEntry = route('serve', 'getLedgerEntry', 'GET /v1/ledger/{decisionId}', {
   summary: 'The record of a decision',
+  roles: ['operator'],
   params: ledgerParams,
   result: ledgerEntry,
 });
@@ -53,6 +55,7 @@ export type DecisionReplay = z.infer<typeof decisionReplay>;
 
 export const replayDecision = route('serve', 'replayDecision', 'POST /v1/ledger/{decisionId}/replay', {
   summary: 'Recompute a decision from the log, the release and its receipt',
+  roles: ['scientist', 'operator'],
   params: ledgerParams,
   result: decisionReplay,
   idempotent: true,

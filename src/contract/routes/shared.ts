@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Caste } from '../role.ts';
 import type { Method, Route, ServiceName } from '../route.ts';
 
 /** Largest body of a route that says nothing else: 1 MiB, in bytes. */
@@ -9,8 +10,15 @@ export const TIMEOUT_MS = 10_000;
 const nothing = z.object({}).strict();
 type Nothing = z.infer<typeof nothing>;
 
+/** Everybody who has a role. */
+export const ANYBODY = ['reader', 'producer', 'scientist', 'operator'] as const satisfies readonly Caste[];
+/** Those who look at what there is; no route that they alone may call shows records of a single person. */
+export const READERS = ['reader', 'scientist', 'operator'] as const satisfies readonly Caste[];
+
 interface RouteOptions<TParams, TQuery, TBody, TResult> {
   readonly summary: string;
+  /** Who may call it, besides admins; docs/reference/access.md says why. */
+  readonly roles: readonly Caste[];
   readonly params?: z.ZodType<TParams>;
   readonly query?: z.ZodType<TQuery>;
   readonly body?: z.ZodType<TBody>;
@@ -33,6 +41,7 @@ export function route<TResult, TParams = Nothing, TQuery = Nothing, TBody = Noth
     method,
     path,
     summary: options.summary,
+    roles: options.roles,
     params: options.params ?? (nothing as unknown as z.ZodType<TParams>),
     query: options.query ?? (nothing as unknown as z.ZodType<TQuery>),
     body: options.body ?? (nothing as unknown as z.ZodType<TBody>),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { name, page, route, time } from './shared.ts';
+import { READERS, name, page, route, time } from './shared.ts';
 
 export const modelParams = z.object({ model: name }).strict();
 
@@ -42,6 +42,7 @@ export type GateVerdict = z.infer<typeof gateVerdict>;
 
 export const startRun = route('train', 'startRun', 'POST /v1/models/{model}/runs', {
   summary: 'Train now',
+  roles: ['scientist'],
   params: modelParams,
   body: z
     .object({
@@ -56,12 +57,14 @@ export const startRun = route('train', 'startRun', 'POST /v1/models/{model}/runs
 
 export const getRun = route('train', 'getRun', 'GET /v1/runs/{id}', {
   summary: 'Progress, steps and metrics of a run',
+  roles: READERS,
   params: z.object({ id: z.string().max(128) }).strict(),
   result: run,
 });
 
 export const listRuns = route('train', 'listRuns', 'GET /v1/models/{model}/runs', {
   summary: 'Runs of a model, newest first',
+  roles: READERS,
   params: modelParams,
   query: page,
   result: z.object({ runs: z.array(run), next: z.string().nullable() }),
@@ -69,6 +72,7 @@ export const listRuns = route('train', 'listRuns', 'GET /v1/models/{model}/runs'
 
 export const cancelRun = route('train', 'cancelRun', 'POST /v1/runs/{id}/cancel', {
   summary: 'Stop a run',
+  roles: ['scientist', 'operator'],
   params: z.object({ id: z.string().max(128) }).strict(),
   result: run,
   idempotent: true,

@@ -37,6 +37,7 @@ function route<TParams, TQuery, TBody, TResult>(
     method,
     path,
     summary: name,
+    roles: ['producer', 'service'],
     ...parts,
     idempotent,
     bodyBytesMax,

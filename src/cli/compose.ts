@@ -51,13 +51,15 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     report: (error) => logger.warn('Work in the background failed', { error }),
   });
   const metrics = createMetrics();
+  // When one process runs everything there is nobody to turn to while it stops.
+  const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
   try {
     const services = await startServices(definitions, await openPorts(postgres, dataDir, config), {
       app: composition.app,
       serviceOptions: serviceOptions(config),
       peers: composition.peers,
       migrate: (sets) => postgres.migrate(sets),
-      http: { host, port: composition.port, limits: config.section(HTTP) },
+      http: { host, port: composition.port, limits },
       version: VERSION,
       logger,
       metrics,

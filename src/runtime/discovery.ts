@@ -10,7 +10,14 @@ export const DISCOVERY = {
   renewMs: 1_500,
   /** How often the list is read when no signal comes. */
   refreshMs: 1_000,
+  /** How often a process that is not ready yet looks whether it is, so that callers learn it soon. */
+  lookMs: 200,
+  /** How long a service may take to say whether it is ready; one that does not answer is not. */
+  readyMs: 1_000,
 } as const;
+
+/** Says of a service of this process whether it can do its job now. */
+export type ReadinessOf = (service: ServiceName) => Promise<boolean>;
 
 export interface DiscoveryParts {
   readonly instances: Instances;
@@ -26,19 +33,31 @@ export interface DiscoveryParts {
 export class Discovery {
   readonly #parts: DiscoveryParts;
   readonly #stopping = new AbortController();
+  readonly #listeners = new Set<() => void>();
   #known: ReadonlyMap<ServiceName, readonly URL[]> = new Map();
   #wake: AbortController = new AbortController();
   #loops: Promise<void>[] = [];
   #own: readonly Instance[] = [];
+  #isReady: ReadinessOf = async () => true;
+  #announcing: Promise<void> = Promise.resolve();
   #isAway = false;
 
   constructor(parts: DiscoveryParts) {
     this.#parts = parts;
   }
 
-  /** Base addresses of the service, as last known. */
+  /**
+   * Base addresses of the service, as last known: of its ready instances, or of all when none is ready. The
+   * list is the same object until it is read again.
+   */
   addresses(service: ServiceName): readonly URL[] {
-    return this.#known.get(service) ?? [];
+    return this.#known.get(service) ?? NONE;
+  }
+
+  /** Calls `listener` whenever the list was read; the function that comes back ends it. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Reads the list once and keeps it fresh until {@link Discovery.stop}. */
@@ -49,10 +68,14 @@ export class Discovery {
     this.#loops.push(this.#follow());
   }
 
-  /** Announces what this process serves, and goes on doing so until {@link Discovery.withdraw}. */
-  async announce(own: readonly Instance[]): Promise<void> {
-    this.#own = own;
-    await this.#parts.instances.announce(own, DISCOVERY.leaseMs);
+  /**
+   * Announces what this process serves and whether it is ready, and goes on doing so until
+   * {@link Discovery.withdraw}.
+   */
+  async announce(own: readonly Instance[], isReady: ReadinessOf = this.#isReady): Promise<void> {
+    this.#isReady = isReady;
+    this.#own = await this.#look(own);
+    await this.#parts.instances.announce(this.#own, DISCOVERY.leaseMs);
     this.#loops.push(this.#renew());
   }
 
@@ -60,6 +83,8 @@ export class Discovery {
   async withdraw(): Promise<void> {
     const ids = new Set(this.#own.map(({ id }) => id));
     this.#own = [];
+    // A renewal that is under way would come after it and put the rows back.
+    await this.#announcing;
     for (const id of ids) await this.#guarded(() => this.#parts.instances.withdraw(id));
   }
 
@@ -80,21 +105,51 @@ export class Discovery {
 
   async #renew(): Promise<void> {
     const { signal } = this.#stopping;
+    const { clock, instances } = this.#parts;
+    let renewedMs = clock.monotonic();
     while (!signal.aborted) {
-      await this.#parts.clock.sleep(DISCOVERY.renewMs, signal);
+      await clock.sleep(this.#own.every(isReady) ? DISCOVERY.renewMs : DISCOVERY.lookMs, signal);
+      const before = this.#own;
+      const now = await this.#look(before);
+      // It may have been withdrawn meanwhile.
       if (signal.aborted || this.#own.length === 0) return;
-      await this.#guarded(() => this.#parts.instances.announce(this.#own, DISCOVERY.leaseMs));
+      this.#own = now;
+      const isChanged = now.some((instance, index) => isReady(instance) !== before[index]?.ready);
+      if (!isChanged && clock.monotonic() - renewedMs < DISCOVERY.renewMs) continue;
+      renewedMs = clock.monotonic();
+      this.#announcing = this.#guarded(() => instances.announce(now, DISCOVERY.leaseMs));
+      await this.#announcing;
+    }
+  }
+
+  /** The instances with their readiness of now. The lease does not wait for a service that does not answer. */
+  async #look(own: readonly Instance[]): Promise<readonly Instance[]> {
+    const over = new AbortController();
+    const late = this.#parts.clock.sleep(DISCOVERY.readyMs, over.signal).then(() => false);
+    try {
+      return await Promise.all(
+        own.map(async (instance) => {
+          const ready = await Promise.race([this.#isReady(instance.service).catch(() => false), late]);
+          return { ...instance, ready };
+        }),
+      );
+    } finally {
+      over.abort();
     }
   }
 
   async #refresh(): Promise<void> {
+    const live = await this.#parts.instances.live();
+    const some = new Set(live.filter(isReady).map(({ service }) => service));
     const known = new Map<ServiceName, URL[]>();
-    for (const { service, url } of await this.#parts.instances.live()) {
-      const urls = known.get(service);
-      if (urls === undefined) known.set(service, [new URL(url)]);
-      else urls.push(new URL(url));
+    for (const instance of live) {
+      if (!isReady(instance) && some.has(instance.service)) continue;
+      const urls = known.get(instance.service);
+      if (urls === undefined) known.set(instance.service, [new URL(instance.url)]);
+      else urls.push(new URL(instance.url));
     }
     this.#known = known;
+    for (const listener of this.#listeners) listener();
   }
 
   /** Says once that the store is away, and once that it is back. */
@@ -109,4 +164,10 @@ export class Discovery {
       this.#isAway = true;
     }
   }
+}
+
+const NONE: readonly URL[] = Object.freeze([]);
+
+function isReady({ ready }: Instance): boolean {
+  return ready ?? true;
 }

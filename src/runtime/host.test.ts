@@ -23,7 +23,13 @@ const ports = {
     ['tables', 'log', 'groups', 'jobs', 'objects', 'warehouse', 'compute'].map((name) => [name, untouched]),
   ),
   signals: { notify: async () => undefined, subscribe: () => () => undefined },
-  instances: { announce: async () => undefined, withdraw: async () => undefined, live: async () => [] },
+  instances: {
+    announce: async () => undefined,
+    withdraw: async () => undefined,
+    live: async () => [],
+    need: async () => undefined,
+    needs: async () => [],
+  },
   clock: testClock,
   random: testRandom,
 } as unknown as Ports;

@@ -61,15 +61,18 @@ export interface RunningServices {
   /** What `/readyz` asks. */
   ready(): Promise<ReadonlyMap<ServiceName, Readiness>>;
   /**
-   * Takes no new request, answers those that came, stops the services in reverse order and closes. What is
-   * not done within `graceMs` is cut off. Calling it again waits for the same end. It does not close the
+   * Says to all callers that it leaves and answers those that do not know yet, for a while; then takes no new
+   * request, answers those that came, stops the services in reverse order and closes. What is not done within
+   * `graceMs` is cut off. Calling it again waits for the same end. It does not close the
    * ports.
    */
   stop(graceMs: number): Promise<void>;
 }
 
+/** Share of the grace period in which requests are still taken, at most. */
+const DRAIN_SHARE = 0.25;
 /** Share of the grace period that requests have to end; the rest is for what services do behind them. */
-const DRAIN_SHARE = 0.5;
+const REQUESTS_SHARE = 0.6;
 
 /**
  * Starts services and serves them on one port. They start one after another in the given order, which does
@@ -87,19 +90,30 @@ export async function startServices(
   const names = definitions.map(({ name }) => name);
   const { clock, random } = ports;
   const discovery = new Discovery({ ...ports, logger });
-  const addresses = (service: ServiceName): readonly URL[] => {
-    const given = options.peers.get(service);
-    return given === undefined ? discovery.addresses(service) : [given];
-  };
-  const caller = combinedCaller(running, new Set(names), { addresses, clock, random });
+  const peers = new Map(
+    [...options.peers].map(([name, url]): [ServiceName, readonly URL[]] => [name, [url]]),
+  );
+  const caller = combinedCaller(running, new Set(names), {
+    addresses: (service) => peers.get(service) ?? discovery.addresses(service),
+    clock,
+    random,
+    need: (service) => ports.instances.need(service),
+    subscribe: (listener) => discovery.subscribe(listener),
+  });
   let http: HttpServer | undefined;
   const stop = once(async (graceMs: number) => {
-    const end = clock.monotonic() + graceMs;
-    // First, so that nobody sends a new call to who does not take it any more.
+    const begun = clock.monotonic();
+    const end = begun + graceMs;
+    const { drainMs } = options.http.limits;
+    const drained = http?.drain(Math.min(drainMs, graceMs * DRAIN_SHARE));
+    // Calls come until their callers have learnt it, and are answered until then.
     await guarded(logger, 'the announcement', () =>
       within(clock, graceMs * DRAIN_SHARE, discovery.withdraw()),
     );
-    await guarded(logger, 'the HTTP server', () => http?.stop(graceMs * DRAIN_SHARE));
+    await guarded(logger, 'the taking of requests', () => drained);
+    await guarded(logger, 'the HTTP server', () =>
+      http?.stop(Math.max(0, begun + graceMs * REQUESTS_SHARE - clock.monotonic())),
+    );
     for (const [name, service] of [...running].reverse()) {
       const leftMs = Math.max(0, end - clock.monotonic());
       await guarded(logger, `the ${name} service`, () => within(clock, leftMs, service.stop(leftMs)));
@@ -125,7 +139,10 @@ export async function startServices(
       metrics: options.metrics,
     });
     const { href } = http.url;
-    await discovery.announce(names.map((service) => ({ service, id: instance, url: href })));
+    await discovery.announce(
+      names.map((service) => ({ service, id: instance, url: href })),
+      async (service) => (await running.get(service)?.ready())?.ready === true,
+    );
   } catch (error) {
     await stop(0);
     throw error;

@@ -1,9 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Instances } from '../../src/runtime/index.ts';
+import {
+  type Instances,
+  INSTANCES_SIGNAL,
+  NEED_MS,
+  NEEDS_SIGNAL,
+  type Signals,
+} from '../../src/runtime/index.ts';
 import { until } from './expectations.ts';
 
 export interface InstancesOpening {
   readonly instances: Instances;
+  readonly signals: Signals;
   close(): Promise<void>;
 }
 
@@ -28,9 +35,9 @@ export function instancesConformance(name: string, open: () => Promise<Instances
       await one.instances.announce(own, 60_000);
       await one.instances.announce([{ service: 'serve', id: 'p2', url: 'http://127.0.0.1:2/' }], 60_000);
       expect(await two.instances.live()).toEqual([
-        own[0],
-        { service: 'serve', id: 'p2', url: 'http://127.0.0.1:2/' },
-        own[1],
+        { ...own[0], ready: true },
+        { service: 'serve', id: 'p2', url: 'http://127.0.0.1:2/', ready: true },
+        { ...own[1], ready: true },
       ]);
       await two.instances.withdraw('p1');
       expect((await one.instances.live()).map(({ id }) => id)).toEqual(['p2']);
@@ -46,6 +53,60 @@ export function instancesConformance(name: string, open: () => Promise<Instances
       await one.instances.announce([{ service: 'serve', id: 'p3', url: 'http://127.0.0.1:4/' }], 60_000);
       expect((await two.instances.live())[0]?.url).toBe('http://127.0.0.1:4/');
       await one.instances.withdraw('p3');
+    });
+
+    it('says who can do its job, and signals when that changes, not at every renewal', async () => {
+      const own = { service: 'serve', id: 'p4', url: 'http://127.0.0.1:4/' } as const;
+      let woken = 0;
+      let fences = 0;
+      const end = two.signals.subscribe(INSTANCES_SIGNAL, () => (woken += 1));
+      const endFences = two.signals.subscribe('fence', () => (fences += 1));
+      const fence = async (): Promise<void> => {
+        const before = fences;
+        await one.signals.notify('fence');
+        await until(() => fences > before);
+      };
+      try {
+        await one.instances.announce([{ ...own, ready: false }], 60_000);
+        expect(await two.instances.live()).toEqual([{ ...own, ready: false }]);
+        await fence();
+        const before = woken;
+        await one.instances.announce([{ ...own, ready: false }], 60_000);
+        await fence();
+        expect(woken).toBe(before);
+        await one.instances.announce([{ ...own, ready: true }], 60_000);
+        await until(() => woken > before);
+        expect(await two.instances.live()).toEqual([{ ...own, ready: true }]);
+      } finally {
+        end();
+        endFences();
+        await one.instances.withdraw('p4');
+      }
+    });
+
+    it('knows which services are needed, since when, and signals it', async () => {
+      expect(await one.instances.needs()).toEqual([]);
+      let woken = 0;
+      const end = two.signals.subscribe(NEEDS_SIGNAL, () => (woken += 1));
+      try {
+        await until(async () => {
+          await one.instances.need('train');
+          return woken > 0;
+        });
+        const [first] = await two.instances.needs();
+        expect(first).toMatchObject({ service: 'train' });
+        await Promise.all([one.instances.need('train'), two.instances.need('train')]);
+        await one.instances.need('serve');
+        const later = await two.instances.needs();
+        expect(later.map(({ service }) => service)).toEqual(['serve', 'train']);
+        expect(later[1]?.sinceMs).toBe(first?.sinceMs);
+        for (const { agoMs } of later) {
+          expect(agoMs).toBeGreaterThanOrEqual(0);
+          expect(agoMs).toBeLessThan(NEED_MS);
+        }
+      } finally {
+        end();
+      }
     });
   });
 }

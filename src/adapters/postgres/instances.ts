@@ -3,6 +3,9 @@ import {
   type Instances,
   INSTANCES_SIGNAL,
   type MigrationSet,
+  type Need,
+  NEED_MS,
+  NEEDS_SIGNAL,
   type Signals,
   type Tables,
 } from '../../runtime/index.ts';
@@ -22,6 +25,17 @@ export const instanceMigrations: MigrationSet = {
           primary key (service, id)
         ) with (fillfactor = 50);`,
     },
+    {
+      number: 2,
+      name: 'readiness of instances, and services that are needed',
+      sql: `
+        alter table tandem_instance add column ready boolean not null default true;
+        create table tandem_need (
+          service text primary key,
+          needed_since timestamptz not null,
+          needed_at timestamptz not null
+        );`,
+    },
   ],
 };
 
@@ -30,6 +44,7 @@ const FORGOTTEN_AFTER = '1 hour';
 
 interface AnnouncedRow extends Record<string, unknown> {
   readonly isNew: boolean;
+  readonly isChanged: boolean;
 }
 
 /** The port `Instances` on PostgreSQL. */
@@ -37,22 +52,31 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
   return {
     async announce(instances, leaseMs) {
       const rows = await tables.query<AnnouncedRow>(
-        `insert into tandem_instance (service, id, url, lease_until)
-         select service, id, url, now() + $4::float8 * interval '1 ms'
-         from unnest($1::text[], $2::text[], $3::text[]) announced (service, id, url)
-         on conflict (service, id) do update set url = excluded.url, lease_until = excluded.lease_until
-         returning xmax = 0 as "isNew"`,
+        `with before as (select service, id, ready from tandem_instance where id = any($2))
+         insert into tandem_instance as mine (service, id, url, lease_until, ready)
+         select service, id, url, now() + $4::float8 * interval '1 ms', ready
+         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[]) announced (service, id, url, ready)
+         on conflict (service, id) do update
+           set url = excluded.url, lease_until = excluded.lease_until, ready = excluded.ready
+         returning xmax = 0 as "isNew", exists (
+           select from before
+           where before.service = mine.service and before.id = mine.id and before.ready <> mine.ready
+         ) as "isChanged"`,
         [
           instances.map(({ service }) => service),
           instances.map(({ id }) => id),
           instances.map(({ url }) => url),
           leaseMs,
+          instances.map(({ ready }) => ready ?? true),
         ],
       );
-      if (!rows.some(({ isNew }) => isNew)) return;
-      await tables.query(
-        `delete from tandem_instance where lease_until < now() - interval '${FORGOTTEN_AFTER}'`,
-      );
+      const hasNew = rows.some(({ isNew }) => isNew);
+      if (!hasNew && !rows.some(({ isChanged }) => isChanged)) return;
+      if (hasNew) {
+        await tables.query(
+          `delete from tandem_instance where lease_until < now() - interval '${FORGOTTEN_AFTER}'`,
+        );
+      }
       await signals.notify(INSTANCES_SIGNAL);
     },
     async withdraw(id) {
@@ -61,7 +85,27 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
     },
     live: () =>
       tables.query<Instance & Record<string, unknown>>(
-        'select service, id, url from tandem_instance where lease_until > now() order by service, id',
+        'select service, id, url, ready from tandem_instance where lease_until > now() order by service, id',
+      ),
+    async need(service) {
+      await tables.query(
+        `insert into tandem_need as known (service, needed_since, needed_at) values ($1, now(), now())
+         on conflict (service) do update set
+           needed_since = case
+             when known.needed_at < now() - $2::float8 * interval '1 ms' then now()
+             else known.needed_since
+           end,
+           needed_at = now()`,
+        [service, NEED_MS],
+      );
+      await signals.notify(NEEDS_SIGNAL);
+    },
+    needs: () =>
+      tables.query<Need & Record<string, unknown>>(
+        `select service, extract(epoch from needed_since)::float8 * 1000 as "sinceMs",
+           extract(epoch from now() - needed_at)::float8 * 1000 as "agoMs"
+         from tandem_need where needed_at > now() - $1::float8 * interval '1 ms' order by service`,
+        [NEED_MS],
       ),
   };
 }

@@ -1,6 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import { ERROR_CODES, PlatformError, type Problem, toProblem } from '../../contract/index.ts';
 import { internalError } from '../call.ts';
+import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 
 /** Seconds after which a client may try again when the error itself says nothing. */
 const RETRY_AFTER_SECONDS = 1;
@@ -72,10 +73,19 @@ export function rawAnswer(code: string | undefined): string {
     'Bad Request',
     'This is not an HTTP request',
   ];
-  const problem: Problem = { ...toProblem(new PlatformError('BAD_REQUEST', text)), status };
+  return rawProblem({ ...toProblem(new PlatformError('BAD_REQUEST', text)), status }, reason);
+}
+
+/** The bytes that refuse whatever request may be on its way, on a connection that ends with it. */
+export function rawRefusal(error: PlatformError): string {
+  return rawProblem(toProblem(error), 'Refused', `${BEGUN_HEADER}: no\r\n${STOPPING_HEADER}: yes\r\n`);
+}
+
+function rawProblem(problem: Problem, reason: string, headers = ''): string {
   const body = JSON.stringify(problem);
   return (
-    `HTTP/1.1 ${String(status)} ${reason}\r\nconnection: close\r\ncontent-type: application/problem+json; charset=utf-8\r\n` +
+    `HTTP/1.1 ${String(problem.status)} ${reason}\r\nconnection: close\r\n${headers}` +
+    `content-type: application/problem+json; charset=utf-8\r\n` +
     `content-length: ${String(Buffer.byteLength(body))}\r\n\r\n${body}`
   );
 }

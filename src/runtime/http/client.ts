@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { Agent, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import {
   type AnyRoute,
   type ErrorCode,
@@ -7,14 +7,17 @@ import {
   PlatformError,
   type ServiceName,
 } from '../../contract/index.ts';
-import { Balancer, type Pick } from './balancer.ts';
+import { Arrivals } from './arrivals.ts';
+import { Balancer, type Pick, type PickEnd } from './balancer.ts';
+import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
+import { Pools } from './pools.ts';
 import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { Caller, CallOptions } from '../service.ts';
 
 /** Limits of calls between processes. */
 export const CALL_LIMITS = {
-  /** Tries of an idempotent call, the first included. */
+  /** Tries of a call that may be repeated, the first included. */
   attemptsMax: 4,
   /**
    * Pause before the second try, in milliseconds; it doubles with each further one, with jitter of a half.
@@ -40,22 +43,29 @@ export interface HttpCallerOptions {
   readonly addresses: (service: ServiceName) => readonly URL[];
   readonly clock: Clock;
   readonly random: Random;
+  /** Says that a service is needed that has no address. With it calls wait for one, without it they fail at once. */
+  readonly need?: (service: ServiceName) => Promise<void>;
+  /** Tells of each change of the addresses; the function that comes back ends that. */
+  readonly subscribe?: (listener: () => void) => () => void;
 }
 
 export interface HttpCaller {
   readonly call: Caller;
   /** What else goes to the same instances over the same connections. */
-  readonly agent: Agent;
+  readonly pools: Pools;
   readonly balancer: Balancer;
+  readonly arrivals: Arrivals;
   close(): Promise<void>;
 }
 
 /**
  * Calls services over HTTP, each call at the less loaded of two instances. Idempotent calls are tried again on connection
- * errors and retryable answers, at another instance if there is one, within a budget.
+ * errors and retryable answers, any others only when it is certain that they were not begun: the connection was refused,
+ * or the server said so. Tries go to another instance if there is one, within a budget. A call of a service without an
+ * instance says that it is needed and waits for one.
  */
 export function httpCaller(options: HttpCallerOptions): HttpCaller {
-  const agent = new Agent({
+  const pools = new Pools({
     connections: CALL_LIMITS.connectionsMax,
     pipelining: 1,
     keepAliveTimeout: CALL_LIMITS.keepAliveMs,
@@ -66,10 +76,17 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  const balancer = new Balancer(options);
+  const balancer = new Balancer({ ...options, forget: (origin) => pools.forget(origin) });
+  const arrivals = new Arrivals(options);
+  const unsubscribe = options.subscribe?.(() => balancer.refresh());
   const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> =>
-    callWithRetries({ agent, balancer, options, route, input, callOptions });
-  return { call: call as Caller, agent, balancer, close: () => agent.close() };
+    callWithRetries({ pools, balancer, arrivals, options, route, input, callOptions });
+  const close = (): Promise<void> => {
+    unsubscribe?.();
+    arrivals.close();
+    return pools.close();
+  };
+  return { call: call as Caller, pools, balancer, arrivals, close };
 }
 
 interface RouteInput {
@@ -79,8 +96,9 @@ interface RouteInput {
 }
 
 interface Attempt {
-  readonly agent: Agent;
+  readonly pools: Pools;
   readonly balancer: Balancer;
+  readonly arrivals: Arrivals;
   readonly options: HttpCallerOptions;
   readonly route: AnyRoute;
   readonly input: RouteInput;
@@ -92,19 +110,22 @@ async function callWithRetries(attempt: Attempt): Promise<unknown> {
   const { clock, random } = options;
   const timeoutMs = callOptions.timeoutMs ?? route.timeoutMs;
   const deadlineMs = clock.monotonic() + timeoutMs;
-  const isRepeatable = route.idempotent && !(isRawBody(input.body) && !(input.body instanceof BytesBody));
+  const isStream = isRawBody(input.body) && !(input.body instanceof BytesBody);
   let failedAt: URL | undefined;
   for (let tried = 1; ; tried += 1) {
     const leftMs = deadlineMs - clock.monotonic();
     if (leftMs <= 0) throw deadlineError(route.name, timeoutMs);
-    const pick = balancer.pick(route.service, failedAt);
-    if (pick === undefined) throw noAddress(route);
+    const pick =
+      balancer.pick(route.service, failedAt) ?? (await pickArrival(attempt, leftMs)) ?? noAddress(route);
     const outcome = await callAt(pick, attempt, leftMs, timeoutMs);
     if (!('error' in outcome)) return outcome.result;
-    const { error } = outcome;
-    if (!isRepeatable || !error.retryable || tried >= CALL_LIMITS.attemptsMax) throw error;
+    const { error, begun } = outcome;
+    if (isStream || !error.retryable || tried >= CALL_LIMITS.attemptsMax) throw error;
+    if (begun && !route.idempotent) throw error;
     if (!balancer.mayRetry(route.service)) throw error;
     failedAt = pick.address;
+    // Who was refused before anything began need not wait for another instance.
+    if (!begun && tried === 1 && balancer.hasOther(route.service, failedAt)) continue;
     const grownMs = Math.min(CALL_LIMITS.pauseMsMax, CALL_LIMITS.pauseMs * 2 ** (tried - 1));
     const pauseMs = Math.max(grownMs * (0.5 + random.float() / 2), outcome.retryAfterMs);
     if (clock.monotonic() + pauseMs >= deadlineMs) throw error;
@@ -113,28 +134,57 @@ async function callWithRetries(attempt: Attempt): Promise<unknown> {
   }
 }
 
-type Outcome =
-  | { readonly result: unknown }
-  | { readonly error: PlatformError; readonly retryAfterMs: number };
+/** Waits for a first instance of a service that has none. */
+async function pickArrival(
+  { arrivals, balancer, route, callOptions }: Attempt,
+  leftMs: number,
+): Promise<Pick | undefined> {
+  const { signal } = callOptions;
+  if (await arrivals.wait(route.service, leftMs, signal)) return balancer.pick(route.service);
+  if (signal?.aborted === true) throw abortError(route.name, signal);
+  return undefined;
+}
+
+type Outcome = Success | Failure;
+
+interface Success {
+  readonly result: unknown;
+  readonly isLeaving: boolean;
+}
+
+interface Failure {
+  readonly error: PlatformError;
+  readonly retryAfterMs: number;
+  /** `false` only if it is certain that no handler saw the call. */
+  readonly begun: boolean;
+  readonly isLeaving: boolean;
+}
 
 /** One try; the balancer learns whether the instance was to blame. */
 async function callAt(pick: Pick, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
-  let failed = true;
+  let how: PickEnd = 'failed';
   try {
     const outcome = await callOnce(pick.address, attempt, leftMs, timeoutMs);
-    failed = 'error' in outcome && outcome.error.code === 'UNAVAILABLE';
+    how = endOf(outcome);
     return outcome;
   } catch (error) {
     // A deadline that passed may be the instance's fault; a caller that went away is not.
-    failed = attempt.callOptions.signal?.aborted !== true;
+    if (attempt.callOptions.signal?.aborted === true) how = 'answered';
     throw error;
   } finally {
-    pick.end(failed);
+    pick.end(how);
   }
 }
 
+function endOf(outcome: Outcome): PickEnd {
+  if (outcome.isLeaving) return 'leaving';
+  if (!('error' in outcome)) return 'answered';
+  const { code } = outcome.error;
+  return code === 'UNAVAILABLE' || code === 'DEADLINE_EXCEEDED' ? 'failed' : 'answered';
+}
+
 async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
-  const { agent, route, callOptions } = attempt;
+  const { pools, route, callOptions } = attempt;
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(deadlineError(route.name, timeoutMs)), leftMs);
   const onAbort = (): void => over.abort(abortError(route.name, callOptions.signal));
@@ -142,21 +192,42 @@ async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutM
   try {
     if (callOptions.signal?.aborted === true) onAbort();
     const request = buildRequest(address, attempt, leftMs);
-    return await readAnswer(route, await agent.request({ ...request, signal: over.signal }));
+    return await readAnswer(
+      route,
+      await pools.to(address.origin).request({ ...request, signal: over.signal }),
+    );
   } catch (error) {
     if (PlatformError.is(error)) throw error;
     const reason: unknown = over.signal.reason;
     if (over.signal.aborted && PlatformError.is(reason)) throw reason;
-    return { error: connectionError(route, error), retryAfterMs: 0 };
+    return {
+      error: connectionError(route, error),
+      retryAfterMs: 0,
+      begun: !wasNotSent(error),
+      isLeaving: false,
+    };
   } finally {
     clearTimeout(timer);
     callOptions.signal?.removeEventListener('abort', onAbort);
   }
 }
 
-/** The error of a call to a service of which no instance is known. */
-export function noAddress(route: AnyRoute): PlatformError {
-  return new PlatformError(
+/** Whether a request certainly never left: there was no connection that could carry it. */
+export function wasNotSent(error: unknown): boolean {
+  const { code, syscall, errors } = error as {
+    readonly code?: unknown;
+    readonly syscall?: unknown;
+    readonly errors?: unknown;
+  };
+  // A name with several addresses was tried at all of them.
+  if (Array.isArray(errors)) return errors.length > 0 && errors.every(wasNotSent);
+  if (syscall === 'connect' || syscall === 'getaddrinfo') return true;
+  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'UND_ERR_CLOSED';
+}
+
+/** Throws the error of a call to a service of which no instance is known. */
+export function noAddress(route: AnyRoute): never {
+  throw new PlatformError(
     'UNAVAILABLE',
     `No instance of the ${route.service} service is known. Start one, or name one with --peer ${route.service}=http://host:port`,
     { details: { service: route.service } },
@@ -211,10 +282,12 @@ async function readAnswer(route: AnyRoute, answer: Dispatcher.ResponseData): Pro
   } catch {
     content = undefined;
   }
-  if (statusCode === 200 && content !== undefined) return { result: content };
+  const isLeaving = headers[STOPPING_HEADER] === 'yes';
+  if (statusCode === 200 && content !== undefined) return { result: content, isLeaving };
   const seconds = Number(headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
-  return { error: fromProblem(content) ?? unknownAnswer(route, statusCode), retryAfterMs };
+  const error = fromProblem(content) ?? unknownAnswer(route, statusCode);
+  return { error, retryAfterMs, begun: headers[BEGUN_HEADER] !== 'no', isLeaving };
 }
 
 /** Errors of whatever stands between us and the service: proxies answer in their own words. */

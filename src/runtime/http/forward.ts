@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
-import type { Agent, Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
 import { type AnyRoute, PlatformError } from '../../contract/index.ts';
 import { deadlineError, type OpenCall } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
-import type { Balancer, Pick } from './balancer.ts';
+import type { Pick as Picked, PickEnd } from './balancer.ts';
 import { collectPlain, isEmpty, linger, readMediaType, STREAMED } from './body.ts';
-import { CALL_LIMITS, connectionError, noAddress } from './client.ts';
+import { CALL_LIMITS, connectionError, type HttpCaller, noAddress, wasNotSent } from './client.ts';
 import { decodeBody, tooLarge } from './decode.ts';
+import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 
 /** A body up to this size is read first, so that it can be sent again; in bytes. */
@@ -35,6 +36,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
   'x-content-type-options',
   'x-request-id',
+  STOPPING_HEADER,
 ]);
 
 /** A request that is to be passed on. */
@@ -56,10 +58,7 @@ export interface Forwarding {
  */
 export type Forward = (work: Forwarding) => Promise<void>;
 
-export interface ForwardParts {
-  readonly agent: Agent;
-  readonly balancer: Balancer;
-}
+export type ForwardParts = Pick<HttpCaller, 'pools' | 'balancer' | 'arrivals'>;
 
 export function makeForward(
   parts: ForwardParts,
@@ -68,20 +67,23 @@ export function makeForward(
   return async (work) => {
     const { route, call, timeoutMs } = work;
     const { clock, random } = tools;
-    const { balancer } = parts;
+    const { arrivals, balancer } = parts;
     const body = await takeBody(work);
     let failedAt: URL | undefined;
     for (let tried = 1; ; tried += 1) {
       const leftMs = call.deadlineMs - clock.monotonic();
       if (leftMs <= 0) throw deadlineError(route.name, timeoutMs);
-      const pick = balancer.pick(route.service, failedAt);
-      if (pick === undefined) throw noAddress(route);
+      const arrived = balancer.pick(route.service, failedAt);
+      if (arrived === undefined) await arrivals.wait(route.service, leftMs, call.signal);
+      const pick = arrived ?? balancer.pick(route.service) ?? noAddress(route);
       const isRepeatable = body.isRepeatable && tried < CALL_LIMITS.attemptsMax;
       const outcome = await new Transfer({ parts, work, pick, body, leftMs, isRepeatable }).done;
-      pick.end(outcome.isInstanceToBlame);
+      pick.end(outcome.end);
       if (outcome.error === undefined) return;
       if (!outcome.mayRepeat) throw outcome.error;
       failedAt = pick.address;
+      // Who was refused before anything began need not wait for another instance.
+      if (!outcome.begun && tried === 1 && balancer.hasOther(route.service, failedAt)) continue;
       const grownMs = Math.min(CALL_LIMITS.pauseMsMax, CALL_LIMITS.pauseMs * 2 ** (tried - 1));
       const pauseMs = grownMs * (0.5 + random.float() / 2);
       if (clock.monotonic() + pauseMs >= call.deadlineMs) throw outcome.error;
@@ -116,13 +118,15 @@ interface Outcome {
   /** Why there is no answer; `undefined` when there is one, or a part of one. */
   readonly error?: PlatformError;
   readonly mayRepeat: boolean;
-  readonly isInstanceToBlame: boolean;
+  /** `false` only if it is certain that no handler saw the request. */
+  readonly begun: boolean;
+  readonly end: PickEnd;
 }
 
 interface TransferParts {
   readonly parts: ForwardParts;
   readonly work: Forwarding;
-  readonly pick: Pick;
+  readonly pick: Picked;
   readonly body: Body;
   readonly leftMs: number;
   /** Whether the request can be sent once more. */
@@ -139,6 +143,9 @@ class Transfer implements Dispatcher.DispatchHandler {
   #isSettled = false;
   /** Whether the answer is one that is not passed on, because the request is sent again. */
   #isRefusal = false;
+  #begun = true;
+  /** How the instance answers, as far as it has. */
+  #end: PickEnd = 'answered';
 
   constructor(parts: TransferParts) {
     const { promise, resolve } = Promise.withResolvers<Outcome>();
@@ -150,7 +157,7 @@ class Transfer implements Dispatcher.DispatchHandler {
     work.response.once('close', this.#clientGone);
     const { address } = pick;
     const prefix = address.pathname === '/' ? '' : address.pathname.replace(/\/$/, '');
-    parts.parts.agent.dispatch(
+    parts.parts.pools.to(address.origin).dispatch(
       {
         origin: address.origin,
         path: `${prefix}${work.request.url ?? '/'}`,
@@ -174,7 +181,10 @@ class Transfer implements Dispatcher.DispatchHandler {
   ): void {
     if (statusCode < 200) return;
     const { work } = this.#parts;
-    if (statusCode === 503 && this.#mayRepeat(work.route.idempotent)) {
+    this.#begun = headers[BEGUN_HEADER] !== 'no';
+    if (headers[STOPPING_HEADER] === 'yes') this.#end = 'leaving';
+    else if (statusCode === 503 || statusCode === 504) this.#end = 'failed';
+    if (statusCode === 503 && this.#mayRepeat(work.route.idempotent || !this.#begun)) {
       this.#isRefusal = true;
       return;
     }
@@ -196,40 +206,40 @@ class Transfer implements Dispatcher.DispatchHandler {
     const { response, request, route } = this.#parts.work;
     if (this.#isRefusal) {
       const error = new PlatformError('UNAVAILABLE', `The ${route.service} service is not available`);
-      return this.#settle({ error, mayRepeat: true, isInstanceToBlame: true });
+      return this.#settle({ error, mayRepeat: true, begun: this.#begun, end: this.#end });
     }
-    const isUnavailable = response.statusCode === 503;
     if (request.complete) response.end();
     // What the client still sends is read on for a while: it would lose the answer to a reset.
     else void linger(request).then(() => response.end());
-    this.#settle({ mayRepeat: false, isInstanceToBlame: isUnavailable });
+    this.#settle({ mayRepeat: false, begun: true, end: this.#end });
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | undefined, thrown: Error): void {
     const { work } = this.#parts;
     // The body of the client can be what failed: too large, or cut off.
     if (PlatformError.is(thrown)) {
-      return this.#settle({ error: thrown, mayRepeat: false, isInstanceToBlame: false });
+      return this.#settle({ error: thrown, mayRepeat: false, begun: true, end: 'answered' });
     }
     const error = connectionError(work.route, thrown);
-    const wasBegun = work.response.headersSent;
+    const begun = !wasNotSent(thrown);
     const mayRepeat =
-      !wasBegun && !this.#isSettled && this.#mayRepeat(work.route.idempotent || isUnsent(thrown));
-    this.#settle({ error, mayRepeat, isInstanceToBlame: true });
+      !work.response.headersSent && !this.#isSettled && this.#mayRepeat(work.route.idempotent || !begun);
+    this.#settle({ error, mayRepeat, begun, end: 'failed' });
   }
 
   readonly #expire = (): void => {
-    const { work, parts: _ } = this.#parts;
+    const { work } = this.#parts;
     this.#abandon({
       error: deadlineError(work.route.name, work.timeoutMs),
       mayRepeat: false,
-      isInstanceToBlame: true,
+      begun: true,
+      end: 'failed',
     });
   };
 
   readonly #clientGone = (): void => {
     if (this.#parts.work.response.writableFinished) return;
-    this.#abandon({ mayRepeat: false, isInstanceToBlame: false });
+    this.#abandon({ mayRepeat: false, begun: true, end: 'answered' });
   };
 
   #abandon(outcome: Outcome): void {
@@ -266,10 +276,4 @@ class Transfer implements Dispatcher.DispatchHandler {
     }
     return headers;
   }
-}
-
-/** Whether the request cannot have been begun, because no connection came about. */
-function isUnsent(error: Error): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
 }

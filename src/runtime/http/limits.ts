@@ -35,6 +35,12 @@ export interface HttpLimits {
   readonly decodedRatioMax: number;
   /** How long `/readyz` waits for a service, in milliseconds. Default 2,000. */
   readonly readyMs: number;
+  /**
+   * How long a server that stops goes on taking requests, in milliseconds, so that callers have time to learn
+   * that it leaves: longer than they take to read the list of instances again. It ends early when no request
+   * comes. Default 1,500.
+   */
+  readonly drainMs: number;
   /** Names, beside those of the loopback, under which clients may address this server. Default none. */
   readonly hostNames: readonly string[];
   /**
@@ -69,6 +75,13 @@ export const httpLimits: z.ZodType<HttpLimits> = z
     decodedBytesMax: count(2 ** 44, 4 * 2 ** 30, 'Size of a compressed body once decoded, in bytes'),
     decodedRatioMax: count(1_032, 100, 'Decoded bytes per compressed byte, past the first MiB'),
     readyMs: count(HOUR_MS, 2_000, 'How long /readyz waits for a service, in milliseconds'),
+    drainMs: z
+      .number()
+      .int()
+      .min(0)
+      .max(HOUR_MS)
+      .default(1_500)
+      .describe('How long a server that stops goes on taking requests, in milliseconds'),
     hostNames: z.array(z.string()).default([]).describe('Names under which clients may address this server'),
     origins: z.array(z.string()).default([]).describe('Web origins from which browsers may change state'),
     reusePort: z

@@ -8,8 +8,10 @@ import type { Clock, Random } from '../ports/index.ts';
 import type { HandlerEntry, Logger, Readiness, RunningService } from '../service.ts';
 import { problemAnswer, rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
 import { linger, readBody, slowBody, takesRawBody } from './body.ts';
+import { Connections } from './connections.ts';
 import type { Forward } from './forward.ts';
 import { makeGuard, refuseOpenAddress } from './guard.ts';
+import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type HttpObserver, httpObserver } from './observe.ts';
 import { openApiDocument, type OpenApiInfo, OPERATIONAL_ROUTES } from './openapi.ts';
@@ -34,7 +36,12 @@ export interface HttpServer {
   readonly url: URL;
   /** Every route that the server answers, as `GET /v1/...`, those of the server itself included. */
   readonly routes: readonly string[];
-  /** Takes no new connection, answers what has come within `graceMs`, then closes every connection. */
+  /**
+   * Says that it leaves (`/readyz` is 503, answers end their connections) but goes on answering, for `drainMs`
+   * or until no request has come for a while.
+   */
+  drain(drainMs: number): Promise<void>;
+  /** Begins no new request, answers what has come within `graceMs`, then closes every connection. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -45,6 +52,10 @@ const PARAMETER_CHARACTERS_MAX = 512;
 /** How often the time of arriving requests is looked at, in milliseconds. */
 const TIMEOUT_CHECK_MS = 2_000;
 const METHODS_WITH_BODY = ['POST', 'PUT', 'PATCH', 'DELETE', 'QUERY'] as const;
+/** A server that leaves and gets no request for so long, in milliseconds, is known by all to leave. */
+const DRAIN_QUIET_MS = 500;
+/** How often a server that stops looks whether it is done, in milliseconds. */
+const STOP_LOOK_MS = 10;
 /** What the books show for a client that left before its answer. */
 const CLIENT_GONE = 499;
 
@@ -54,6 +65,14 @@ interface Server {
   readonly services: ReadonlyMap<ServiceName, RunningService>;
   readonly options: HttpOptions;
   readonly observer: HttpObserver;
+  readonly connections: Connections;
+  /** Requests to services that were let in and are not answered yet. */
+  open: number;
+  /** When the last of them came, by the monotonic clock. */
+  lastMs: number;
+  /** It leaves, but still answers. */
+  leaving: boolean;
+  /** It begins nothing any more. */
   stopping: boolean;
 }
 
@@ -71,7 +90,17 @@ export async function mountHttp(
 ): Promise<HttpServer> {
   refuseOpenAddress(options.host);
   const app = createApp(options);
-  const server: Server = { app, services, options, observer: httpObserver(options.metrics), stopping: false };
+  const server: Server = {
+    app,
+    services,
+    options,
+    observer: httpObserver(options.metrics),
+    connections: new Connections(app.server),
+    open: 0,
+    lastMs: 0,
+    leaving: false,
+    stopping: false,
+  };
   const routes: string[] = [];
   app.addHook('onRoute', ({ method, url }) => {
     if (method !== 'HEAD') routes.push(`${String(method)} ${url.replaceAll(/:(\w+)/g, '{$1}')}`);
@@ -86,7 +115,12 @@ export async function mountHttp(
   for (const route of forwards) mountForward(server, route);
   mountOperations(server, [...entries.map(({ route }) => route), ...forwards]);
   const url = await listen(app, options);
-  return { url, routes, stop: (graceMs) => stop(server, graceMs) };
+  return {
+    url,
+    routes,
+    drain: (drainMs) => drain(server, drainMs),
+    stop: (graceMs) => stop(server, graceMs),
+  };
 }
 
 function createApp({ limits, random }: HttpOptions): FastifyInstance {
@@ -146,18 +180,29 @@ function admit(server: Server) {
     if (route !== undefined) {
       request[CALL] = new OpenCall(request.id, start + timeoutOf(route, request, limits));
     }
+    const { socket } = request.raw;
+    let isOpen = false;
     observer.begin();
+    server.connections.begin(socket);
     reply.raw.once('close', () => {
+      server.connections.end(socket);
+      if (isOpen) server.open -= 1;
       const isDone = reply.raw.writableFinished;
       const name = route?.name ?? (request.is404 ? 'none' : request.routeOptions.url) ?? 'none';
       observer.end(name, isDone ? reply.raw.statusCode : CLIENT_GONE, (clock.monotonic() - start) / 1_000);
       if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
     });
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (server.leaving) sayGoodbye(reply);
     const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
     try {
       guard({ method: request.raw.method, host, origin, fetchSite: fetchSite as string | undefined });
-      if (route !== undefined) refuseExcess(server);
+      if (route !== undefined) {
+        refuseExcess(server, reply);
+        isOpen = true;
+        server.open += 1;
+        server.lastMs = start;
+      }
     } catch (error) {
       return done(error as Error);
     }
@@ -165,10 +210,17 @@ function admit(server: Server) {
   };
 }
 
-function refuseExcess({ observer, options, stopping }: Server): void {
-  if (stopping) throw new PlatformError('UNAVAILABLE', 'This server is stopping; ask another one');
+/** Ends the connection with this answer, and tells the caller to turn to another instance. */
+function sayGoodbye(reply: FastifyReply): void {
+  reply.header('connection', 'close').header(STOPPING_HEADER, 'yes');
+}
+
+function refuseExcess({ observer, options, stopping }: Server, reply: FastifyReply): void {
   const { requestsMax } = options.limits;
-  if (observer.inFlight <= requestsMax) return;
+  if (!stopping && observer.inFlight <= requestsMax) return;
+  // Nothing was begun, so that whatever it was may be sent again.
+  reply.header(BEGUN_HEADER, 'no');
+  if (stopping) throw new PlatformError('UNAVAILABLE', 'This server is stopping; ask another one');
   throw new PlatformError('OVERLOADED', `The server answers ${String(requestsMax)} requests already`, {
     details: { requestsMax },
   });
@@ -221,7 +273,7 @@ function mountForward(server: Server, route: AnyRoute): void {
       for (const [name, value] of Object.entries(reply.getHeaders())) {
         if (value !== undefined) response.setHeader(name, value);
       }
-      if (server.stopping) response.setHeader('connection', 'close');
+      if (server.leaving) response.setHeader('connection', 'close').setHeader(STOPPING_HEADER, 'yes');
       const timeoutMs = timeoutOf(route, request, limits);
       forward({ route, call, timeoutMs, request: request.raw, response, limits }).catch((error: unknown) =>
         failRaw(server, request, response, error),
@@ -259,7 +311,7 @@ function run(server: Server, work: Work): void {
     if (!isOpen) return;
     isOpen = false;
     clearTimeout(timer);
-    if (server.stopping) reply.header('connection', 'close');
+    if (server.leaving) sayGoodbye(reply);
     if (error === undefined) sendResult(reply, result);
     else fail(server, request, reply, error);
   };
@@ -297,7 +349,7 @@ async function perform(server: Server, { entry, readers, call, request }: Work):
 function fail(server: Server, request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
   const error = toPlatformError(thrown);
   if (error.code === 'INTERNAL') logFailure(server, request, error);
-  if (server.stopping) reply.header('connection', 'close');
+  if (server.leaving) sayGoodbye(reply);
   if (request.raw.complete) return sendError(reply, error);
   void linger(request.raw).then((isComplete) => {
     if (!isComplete) reply.header('connection', 'close');
@@ -356,7 +408,7 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
 async function answerReadiness(server: Server, reply: FastifyReply): Promise<FastifyReply> {
   const services = await readiness(server.services, server.options);
   const waiting = Object.entries(services).filter(([, { ready }]) => !ready);
-  if (server.stopping) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));
+  if (server.leaving) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));
   else if (waiting.length === 0) sendResult(reply, { ready: true, services });
   else {
     const reasons = waiting.map(([name, { reason }]) => `${name}: ${reason ?? 'not ready'}`).join('; ');
@@ -417,10 +469,32 @@ async function listen(app: FastifyInstance, { host, port, limits }: HttpOptions)
   return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${String(bound.port)}`);
 }
 
+async function drain(server: Server, drainMs: number): Promise<void> {
+  const { clock } = server.options;
+  const begun = clock.monotonic();
+  server.leaving = true;
+  const quietMs = (): number => clock.monotonic() - Math.max(begun, server.lastMs);
+  while (clock.monotonic() - begun < drainMs && quietMs() < DRAIN_QUIET_MS) {
+    await clock.sleep(STOP_LOOK_MS);
+  }
+}
+
+/**
+ * The port is given up last: a connection that was made but not yet taken over would be reset, which leaves its
+ * client in doubt whether its request was begun. Until then every request gets an answer that says it was not.
+ */
 async function stop(server: Server, graceMs: number): Promise<void> {
+  const { clock } = server.options;
+  server.leaving = true;
   server.stopping = true;
-  const timer = setTimeout(() => server.app.server.closeAllConnections(), graceMs);
+  const end = clock.monotonic() + graceMs;
+  while (server.open > 0 && clock.monotonic() < end) await clock.sleep(STOP_LOOK_MS);
+  const timer = setTimeout(
+    () => server.app.server.closeAllConnections(),
+    Math.max(0, end - clock.monotonic()),
+  );
   try {
+    await server.connections.closeIdle();
     await server.app.close();
   } finally {
     clearTimeout(timer);

@@ -95,6 +95,17 @@ export const testRoutes = {
     body: z.unknown(),
     result: summary,
   }),
+  book: route(
+    'book',
+    'POST /v1/bookings',
+    {
+      params: empty,
+      query: empty,
+      body: empty,
+      result: z.object({ pid: z.number(), booking: z.number() }),
+    },
+    { idempotent: false, timeoutMs: 20_000 },
+  ),
   wait: route(
     'wait',
     'POST /v1/waits',
@@ -143,6 +154,11 @@ export function testService(): TestService {
     }),
     handler(testRoutes.refuse, async () => {
       throw new PlatformError('UNPROCESSABLE', 'Not today');
+    }),
+    handler(testRoutes.book, async () => {
+      const booking = count('book');
+      await testClock.sleep(2);
+      return { pid: process.pid, booking };
     }),
     handler(testRoutes.wait, (_input, context) => {
       const { promise, resolve } = Promise.withResolvers<{ waited: boolean }>();

@@ -11,7 +11,14 @@ export type {
   Topic,
   TopicOptions,
 } from './event-log.ts';
-export { type Instance, type Instances, INSTANCES_SIGNAL } from './instances.ts';
+export {
+  type Instance,
+  type Instances,
+  INSTANCES_SIGNAL,
+  type Need,
+  NEED_MS,
+  NEEDS_SIGNAL,
+} from './instances.ts';
 export type { JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
 export type { ObjectReference, Objects } from './objects.ts';
 export type { Migration, MigrationSet, Signals, TableRow, Tables, TableValue } from './tables.ts';

@@ -70,6 +70,7 @@ export const SCALING_SIGNALS: Readonly<Record<ServiceName | 'gateway', readonly 
       of: 'service',
       text: 'Runs that wait for a process or are being worked on',
     },
+    requestsInFlight(32),
   ],
   registry: [requestsInFlight(16)],
   serve: [

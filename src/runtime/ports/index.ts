@@ -12,7 +12,7 @@ export type {
   TopicOptions,
 } from './event-log.ts';
 export { type Instance, type Instances, INSTANCES_SIGNAL } from './instances.ts';
-export type { JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
+export type { Backlog, JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
 export type { ObjectReference, Objects } from './objects.ts';
 export type { Migration, MigrationSet, Signals, TableRow, Tables, TableValue } from './tables.ts';
 export type {

@@ -16,7 +16,7 @@ import {
   startServices,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
-import { HTTP, PROCESS, serviceOptions } from './settings.ts';
+import { HTTP, PROCESS, SCALING, serviceOptions } from './settings.ts';
 import { VERSION } from './version.ts';
 
 /** What a process needs to run services. */
@@ -63,6 +63,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       version: VERSION,
       logger,
       metrics,
+      scalingTargets: config.section(SCALING),
     });
     return {
       services,

@@ -8,6 +8,8 @@ import {
   type HttpLimits,
   type LogLevel,
   readConfig,
+  scalingTargets,
+  type ScalingTargets,
   type ServiceDefinition,
 } from '../runtime/index.ts';
 import { features } from '../services/features/index.ts';
@@ -95,6 +97,12 @@ export const PROCESS: ConfigSection<ProcessOptions> = {
 
 export const HTTP: ConfigSection<HttpLimits> = { name: 'http', prefix: 'TANDEM_HTTP_', schema: httpLimits };
 
+export const SCALING: ConfigSection<ScalingTargets> = {
+  name: 'scaling',
+  prefix: 'TANDEM_SCALING_',
+  schema: scalingTargets,
+};
+
 function serviceSection(definition: ServiceDefinition): ConfigSection {
   return {
     name: definition.name,
@@ -115,7 +123,7 @@ export type Flags = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
  * the same.
  */
 export function readSettings(flags: Flags, environment: NodeJS.ProcessEnv = process.env): Config {
-  return readConfig([PROCESS, HTTP, ...SERVICE_SECTIONS.values()], { flags, environment });
+  return readConfig([PROCESS, HTTP, SCALING, ...SERVICE_SECTIONS.values()], { flags, environment });
 }
 
 /** The options of each service. */

@@ -56,3 +56,4 @@ export {
 export { type DecisionAnswer, type DecisionReplay, type LedgerEntry } from './routes/serve.ts';
 export { BODY_BYTES_MAX, type Positions, TIMEOUT_MS } from './routes/shared.ts';
 export { type GateVerdict, type Run } from './routes/train.ts';
+export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

@@ -6,31 +6,88 @@ export type DeployedService = (typeof DEPLOYED_SERVICES)[number];
 export const REPLICAS_MAX = 32;
 /** Variables that must be the same for every process: each has a place of its own to be given at. */
 const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'TANDEM_DATA_DIR']);
+/** Bounds of shares: cores of the processor, and memory in MiB. */
+const CPU = { min: 0.01, max: 1_024 } as const;
+const MEMORY = { min: 128, max: 16_777_216 } as const;
+
+/** Between these numbers of processes load decides. */
+export interface ReplicaRange {
+  /** Fewest processes. 0 means that the service ends when there is nothing to do, and starts when there is. */
+  readonly min: number;
+  /** Most processes. */
+  readonly max: number;
+}
 
 export interface ServiceDeploymentOptions {
-  /** Processes of the service: 0 to 32, of features 0 or 1. Default 1. */
-  readonly replicas?: number;
+  /**
+   * Processes of the service: a number that stays, or a range, within which the service's signals decide. 0 to 32, of
+   * features 0 or 1. Default: ingest and serve 1 to 4, train 0 to 2, the others 1.
+   */
+  readonly replicas?: number | ReplicaRange;
+  /**
+   * Cores of one process, also a fraction. It decides how many processes fit on the machine and how many threads each one
+   * has. Default: serve, features and train 0.25, ingest 0.15, registry 0.05.
+   */
+  readonly cpu?: number;
+  /**
+   * Memory of one process in MiB, at least 128. It decides how many processes fit on the machine; a process that holds
+   * more is started anew, but only where the memory is given here. Default: train 1024, features 768, ingest and serve 384,
+   * registry 256.
+   */
+  readonly memory?: number;
   /** Environment variables of these processes, besides those that they inherit. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What the processes of all services have together. */
+export interface MachineOptions {
+  /** Cores. Default: those of the machine. */
+  readonly cpu?: number;
+  /** Memory in MiB. Default: that of the machine. */
+  readonly memory?: number;
 }
 
 export interface DeploymentOptions {
   /** What is not as usual, by service. */
   readonly services?: Readonly<Partial<Record<DeployedService, ServiceDeploymentOptions>>>;
+  readonly machine?: MachineOptions;
 }
 
-/** How often each service runs, and with what environment. */
+/** How one service runs. */
+export interface ServiceDeployment {
+  readonly replicas: ReplicaRange;
+  readonly cpu: number;
+  readonly memory: number;
+  /** Whether a process that holds more than its memory is started anew. */
+  readonly memoryEnforced: boolean;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** How often each service runs, with what shares and what environment. */
 export interface Deployment {
   readonly type: 'deployment';
-  readonly services: Readonly<Record<DeployedService, Required<ServiceDeploymentOptions>>>;
+  readonly services: Readonly<Record<DeployedService, ServiceDeployment>>;
+  readonly machine: MachineOptions;
 }
+
+/** What a service has unless the deployment says otherwise: a machine of one core and 4 GiB runs one of each. */
+const DEFAULTS: Readonly<Record<DeployedService, Pick<ServiceDeployment, 'replicas' | 'cpu' | 'memory'>>> = {
+  ingest: { replicas: { min: 1, max: 4 }, cpu: 0.15, memory: 384 },
+  features: { replicas: { min: 1, max: 1 }, cpu: 0.25, memory: 768 },
+  registry: { replicas: { min: 1, max: 1 }, cpu: 0.05, memory: 256 },
+  train: { replicas: { min: 0, max: 2 }, cpu: 0.25, memory: 1_024 },
+  serve: { replicas: { min: 1, max: 4 }, cpu: 0.25, memory: 384 },
+};
 
 /**
  * Describes a deployment for `tandem up`: the default export of `tandem.config.ts` beside the app. Throws a
  * TypeError that names the mistake.
  *
  * ```ts
- * export default defineDeployment({ services: { serve: { replicas: 2 } } });
+ * export default defineDeployment({
+ *   services: { serve: { replicas: { min: 1, max: 8 }, cpu: 0.5, memory: 512 } },
+ *   machine: { cpu: 6, memory: 8192 },
+ * });
  * ```
  */
 export function defineDeployment(options: DeploymentOptions): Deployment {
@@ -40,11 +97,18 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
       throw new TypeError(`Deployment: expected ${DEPLOYED_SERVICES.join(', ')}, got '${name}'`);
     }
   }
-  const describe = (service: DeployedService): Required<ServiceDeploymentOptions> => {
-    const { replicas = 1, env = {} } = given[service] ?? {};
-    assertReplicas(service, replicas);
+  const describe = (service: DeployedService): ServiceDeployment => {
+    const { replicas = DEFAULTS[service].replicas, env = {}, ...shares } = given[service] ?? {};
     for (const [name, value] of Object.entries(env)) assertVariable(service, name, value);
-    return Object.freeze({ replicas, env: Object.freeze({ ...env }) });
+    const cpu = assertShare(`CPU of ${service}`, 'cores', CPU, shares.cpu ?? DEFAULTS[service].cpu);
+    const memory = shares.memory ?? DEFAULTS[service].memory;
+    return Object.freeze({
+      replicas: readReplicaRange(service, replicas),
+      cpu,
+      memory: assertShare(`Memory of ${service}`, 'MiB', MEMORY, memory),
+      memoryEnforced: shares.memory !== undefined,
+      env: Object.freeze({ ...env }),
+    });
   };
   return Object.freeze({
     type: 'deployment',
@@ -56,7 +120,31 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
       serve: describe('serve'),
       gateway: describe('gateway'),
     }),
+    machine: Object.freeze(readMachine(options.machine ?? {})),
   });
+}
+
+function readMachine({ cpu, memory }: MachineOptions): MachineOptions {
+  return {
+    ...(cpu === undefined ? {} : { cpu: assertShare('CPU of the machine', 'cores', CPU, cpu) }),
+    ...(memory === undefined ? {} : { memory: assertShare('Memory of the machine', 'MiB', MEMORY, memory) }),
+  };
+}
+
+/** A number of processes or a range of them, as a range. Throws a TypeError unless that many may run. */
+export function readReplicaRange(service: DeployedService, replicas: number | ReplicaRange): ReplicaRange {
+  const { min, max } = typeof replicas === 'number' ? { min: replicas, max: replicas } : replicas;
+  assertReplicas(service, min);
+  assertReplicas(service, max);
+  if (min > max) {
+    throw new TypeError(
+      `Replicas of ${service}: expected min to be at most max; got ${String(min)} to ${String(max)}`,
+    );
+  }
+  if (service === 'features' && min === 0 && max > 0) {
+    throw new TypeError('Replicas of features: expected min to be at least 1, because it follows the log');
+  }
+  return Object.freeze({ min, max });
 }
 
 /** Throws a TypeError unless that many processes of the service may run. */
@@ -66,6 +154,16 @@ export function assertReplicas(service: DeployedService, replicas: number): void
   const why = service === 'features' ? ', because it keeps the online state' : '';
   const range = service === 'features' ? '0 or 1' : `0 to ${String(most)}`;
   throw new TypeError(`Replicas of ${service}: expected ${range}${why}; got ${String(replicas)}`);
+}
+
+function assertShare(
+  what: string,
+  unit: string,
+  { min, max }: { readonly min: number; readonly max: number },
+  value: number,
+): number {
+  if (Number.isFinite(value) && value >= min && value <= max) return value;
+  throw new TypeError(`${what}: expected ${String(min)} to ${String(max)} ${unit}; got ${String(value)}`);
 }
 
 function assertVariable(service: string, name: string, value: unknown): void {

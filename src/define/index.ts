@@ -10,7 +10,11 @@ export {
   type DeployedService,
   type Deployment,
   type DeploymentOptions,
+  type MachineOptions,
+  readReplicaRange,
+  type ReplicaRange,
   REPLICAS_MAX,
+  type ServiceDeployment,
   type ServiceDeploymentOptions,
 } from './deployment.ts';
 export { type Duration, durationMs } from './duration.ts';

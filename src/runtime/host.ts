@@ -19,6 +19,7 @@ import type {
   Tables,
   Warehouse,
 } from './ports/index.ts';
+import { metered, type ScalingTargets } from './scaling.ts';
 import type { Caller, Logger, Readiness, RunningService, ServiceDefinition, ServiceHost } from './service.ts';
 
 /** The ports that services are given. */
@@ -49,6 +50,8 @@ export interface StartOptions {
   readonly version: string;
   readonly logger: RootLogger;
   readonly metrics: MetricsRegistry;
+  /** Targets of the scaling signals, where they are not those of the table. */
+  readonly scalingTargets?: ScalingTargets;
 }
 
 /** Services that run in this process, on one port. */
@@ -127,7 +130,9 @@ export async function startServices(
     await discovery.start();
     for (const definition of definitions) {
       const host = hostOf(definition, ports, options, { instance, call: caller.call });
-      running.set(definition.name, await definition.start(host));
+      const service = await definition.start(host);
+      const { metrics, scalingTargets: targets } = options;
+      running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
     }
     http = await mountHttp(running, {
       ...options.http,

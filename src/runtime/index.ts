@@ -24,6 +24,8 @@ export {
 export { createLogger, type LoggerOptions, type LogLevel, type RootLogger } from './logger.ts';
 export { createMetrics, type MetricsRegistry } from './metrics.ts';
 export { didYouMean, nearest } from './nearest.ts';
+export { RecentLevel, RecentSamples } from './recent.ts';
+export { scalingTargets, type ScalingTargets, targetsOf } from './scaling.ts';
 export {
   type CallContext,
   type Caller,

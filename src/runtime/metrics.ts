@@ -11,10 +11,28 @@ const LATENCY_BUCKETS: readonly number[] = [
  */
 const LOOP_RESOLUTION_MS = 10;
 
+/** A gauge that is read, not set. */
+export interface ObservedGauge {
+  /** The whole name: no prefix stands before it. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+export interface ObservedValue {
+  readonly value: number;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** All metrics of a process. */
 export interface MetricsRegistry {
   /** Metrics whose names begin with `<prefix>_`: one for each service, and `http` for the server. */
   of(prefix: string): Metrics;
+  /**
+   * A gauge whose values are asked for whenever the metrics are read. Asked of the same name again, it has the values
+   * of both.
+   */
+  observe(gauge: ObservedGauge, read: () => readonly ObservedValue[]): void;
   /** Media type of {@link MetricsRegistry.text}. */
   readonly mediaType: string;
   /** Everything in the text format that Prometheus reads. */
@@ -35,8 +53,15 @@ export function createMetrics(): MetricsRegistry {
     if (name.startsWith('nodejs_eventloop_lag')) registry.removeSingleMetric(name);
   }
   const endLoopDelay = watchLoopDelay(registry);
+  const observed = new Map<string, (() => readonly ObservedValue[])[]>();
   return {
     of: (prefix) => metricsOf(registry, prefix),
+    observe(gauge, read) {
+      const reads = observed.get(gauge.name);
+      if (reads !== undefined) return void reads.push(read);
+      observed.set(gauge.name, [read]);
+      observe(registry, gauge, () => observed.get(gauge.name)?.flatMap((each) => each()) ?? []);
+    },
     mediaType: registry.contentType,
     text: () => registry.metrics(),
     close() {
@@ -63,6 +88,20 @@ function watchLoopDelay(registry: Registry): () => void {
     },
   });
   return () => void delay.disable();
+}
+
+function observe(registry: Registry, gauge: ObservedGauge, read: () => readonly ObservedValue[]): void {
+  const { name, help, labels } = gauge;
+  new Gauge({
+    name,
+    help,
+    labelNames: [...labels],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { value, labels: values } of read()) this.set(values, value);
+    },
+  });
 }
 
 function metricsOf(registry: Registry, prefix: string): Metrics {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { AnyRoute, InputOf, ResultOf, ServiceName } from '../contract/index.ts';
+import type { AnyRoute, InputOf, ResultOf, ScalingSignalName, ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import type {
   Clock,
@@ -115,6 +115,8 @@ export interface RunningService {
   readonly forwards?: readonly AnyRoute[];
   /** Whether the service can do its job now; asked at every `/readyz`. */
   ready(): Promise<Readiness>;
+  /** Numbers by which the service is scaled, besides requests in flight; asked whenever metrics are read. */
+  scalingSignals?(): Readonly<Partial<Record<ScalingSignalName, number>>>;
   /** Refuses new work, finishes or hands over what runs within `graceMs`, and frees everything. */
   stop(graceMs: number): Promise<void>;
 }

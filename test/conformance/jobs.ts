@@ -51,7 +51,7 @@ export function jobsConformance(name: string, open: () => Promise<JobsOpening>):
         (await one.jobs.status(queue, ids[0] ?? ''))?.state === 'done' ? true : undefined,
       );
       await stop(1_000);
-      expect(await one.jobs.backlog(queue)).toEqual({ ready: 0, oldestSeconds: 0 });
+      expect(await one.jobs.backlog(queue)).toEqual({ ready: 0, active: 0, oldestSeconds: 0 });
     });
 
     it('enqueues an id once', async () => {

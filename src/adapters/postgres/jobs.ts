@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { type Db, type JobWithMetadata, PgBoss } from 'pg-boss';
 import { PlatformError } from '../../contract/errors.ts';
 import type {
+  Backlog,
   JobAttempt,
   Jobs,
   JobState,
@@ -250,13 +251,16 @@ function statusOf(job: JobWithMetadata<Envelope> | undefined, id: string): JobSt
   };
 }
 
-async function backlog(pool: pg.Pool, queue: string): Promise<{ ready: number; oldestSeconds: number }> {
-  const { rows } = await pool.query<{ ready: number; oldest: number }>(
-    `select count(*)::int as ready, coalesce(extract(epoch from now() - min(start_after)), 0)::float8 as oldest
-     from ${SCHEMA}.job where name = $1 and state < 'active' and not blocked and start_after <= now()`,
+async function backlog(pool: pg.Pool, queue: string): Promise<Backlog> {
+  const { rows } = await pool.query<{ ready: number; active: number; oldest: number }>(
+    `select count(*) filter (where state < 'active')::int as ready,
+            count(*) filter (where state = 'active')::int as active,
+            coalesce(extract(epoch from now() - min(start_after) filter (where state < 'active')), 0)::float8 as oldest
+     from ${SCHEMA}.job where name = $1 and state <= 'active' and not blocked and start_after <= now()`,
     [queue],
   );
-  return { ready: rows[0]?.ready ?? 0, oldestSeconds: Math.max(0, rows[0]?.oldest ?? 0) };
+  const { ready = 0, active = 0, oldest = 0 } = rows[0] ?? {};
+  return { ready, active, oldestSeconds: Math.max(0, oldest) };
 }
 
 /** pg-boss knows jobs by UUID. Another text stands for the UUID made of its hash (version 8, RFC 9562). */

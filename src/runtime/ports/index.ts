@@ -19,7 +19,7 @@ export {
   NEED_MS,
   NEEDS_SIGNAL,
 } from './instances.ts';
-export type { JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
+export type { Backlog, JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
 export type { ObjectReference, Objects } from './objects.ts';
 export type { Migration, MigrationSet, Signals, TableRow, Tables, TableValue } from './tables.ts';
 export type {

@@ -48,6 +48,16 @@ export interface Jobs {
   ): Promise<(graceMs: number) => Promise<void>>;
   status(queue: string, id: string): Promise<JobStatus | undefined>;
   cancel(queue: string, id: string): Promise<void>;
-  /** Jobs ready to run and the age of the oldest in seconds: the scaling signal of a queue. */
-  backlog(queue: string): Promise<{ readonly ready: number; readonly oldestSeconds: number }>;
+  /** What there is to do on a queue. */
+  backlog(queue: string): Promise<Backlog>;
+}
+
+/** What there is to do on a queue. */
+export interface Backlog {
+  /** Jobs that a worker could take now. */
+  readonly ready: number;
+  /** Jobs that workers have taken and not ended. */
+  readonly active: number;
+  /** Age of the oldest ready job, in seconds. */
+  readonly oldestSeconds: number;
 }

@@ -20,6 +20,7 @@ import {
 import { Archive } from './archive.ts';
 import { Datasets } from './datasets.ts';
 import { Feed } from './feed.ts';
+import { Lag } from './lag.ts';
 import { migrations } from './migrations.ts';
 import { OnlineState, vectorPositions } from './online/online-state.ts';
 import { featuresOptions, type FeaturesOptions } from './options.ts';
@@ -59,13 +60,15 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   await rebuild(host, archive, state);
   const feed = new Feed(host, state);
   feed.start();
-  const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive });
+  const lag = new Lag(host.clock.monotonic());
+  const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive, lag });
   return {
     handlers: handlers(host, state, feed, archive),
     ready: async (): Promise<Readiness> =>
       feed.caughtUp
         ? { ready: true }
         : { ready: false, reason: 'the online state is catching up with the log' },
+    scalingSignals: () => ({ lag_seconds: lag.seconds, lag_records: lag.records }),
     stop: async (graceMs): Promise<void> => {
       await feed.stop();
       await stopUpkeep(graceMs / 2);

@@ -2,6 +2,7 @@ import { sourceTopic } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import type { Feed } from './feed.ts';
+import type { Lag } from './lag.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Snapshots } from './snapshots.ts';
@@ -17,6 +18,7 @@ export interface UpkeepParts {
   readonly feed: Feed;
   readonly snapshots: Snapshots;
   readonly archive: Archive;
+  readonly lag: Lag;
 }
 
 /**
@@ -97,9 +99,14 @@ class Upkeep {
     const keys = host.metrics.gauge('group_keys', 'Keys of a feature group', ['group']);
     const bytes = host.metrics.gauge('group_bytes', 'Memory of a feature group', ['group']);
     const duplicates = host.metrics.gauge('duplicates', 'Records dropped as duplicates', ['source']);
+    const ends = new Map<string, readonly number[]>();
     for (const source of state.plan.sources.keys()) {
       const ranges = await host.log.ranges(sourceTopic(source));
       const applied = state.positions(source);
+      ends.set(
+        source,
+        ranges.map(({ next }) => next),
+      );
       const behind = ranges.map((range, partition) => Math.max(0, range.next - (applied[partition] ?? 0)));
       lag.set(
         behind.reduce((sum, records) => sum + records, 0),
@@ -107,6 +114,7 @@ class Upkeep {
       );
       duplicates.set(state.duplicates(source), { source });
     }
+    this.#parts.lag.look(host.clock.monotonic(), ends, (source) => state.positions(source));
     for (const size of state.sizes()) {
       keys.set(size.keys, { group: size.group });
       bytes.set(size.bytes, { group: size.group });

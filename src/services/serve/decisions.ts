@@ -6,7 +6,7 @@ import {
   PlatformError,
 } from '../../contract/index.ts';
 import type { Decision } from '../../define/index.ts';
-import type { CallContext, ServiceHost } from '../../runtime/index.ts';
+import { type CallContext, RecentSamples, type ServiceHost } from '../../runtime/index.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
@@ -32,13 +32,15 @@ interface Endpoint {
 export class Decisions {
   readonly #parts: DecisionsParts;
   readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly #waits: RecentSamples;
   #inFlight = 0;
   #stopped = false;
   #onIdle: (() => void) | undefined;
 
   constructor(parts: DecisionsParts) {
     this.#parts = parts;
-    this.#endpoints = endpointsOf(parts);
+    this.#waits = new RecentSamples(parts.host.clock);
+    this.#endpoints = endpointsOf(parts, this.#waits);
   }
 
   /**
@@ -68,6 +70,11 @@ export class Decisions {
       metrics.errors.add(1, { decision: endpoint === undefined ? 'unknown' : name, code });
       throw error;
     }
+  }
+
+  /** How long decisions of the last seconds waited for a vector read to begin, on average, in milliseconds. */
+  get queueWaitMs(): number {
+    return this.#waits.average();
   }
 
   /** Refuses new decisions and waits for those under way, for `graceMs` at most. */
@@ -169,7 +176,7 @@ export class Decisions {
   }
 }
 
-function endpointsOf(parts: DecisionsParts): Map<string, Endpoint> {
+function endpointsOf(parts: DecisionsParts, waits: RecentSamples): Map<string, Endpoint> {
   const { host, metrics } = parts;
   const reads = new Map<string, VectorReads>();
   const endpoints = new Map<string, Endpoint>();
@@ -179,7 +186,7 @@ function endpointsOf(parts: DecisionsParts): Map<string, Endpoint> {
     // Decisions on the same vector share its reads.
     const shared =
       reads.get(vector.name) ??
-      new VectorReads({ vector: vector.name, call, clock, metrics, limits: options });
+      new VectorReads({ vector: vector.name, call, clock, metrics, waits, limits: options });
     reads.set(vector.name, shared);
     endpoints.set(decision.name, { decision, read: compileEventReader(vector.candidate), reads: shared });
   }

@@ -43,6 +43,7 @@ function run(host: ServiceHost<ServeOptions>): RunningService {
       handler(routes.replayDecision, ({ params }, context) => replay(past, params.decisionId, context)),
     ],
     ready: () => checkReadiness({ host, watch }),
+    scalingSignals: () => ({ queue_wait_milliseconds: decisions.queueWaitMs }),
     async stop(graceMs) {
       const until = clock.monotonic() + graceMs;
       // What was answered must still reach the ledger: a quarter of the time is kept for it.

@@ -31,7 +31,7 @@ export function serveMetrics(metrics: Metrics): ServeMetrics {
       ['part'],
       SECONDS,
     ),
-    inFlight: metrics.gauge('in_flight', 'Decisions under way: the scaling signal'),
+    inFlight: metrics.gauge('in_flight', 'Decisions under way'),
     queueDepth: metrics.gauge('queue_depth', 'Decisions that wait for a vector read', ['vector']),
     batchRows: metrics.histogram('batch_rows', 'Candidates in one vector read', ['vector'], ROWS),
     ledgerBuffered: metrics.gauge('ledger_buffered_entries', 'Answered decisions not yet in the ledger'),

@@ -6,7 +6,7 @@ import {
   type VectorRead,
   type VectorRow,
 } from '../../contract/index.ts';
-import type { CallContext, Caller, Clock } from '../../runtime/index.ts';
+import type { CallContext, Caller, Clock, RecentSamples } from '../../runtime/index.ts';
 import { expired } from './failures.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
@@ -24,12 +24,15 @@ export interface VectorReadsParts {
   readonly call: Caller;
   readonly clock: Clock;
   readonly metrics: Pick<ServeMetrics, 'queueDepth' | 'batchRows'>;
+  /** How long decisions waited for their read to begin, in milliseconds. */
+  readonly waits?: RecentSamples;
   readonly limits: Pick<ServeOptions, 'queueMax' | 'batchMax' | 'readsMax'>;
 }
 
 interface Waiting {
   readonly candidate: Record<string, unknown>;
   readonly deadlineMs: number;
+  readonly sinceMs: number;
   readonly signal: AbortSignal;
   settle(outcome: ServedRow | PlatformError | Error): void;
 }
@@ -76,7 +79,7 @@ export class VectorReads {
       };
       const giveUp = (): void => settle(expired());
       signal.addEventListener('abort', giveUp, { once: true });
-      this.#queue.push({ candidate, deadlineMs, signal, settle });
+      this.#queue.push({ candidate, deadlineMs, sinceMs: this.#parts.clock.monotonic(), signal, settle });
       this.#start();
     });
   }
@@ -118,6 +121,7 @@ export class VectorReads {
     const batch: Waiting[] = [];
     const taken = this.#queue.splice(0, this.#parts.limits.batchMax);
     for (const waiting of taken) {
+      this.#parts.waits?.add(now - waiting.sinceMs);
       if (waiting.signal.aborted || waiting.deadlineMs <= now) waiting.settle(expired());
       else batch.push(waiting);
     }

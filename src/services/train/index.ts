@@ -12,6 +12,7 @@ import { type TrainOptions, trainOptions } from './options.ts';
 import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } from './runs.ts';
 
 export type { TrainOptions } from './options.ts';
+export { QUEUE as TRAIN_QUEUE } from './execute.ts';
 export { trainTasks } from './tasks.ts';
 
 /** A job whose process is silent for this long goes to another one, in seconds. */
@@ -40,7 +41,8 @@ async function start(host: ServiceHost<TrainOptions>): Promise<RunningService> {
     for (const progress of active) void progress.check();
   });
   const stopping = new AbortController();
-  const watching = watch(host, metrics, stopping.signal);
+  const open = { jobs: 0 };
+  const watching = watch(host, metrics, open, stopping.signal);
   return {
     handlers: [
       handler(routes.startRun, ({ params, body }) => startRun(host, params.model, body)),
@@ -48,6 +50,7 @@ async function start(host: ServiceHost<TrainOptions>): Promise<RunningService> {
       handler(routes.listRuns, ({ params, query }) => listRuns(host, params.model, query)),
       handler(routes.cancelRun, ({ params }) => cancelRun(host, metrics, params.id)),
     ],
+    scalingSignals: () => ({ open_jobs: open.jobs }),
     async ready() {
       try {
         await tables.query('select 1 from train_run limit 1');
@@ -71,11 +74,13 @@ async function start(host: ServiceHost<TrainOptions>): Promise<RunningService> {
 async function watch(
   host: ServiceHost<TrainOptions>,
   metrics: TrainMetrics,
+  open: { jobs: number },
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     try {
-      const { ready, oldestSeconds } = await host.jobs.backlog(QUEUE);
+      const { ready, active, oldestSeconds } = await host.jobs.backlog(QUEUE);
+      open.jobs = ready + active;
       metrics.backlogRuns.set(ready);
       metrics.backlogSeconds.set(oldestSeconds);
       for (const run of await endLostRuns(host)) {

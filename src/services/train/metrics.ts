@@ -25,9 +25,6 @@ export function trainMetrics(metrics: Metrics): TrainMetrics {
       SECONDS,
     ),
     backlogRuns: metrics.gauge('backlog_runs', 'Runs that wait for a process'),
-    backlogSeconds: metrics.gauge(
-      'backlog_oldest_seconds',
-      'Age of the oldest waiting run: the scaling signal',
-    ),
+    backlogSeconds: metrics.gauge('backlog_oldest_seconds', 'Age of the oldest waiting run'),
   };
 }

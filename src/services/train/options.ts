@@ -17,7 +17,7 @@ export interface TrainOptions {
   readonly waitMs: number;
   /**
    * How often the backlog is measured and runs whose job is lost are looked for, in milliseconds. Default
-   * 5,000.
+   * 1,000.
    */
   readonly watchMs: number;
 }
@@ -38,6 +38,6 @@ export const trainOptions: z.ZodType<TrainOptions> = z
       600_000,
       'How long a step waits for a neighbour that is down, in milliseconds',
     ),
-    watchMs: whole(100, 600_000, 5_000, 'How often backlog and lost jobs are looked at, in milliseconds'),
+    watchMs: whole(100, 600_000, 1_000, 'How often backlog and lost jobs are looked at, in milliseconds'),
   })
   .strict();

@@ -1,0 +1,221 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { cp, mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { locateBinaries } from '../../../src/adapters/postgres/embedded/binaries.ts';
+import { choosePlace } from '../../../src/adapters/postgres/embedded/place.ts';
+import { readPidFile } from '../../../src/adapters/postgres/embedded/postmaster.ts';
+import { removeEmbedded } from '../../../src/adapters/postgres/index.ts';
+import { isAlive } from '../../../src/cli/process-identity.ts';
+import { livingProcesses, type ProcessRecord, readState } from '../../../src/cli/supervisor/state-file.ts';
+import { SERVICE_NAMES, type ServiceName } from '../../../src/contract/index.ts';
+import { ROOT } from '../../tidy/tree.ts';
+import { directTarget, type TargetRecipe } from './target.ts';
+
+/** How long the platform may take to be ready for the first time, in milliseconds: it makes its database. */
+const FIRST_MS_MAX = 120_000;
+/** How often it is looked whether everything is ready, in milliseconds. */
+const LOOK_MS = 50;
+/** How long one process may take to say whether it is ready, in milliseconds. */
+const ANSWER_MS_MAX = 2_500;
+
+export interface PlatformOptions {
+  /** File of the app. Default: `fixtures/app.ts`. */
+  readonly app?: string;
+  /** Processes of each service; those that are not named have one. */
+  readonly replicas?: Readonly<Partial<Record<ServiceName, number>>>;
+  /** Options as `--set` takes them, e.g. `features.snapshotMs=2000`. */
+  readonly set?: readonly string[];
+  /** Environment of the supervisor and so of every process. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Told what is going on. */
+  readonly note: (text: string) => void;
+}
+
+/** `tandem up` as a user runs it: real processes and an embedded database, in a folder of its own. */
+export class Platform implements AsyncDisposable {
+  readonly dataDir: string;
+  readonly #options: PlatformOptions;
+  #supervisor: ChildProcess | undefined;
+  #hasFailed = false;
+
+  private constructor(dataDir: string, options: PlatformOptions) {
+    this.dataDir = dataDir;
+    this.#options = options;
+  }
+
+  /** Starts everything and waits until it is ready. */
+  static async start(options: PlatformOptions): Promise<Platform> {
+    const platform = new Platform(await mkdtemp(join(tmpdir(), 'tandem-chaos-')), options);
+    try {
+      await platform.startSupervisor();
+      await platform.untilReady(FIRST_MS_MAX);
+      return platform;
+    } catch (error) {
+      platform.failed();
+      await platform[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Where requests go: the ports of the processes. */
+  get target(): TargetRecipe {
+    return directTarget(this.dataDir);
+  }
+
+  /** Starts `tandem up`, on what is there; does not wait for it. Its messages go to `logs/supervisor.log`. */
+  async startSupervisor(): Promise<void> {
+    const { app, replicas = {}, set = [], environment = {} } = this.#options;
+    const file = app ?? fileURLToPath(new URL('../fixtures/app.ts', import.meta.url));
+    const numbers = Object.entries(replicas).map(([service, number]) => `${service}=${String(number)}`);
+    await mkdir(join(this.dataDir, 'logs'), { recursive: true });
+    const log = await open(join(this.dataDir, 'logs', 'supervisor.log'), 'a');
+    this.#supervisor = spawn(
+      process.execPath,
+      [
+        '--conditions=tandem-source',
+        join(ROOT, 'src/cli/main.ts'),
+        'up',
+        '--app',
+        file,
+        '--data-dir',
+        this.dataDir,
+        '--json',
+        ...(numbers.length === 0 ? [] : ['--replicas', ...numbers]),
+        ...(set.length === 0 ? [] : ['--set', ...set]),
+      ],
+      {
+        cwd: ROOT,
+        env: { ...process.env, ...environment },
+        // In a group of its own: a Ctrl-C at the terminal is for the chaos run, which then stops it.
+        detached: true,
+        stdio: ['ignore', 'ignore', log.fd],
+      },
+    );
+    await log.close();
+  }
+
+  /** The supervisor, as long as it runs. */
+  get supervisorPid(): number | undefined {
+    const child = this.#supervisor;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    return child.pid;
+  }
+
+  /** Runs another verb of `tandem` on this platform; resolves with its exit code and what it wrote. */
+  tandem(...parameters: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
+    return new Promise((resolve) => {
+      const child = spawn(
+        process.execPath,
+        [
+          '--conditions=tandem-source',
+          join(ROOT, 'src/cli/main.ts'),
+          ...parameters,
+          '--data-dir',
+          this.dataDir,
+        ],
+        { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] },
+      );
+      let [out, err] = ['', ''];
+      child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
+      child.once('close', (code) => resolve({ code, out, err }));
+    });
+  }
+
+  /** The processes as the supervisor last wrote them down. */
+  async processes(service?: ServiceName): Promise<readonly ProcessRecord[]> {
+    const found = (await readState(this.dataDir))?.processes ?? [];
+    return found.filter((record) => service === undefined || record.service === service);
+  }
+
+  /** Those of a service that run at this moment. */
+  async living(service?: ServiceName): Promise<readonly (ProcessRecord & { readonly pid: number })[]> {
+    const state = await readState(this.dataDir);
+    const living = state === undefined ? [] : await livingProcesses(state);
+    return living.filter((record) => service === undefined || record.service === service);
+  }
+
+  /** The process id of the embedded database's postmaster; `undefined` when it does not run. */
+  async postmasterPid(): Promise<number | undefined> {
+    const place = await choosePlace(join(this.dataDir, 'postgres'), await locateBinaries());
+    const file = await readPidFile(place.data);
+    return file !== undefined && (await isAlive({ pid: file.pid, started: '' })) ? file.pid : undefined;
+  }
+
+  /**
+   * Why not everything is ready, in words; `undefined` when it is: the supervisor runs, each service has as many
+   * processes as are wanted, and every one of them says that it is ready. `without`: services that may be absent.
+   */
+  async unready(without: readonly ServiceName[] = []): Promise<string | undefined> {
+    const state = await readState(this.dataDir);
+    if (state === undefined) return 'the supervisor has written no state yet';
+    if (state.supervisor.pid !== this.supervisorPid) return 'the supervisor does not run yet';
+    const asked: Promise<string | undefined>[] = [];
+    for (const service of SERVICE_NAMES) {
+      if (without.includes(service)) continue;
+      const records = state.processes.filter((record) => record.service === service);
+      const wanted = state.services[service]?.replicas ?? 0;
+      if (records.length !== wanted)
+        return `${service}: ${String(records.length)} of ${String(wanted)} processes`;
+      for (const { state: is, slot, url, pid } of records) {
+        const name = `${service}-${String(slot)}`;
+        if (is !== 'ready' || url === null || pid === null) return `${name} is ${is}`;
+        asked.push(whyUnready(url).then((why) => (why === undefined ? undefined : `${name}: ${why}`)));
+      }
+    }
+    return (await Promise.all(asked)).find((why) => why !== undefined);
+  }
+
+  /** Waits until everything is ready; resolves with how long that took, in milliseconds. */
+  async untilReady(withinMs: number, without: readonly ServiceName[] = []): Promise<number> {
+    const begun = performance.now();
+    for (;;) {
+      const why = await this.unready(without);
+      const tookMs = performance.now() - begun;
+      if (why === undefined) return tookMs;
+      if (this.supervisorPid === undefined) throw new Error(`The supervisor does not run; ${why}`);
+      if (tookMs > withinMs) throw new Error(`Not everything is ready after ${String(withinMs)} ms: ${why}`);
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** Something went wrong: the logs are kept when this platform is stopped. */
+  failed(): void {
+    this.#hasFailed = true;
+  }
+
+  /** Stops everything, keeps the logs if something failed, and removes the rest. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const supervisor = this.#supervisor;
+    if (supervisor !== undefined && this.supervisorPid !== undefined) {
+      const ended = new Promise((resolve) => supervisor.once('exit', resolve));
+      const late = setTimeout(() => supervisor.kill('SIGKILL'), 30_000);
+      // Processes that a run stopped with SIGSTOP would not hear of the end.
+      for (const { pid } of await this.living()) process.kill(pid, 'SIGCONT');
+      supervisor.kill('SIGTERM');
+      await ended;
+      clearTimeout(late);
+    }
+    for (const { pid } of await this.living()) process.kill(pid, 'SIGKILL');
+    if (this.#hasFailed) {
+      const kept = await mkdtemp(join(tmpdir(), 'tandem-chaos-logs-'));
+      await cp(join(this.dataDir, 'logs'), kept, { recursive: true });
+      this.#options.note(`the logs are kept in ${kept}`);
+    }
+    await removeEmbedded(join(this.dataDir, 'postgres'));
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+async function whyUnready(url: string): Promise<string | undefined> {
+  try {
+    const answer = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
+    const text = await answer.text();
+    return answer.ok ? undefined : text.slice(0, 300);
+  } catch (error) {
+    return String((error as Error).cause ?? error);
+  }
+}

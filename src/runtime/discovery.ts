@@ -21,7 +21,8 @@ export interface DiscoveryParts {
 
 /**
  * Keeps the list of instances by service: read at every signal and each second. While the store cannot be read the last
- * list stays, because those who served a moment ago mostly still do.
+ * list stays, because those who served a moment ago mostly still do. When it can be read again, those on that list have
+ * one lease's time to extend what ran out in the meantime.
  */
 export class Discovery {
   readonly #parts: DiscoveryParts;
@@ -31,6 +32,9 @@ export class Discovery {
   #loops: Promise<void>[] = [];
   #own: readonly Instance[] = [];
   #isAway = false;
+  /** By the monotonic clock: when the list was last read, and until when nobody leaves it. */
+  #readAt: number | undefined;
+  #keepUntil = -Infinity;
 
   constructor(parts: DiscoveryParts) {
     this.#parts = parts;
@@ -89,11 +93,15 @@ export class Discovery {
 
   async #refresh(): Promise<void> {
     const known = new Map<ServiceName, URL[]>();
-    for (const { service, url } of await this.#parts.instances.live()) {
-      const urls = known.get(service);
-      if (urls === undefined) known.set(service, [new URL(url)]);
-      else urls.push(new URL(url));
+    for (const { service, url } of await this.#parts.instances.live()) add(known, service, new URL(url));
+    const now = this.#parts.clock.monotonic();
+    // Nobody could extend a lease while the store was away: that one ran out says nothing about its instance.
+    const wasAway = this.#readAt !== undefined && now - this.#readAt > DISCOVERY.leaseMs - DISCOVERY.renewMs;
+    if (wasAway) this.#keepUntil = now + DISCOVERY.leaseMs;
+    if (now < this.#keepUntil) {
+      for (const [service, urls] of this.#known) for (const url of urls) add(known, service, url);
     }
+    this.#readAt = now;
     this.#known = known;
   }
 
@@ -109,4 +117,10 @@ export class Discovery {
       this.#isAway = true;
     }
   }
+}
+
+function add(known: Map<ServiceName, URL[]>, service: ServiceName, url: URL): void {
+  const urls = known.get(service);
+  if (urls === undefined) known.set(service, [url]);
+  else if (!urls.some(({ href }) => href === url.href)) urls.push(url);
 }

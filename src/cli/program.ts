@@ -3,6 +3,7 @@ import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
 import type { RecordFormat } from './record-batches.ts';
+import type { RenderVerbOptions } from './verbs/k8s.ts';
 import { VERSION } from './version.ts';
 
 /** Runs the command line and gives the exit code: 0 done, 1 failed, 2 wrong use. */
@@ -39,6 +40,7 @@ function buildProgram(exit: (code: number) => void): Command {
   addDataVerbs(program);
   addLifecycleVerbs(program, exit);
   addOperatingVerbs(program, exit);
+  addKubernetesVerbs(program);
   return program;
 }
 
@@ -128,6 +130,12 @@ function addProcessVerbs(program: Command): void {
       const { run } = await import('./verbs/dev.ts');
       await run(await readConfigOf(options), { service, peers: options.peer }, outputOf(options));
     });
+  settingsVerb(program, 'migrate', 'bring the tables of every service up to date, and end').action(
+    async (options: SettingsOptions) => {
+      const { migrate } = await import('./verbs/migrate.ts');
+      await migrate(await readConfigOf(options), outputOf(options));
+    },
+  );
   addSupervisorVerbs(program);
 }
 
@@ -254,5 +262,29 @@ function addOperatingVerbs(program: Command, exit: (code: number) => void): void
     .action(async (options: SettingsOptions) => {
       const { showConfig } = await import('./verbs/config.ts');
       showConfig(await readConfigOf(options), outputOf(options));
+    });
+}
+
+type RenderOptions = Omit<RenderVerbOptions, 'force'> & { readonly force?: boolean; readonly json?: boolean };
+
+function addKubernetesVerbs(program: Command): void {
+  const group = program.command('k8s').description('what a Kubernetes cluster needs').exitOverride();
+  verb(group, 'render', 'write the manifests of the app to a folder')
+    .requiredOption('--image <image>', 'image with the app, by digest or tag')
+    .requiredOption('--out <dir>', 'folder to write to: empty, new, or written by an earlier run')
+    .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
+    .option('--namespace <name>', "namespace of everything (default: the app's name)")
+    .option('--replicas <service=number...>', 'least pods of a service (default: tandem.config.ts)', [])
+    .option('--overlay <overlay...>', 'what else to write: keda, gateway-api', [])
+    .option('--host <name>', 'name under which the gateway is reached from outside')
+    .option('--parent <namespace/name>', 'Gateway that the route of --overlay gateway-api hangs on')
+    .option('--prometheus <url>', 'where KEDA asks for the scaling signals')
+    .option('--database-port <port>', 'port of PostgreSQL (default: 5432)')
+    .option('--database-connections <number>', 'connections that PostgreSQL has for the app (default: 300)')
+    .option('--objects-port <port>', 'port of the object store (default: 443)')
+    .option('--force', 'write beside files of others, and over those with the same name')
+    .action(async (options: RenderOptions) => {
+      const { renderKubernetes } = await import('./verbs/k8s.ts');
+      await renderKubernetes({ ...options, force: options.force === true }, outputOf(options));
     });
 }

@@ -1,0 +1,107 @@
+import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
+import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
+import type { IHorizontalPodAutoscalerBehavior } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscalerBehavior';
+import type { IMetricSpec } from 'kubernetes-models/autoscaling/v2/MetricSpec';
+import { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal } from '../../contract/index.ts';
+import { metadata, objectName } from './names.ts';
+import type { Plan, ServicePlan } from './plan.ts';
+
+/**
+ * Up at once and by as much as doubles it, down by one a minute after five quiet ones: a replica that is missed costs
+ * more than one that idles.
+ */
+const BEHAVIOUR: IHorizontalPodAutoscalerBehavior = {
+  scaleUp: {
+    stabilizationWindowSeconds: 0,
+    selectPolicy: 'Max',
+    policies: [
+      { type: 'Percent', value: 100, periodSeconds: 15 },
+      { type: 'Pods', value: 2, periodSeconds: 15 },
+    ],
+  },
+  scaleDown: {
+    stabilizationWindowSeconds: 300,
+    selectPolicy: 'Max',
+    policies: [{ type: 'Pods', value: 1, periodSeconds: 60 }],
+  },
+};
+
+/** How often KEDA asks, and how long nothing must be to do before the last pod goes, in seconds. */
+const KEDA_SECONDS = { polling: 5, coolDown: 300 } as const;
+
+/** Scales a service by its own signals; the one that asks for most pods decides. */
+export function autoscaler(plan: Plan, { name, min, max }: ServicePlan): IHorizontalPodAutoscaler {
+  return {
+    apiVersion: 'autoscaling/v2',
+    kind: 'HorizontalPodAutoscaler',
+    metadata: metadata(plan, name),
+    spec: {
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: objectName(plan, name) },
+      minReplicas: min,
+      maxReplicas: max,
+      behavior: BEHAVIOUR,
+      metrics: SCALING_SIGNALS[name].map((signal) => metricOf(plan, name, signal)),
+    },
+  };
+}
+
+function metricOf(plan: Plan, service: string, signal: ScalingSignal): IMetricSpec {
+  const target = { type: 'AverageValue', averageValue: String(signal.target) };
+  const labels = { service, signal: signal.name };
+  switch (signal.of) {
+    // Each pod says its own part: the cluster takes the average.
+    case 'process':
+      return {
+        type: 'Pods',
+        pods: { metric: { name: SCALING_METRICS.signal, selector: { matchLabels: labels } }, target },
+      };
+    // Each pod says the same: as a metric of pods it would be counted once for each of them.
+    case 'service':
+      return {
+        type: 'External',
+        external: {
+          metric: {
+            name: SCALING_METRICS.signal,
+            selector: { matchLabels: { ...labels, namespace: plan.namespace } },
+          },
+          target,
+        },
+      };
+  }
+}
+
+/** The same for KEDA, which makes an autoscaler of its own of it, and can go down to none. */
+export function scaledObject(plan: Plan, { name, min, max }: ServicePlan): IScaledObject {
+  return {
+    apiVersion: 'keda.sh/v1alpha1',
+    kind: 'ScaledObject',
+    metadata: metadata(plan, name),
+    spec: {
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: objectName(plan, name) },
+      minReplicaCount: min,
+      maxReplicaCount: max,
+      pollingInterval: KEDA_SECONDS.polling,
+      cooldownPeriod: KEDA_SECONDS.coolDown,
+      advanced: { horizontalPodAutoscalerConfig: { name: objectName(plan, name), behavior: BEHAVIOUR } },
+      triggers: SCALING_SIGNALS[name].map((signal) => ({
+        type: 'prometheus',
+        name: signal.name.replaceAll('_', '-'),
+        metricType: 'AverageValue',
+        metadata: {
+          serverAddress: plan.prometheus,
+          query: query(plan, name, signal),
+          threshold: String(signal.target),
+          activationThreshold: '0',
+          // A service without a pod says nothing, which is no reason to start one.
+          ignoreNullValues: 'true',
+        },
+      })),
+    },
+  };
+}
+
+function query(plan: Plan, service: string, signal: ScalingSignal): string {
+  const labels = `namespace="${plan.namespace}",service="${service}",signal="${signal.name}"`;
+  const over = signal.of === 'process' ? 'sum' : 'max';
+  return `${over}(${SCALING_METRICS.signal}{${labels}})`;
+}

@@ -1,0 +1,49 @@
+import { resolve } from 'node:path';
+import { loadApp } from '../app-file.ts';
+import { renderManifests } from '../kubernetes/manifests.ts';
+import { planOf, type PlanOptions } from '../kubernetes/plan.ts';
+import { writeFolder } from '../kubernetes/write-folder.ts';
+import { type Output, table } from '../output.ts';
+import { loadDescription, readReplicas } from '../supervisor/description.ts';
+
+export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment' | 'overlays' | 'replicas'> {
+  /** Module of the app. */
+  readonly app?: string | undefined;
+  readonly out: string;
+  readonly force: boolean;
+  readonly overlay: readonly string[];
+  /** Least numbers of pods, as `serve=3`. */
+  readonly replicas: readonly string[];
+}
+
+/** `tandem k8s render`: writes the manifests of the app to a folder. */
+export async function renderKubernetes(options: RenderVerbOptions, output: Output): Promise<void> {
+  const { app: file, out, force, overlay, replicas, ...rest } = options;
+  const { app, path } = await loadApp(file);
+  const description = await loadDescription(path);
+  const plan = planOf({
+    ...rest,
+    app: app.name,
+    overlays: overlay,
+    deployment: description.file === null ? undefined : description.deployment,
+    replicas: readReplicas(replicas),
+  });
+  const files = renderManifests(plan);
+  const removed = await writeFolder(out, files, { force });
+  for (const warning of plan.warnings) output.note(`tandem k8s render: ${warning}`);
+  const written = files.map(({ path: name, objects }) => ({
+    file: name,
+    objects: objects.map(({ kind, metadata }) => ({ kind, name: metadata?.name ?? null })),
+  }));
+  const folder = resolve(out);
+  output.result({ folder, namespace: plan.namespace, files: written, removed, warnings: plan.warnings }, () =>
+    [
+      table(
+        ['FILE', 'OBJECTS'],
+        written.map((entry) => [entry.file, entry.objects.map(({ kind }) => kind).join(', ')]),
+      ),
+      '',
+      `Apply them with: kubectl apply -k ${out}`,
+    ].join('\n'),
+  );
+}

@@ -6,6 +6,7 @@ import { MemorySampler } from './driver/memory-sampler.ts';
 import { runOnce } from './driver/once.ts';
 import { parseOptions, type RunOptions, USAGE, UsageError } from './driver/options.ts';
 import { Platform } from './driver/platform.ts';
+import { GivenProduct, type Product } from './driver/product.ts';
 import { ProductProcess } from './driver/product-process.ts';
 import { summarise, writeReport } from './driver/report.ts';
 import { Timeline } from './driver/timeline.ts';
@@ -41,7 +42,11 @@ async function main(): Promise<number> {
 
 async function run(options: RunOptions): Promise<number> {
   const timeline = new Timeline();
-  const product = new ProductProcess({ root: ROOT, dataDir: options.dataDir, port: options.port });
+  const { dataDir, port, replicas, url } = options;
+  const product: Product =
+    url === undefined
+      ? new ProductProcess({ root: ROOT, dataDir, port, replicas })
+      : new GivenProduct(url, dataDir);
   using client = new HttpClient(product);
   using memory = new MemorySampler();
   const stopped = new AbortController();

@@ -1,10 +1,11 @@
 import type { ExpectedTable } from '../expected-table.ts';
 import { type Transaction, transactionRecord } from '../transaction.ts';
 import { Decider, DECISION } from './decider.ts';
+import { Digests } from './digests.ts';
 import { HistoryProgress } from './history.ts';
 import type { KillDrill } from './kill-drill.ts';
 import type { Platform, RunAnswer } from './platform.ts';
-import type { ProductProcess } from './product-process.ts';
+import type { Product } from './product.ts';
 import { RecordSender } from './record-sender.ts';
 import { type DisorderOptions, type OutgoingRecord, RecordStream, TRANSACTIONS } from './record-stream.ts';
 import { grouped, type Timeline } from './timeline.ts';
@@ -36,7 +37,7 @@ export interface BoundedPlan {
 
 export interface RunTools {
   readonly platform: Platform;
-  readonly product: ProductProcess;
+  readonly product: Product;
   readonly timeline: Timeline;
   readonly drill: KillDrill | undefined;
 }
@@ -54,6 +55,7 @@ export class BoundedRun {
   readonly sender: RecordSender;
   readonly decider: Decider;
   readonly online: ValueComparison;
+  readonly digests: Digests = new Digests();
   /** The runs that came before the release, by model. */
   readonly runs: Map<ModelEntry, RunAnswer> = new Map();
   #history: HistoryProgress | undefined;
@@ -154,7 +156,11 @@ export class BoundedRun {
       .map(({ transaction }) => transaction);
     if (this.#released) {
       const undecided = fresh.filter(({ time }) => time >= this.#plan.releaseMs);
-      await timeline.phase('decide', () => this.decider.decideAll(undecided));
+      const answers = await timeline.phase('decide', () => this.decider.decideAll(undecided));
+      for (const [index, { id }] of undecided.entries()) {
+        const answer = answers[index];
+        this.digests.decision(id, answer?.outcome ?? null, answer?.score ?? null);
+      }
     }
     await timeline.phase('ingest', () => this.sender.send(chunk));
     this.#unread.push(...fresh.filter(({ id }) => this.#table.rowOf(id) >= 0));
@@ -187,6 +193,7 @@ export class BoundedRun {
     for (const [index, { id, cents }] of transactions.entries()) {
       this.#table.tellCents(this.#table.rowOf(id), cents);
       this.online.compare(id, rows[index]?.values ?? [], this.#places);
+      this.digests.feature(id, rows[index]?.values ?? []);
     }
   }
 

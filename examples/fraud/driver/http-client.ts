@@ -45,6 +45,8 @@ export interface Call {
 export interface Server {
   readonly url: string;
   up(): Promise<void>;
+  /** What it wants to know of who asks, as headers. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Whether the same request may be sent again and can then succeed. */
@@ -76,10 +78,12 @@ export class HttpClient implements Disposable {
           method: call.method,
           agent: this.#agent,
           timeout: timeoutMs,
-          headers:
-            body === undefined
+          headers: {
+            ...this.#server.headers,
+            ...(body === undefined
               ? {}
-              : { 'content-type': call.mediaType ?? 'application/json', 'content-length': body.length },
+              : { 'content-type': call.mediaType ?? 'application/json', 'content-length': body.length }),
+          },
         },
         (incoming) => {
           const chunks: Buffer[] = [];

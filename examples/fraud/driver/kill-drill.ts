@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProductProcess } from './product-process.ts';
+import type { Product } from './product.ts';
 
 /**
  * From the request that crosses the mark to the kill, in milliseconds: it is then on its way and not
@@ -9,14 +9,14 @@ const IN_FLIGHT_MS = 5;
 
 /** Kills the product with everything it started once, when enough records were sent, and starts it again. */
 export class KillDrill {
-  readonly #product: ProductProcess;
+  readonly #product: Product;
   readonly #atRecord: number;
   readonly #tell: (text: string) => void;
   #sent = 0;
   #drill: Promise<void> | undefined;
 
   /** @param options.atRecord the number of records with which it happens. */
-  constructor(options: { product: ProductProcess; atRecord: number; tell: (text: string) => void }) {
+  constructor(options: { product: Product; atRecord: number; tell: (text: string) => void }) {
     this.#product = options.product;
     this.#atRecord = options.atRecord;
     this.#tell = options.tell;

@@ -7,7 +7,7 @@ import { HistoryProgress } from './history.ts';
 import { paced, recordsFrom, recordsUntil, SPEED } from './live-stream.ts';
 import type { RunOptions } from './options.ts';
 import type { DecisionAnswer, Platform } from './platform.ts';
-import type { ProductProcess } from './product-process.ts';
+import type { Product } from './product.ts';
 import { RecordSender } from './record-sender.ts';
 import { TRANSACTIONS } from './record-stream.ts';
 import { HISTORY_DAYS, simulatedWorld } from './simulated-world.ts';
@@ -20,7 +20,7 @@ const SHOW_ACCEPTED_MS = 3_000;
 
 export interface LiveTools {
   readonly platform: Platform;
-  readonly product: ProductProcess;
+  readonly product: Product;
   readonly timeline: Timeline;
   /** What `tandem replay` needs besides the id to find the product. */
   readonly replayOptions: string;
@@ -37,7 +37,10 @@ export async function runLive(options: RunOptions, tools: LiveTools): Promise<vo
   await checkWorld(options);
   timeline.say('start', 'starting the product: all services in one process, and its database');
   await timeline.phase('start', () => product.start({ fresh: options.fresh }));
-  timeline.say('start', `the product is ready at ${product.url}, its log is ${product.logPath}`);
+  timeline.say(
+    'start',
+    `the product is ready at ${product.url}, its log is ${product.logPath ?? 'elsewhere'}`,
+  );
   const world = simulatedWorld(options.seed);
   const known = await platform.currentRelease(DECISION);
   if (signal.aborted) return;

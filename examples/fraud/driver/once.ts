@@ -53,7 +53,9 @@ export async function runOnce(options: RunOptions, tools: OnceTools): Promise<On
   await drill?.finished();
   const { events, violations } = await timeline.phase('settle', () => settleEvents(run, all));
   const models = await finalModels(plan, all, { run, trainAgain });
-  const offline = await timeline.phase('dataset', () => compareOffline(plan, all, table));
+  const offline = await timeline.phase('dataset', () =>
+    compareOffline(plan, all, { table, digests: run.digests }),
+  );
   const asServed = await timeline.phase('dataset', () => compareAsServed(plan, all));
   const replayed = await timeline.phase('replay', () => replaySamples(run, all));
   const { online, decider } = run;
@@ -90,6 +92,7 @@ export async function runOnce(options: RunOptions, tools: OnceTools): Promise<On
         p50Ms: rounded(decider.latencies.quantile(0.5)),
         p99Ms: rounded(decider.latencies.quantile(0.99)),
       },
+      digests: run.digests.report(),
       seconds: timeline.seconds,
       peakRssMb: memory.peakMb,
     },
@@ -135,7 +138,12 @@ async function finalModels(
   for (const entry of MODELS) {
     const train = () => trainModel(platform, timeline, { entry, asOf: plan.labelsKnownMs });
     const trained = options.trainAgain ? await timeline.phase('train', train) : options.run.runs.get(entry);
-    if (trained !== undefined) models.push(modelReport(entry, trained));
+    if (trained === undefined) continue;
+    models.push(modelReport(entry, trained));
+    if (trained.version !== null) {
+      const digest = await platform.versionDigest(entry.model, trained.version);
+      options.run.digests.model(entry.model, digest);
+    }
   }
   return models;
 }

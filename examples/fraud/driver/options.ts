@@ -17,6 +17,10 @@ export interface RunOptions {
   /** Days that are streamed with features compared; undefined: all there are, or one simulated day. */
   readonly days: number | undefined;
   readonly port: number;
+  /** Run each service as this many processes of its own (`tandem up`); undefined: all in one (`tandem dev`). */
+  readonly replicas: number | undefined;
+  /** Address of a product that runs already; undefined: one is started. */
+  readonly url: string | undefined;
   readonly dataDir: string;
   /** Begin with an empty data folder. */
   readonly fresh: boolean;
@@ -33,6 +37,7 @@ Options
   --port N           port of the product on 127.0.0.1; default: a free one
   --data-dir DIR     where the product keeps its data; default .tandem, with --once .tandem/once.
                      With --once or --fresh its content is deleted first
+  --replicas N       every service as N processes of its own, instead of all in one process
   --fresh            begin anew instead of going on
   --seed N           seed of the simulated world and of the disorder; default 2
   --help             this text
@@ -42,6 +47,8 @@ Options with --once
   --days N           stream N days only
   --shuffle 60s      send records out of order, by up to this
   --duplicate 0.01   send each record twice with this probability
+  --url URL          a product that runs already, with this app, --clock event and nothing in it; its objects
+                     are below --data-dir, TANDEM_KEY_FILE names the file of its key
   --kill-at 0.5      kill -9 product and database after this share of the records, and start them again
 `;
 
@@ -69,9 +76,17 @@ export function parseOptions(
 ): RunOptions {
   const values = parse(args);
   const once = values.once === true;
-  const onlyOnce = ['report', 'data', 'days', 'shuffle', 'duplicate', 'kill-at'] as const;
+  const onlyOnce = ['report', 'data', 'days', 'shuffle', 'duplicate', 'kill-at', 'url'] as const;
   for (const name of onlyOnce) {
     if (!once && values[name] !== undefined) throw new UsageError(`--${name} needs --once`);
+  }
+  if (values.url !== undefined) {
+    if (!URL.canParse(values.url))
+      throw new UsageError(`--url is an address like http://host:port; got '${values.url}'`);
+    for (const name of ['replicas', 'port', 'kill-at'] as const) {
+      if (values[name] !== undefined)
+        throw new UsageError(`--${name} is for a product that is started; with --url none is`);
+    }
   }
   const path = (value: string | undefined): string | undefined =>
     value === undefined ? undefined : resolve(places.cwd, value);
@@ -85,6 +100,8 @@ export function parseOptions(
     killAt: values['kill-at'] === undefined ? undefined : share('--kill-at', values['kill-at']),
     seed: values.seed === undefined ? SEED : whole('--seed', values.seed, [0, Number.MAX_SAFE_INTEGER]),
     days: values.days === undefined ? undefined : whole('--days', values.days, [1, 365]),
+    replicas: values.replicas === undefined ? undefined : whole('--replicas', values.replicas, [1, 16]),
+    url: values.url?.replace(/\/$/, ''),
     port: values.port === undefined ? 0 : whole('--port', values.port, [0, 65_535]),
     dataDir: path(values['data-dir']) ?? join(places.root, '.tandem', ...(once ? ['once'] : [])),
     fresh: once || values.fresh === true,
@@ -116,6 +133,8 @@ function parseStrictly(args: readonly string[]) {
       'kill-at': { type: 'string' },
       seed: { type: 'string' },
       port: { type: 'string' },
+      replicas: { type: 'string' },
+      url: { type: 'string' },
       'data-dir': { type: 'string' },
     },
   }).values;

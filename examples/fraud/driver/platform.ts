@@ -150,6 +150,15 @@ export class Platform {
     return this.#client.repeat({ method: 'GET', path: `/v1/runs/${encodeURIComponent(id)}` });
   }
 
+  /** SHA-256 of the bytes of a model version. */
+  async versionDigest(model: string, version: number): Promise<string> {
+    const found = await this.#client.repeat<{ readonly onnx: { readonly digest: string } }>({
+      method: 'GET',
+      path: `/v1/models/${model}/versions/${String(version)}`,
+    });
+    return found.onnx.digest;
+  }
+
   release(decision: string, version: number, reason: string): Promise<ReleaseAnswer> {
     const idempotencyKey = `${this.#session}-${decision}-${String(version)}`;
     return this.#client.repeat({

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killTree } from './process-tree.ts';
+import { type Product, readKey } from './product.ts';
 
 /**
  * How long the product may take to be ready; the first start creates a database, after a crash it recovers
@@ -21,15 +22,21 @@ export interface ProductOptions {
   readonly dataDir: string;
   /** Port on 127.0.0.1; 0 takes a free one. */
   readonly port: number;
+  /** Processes of each service (`tandem up`); undefined: all services in one process (`tandem dev`). */
+  readonly replicas: number | undefined;
 }
 
-/** `tandem dev` with this app as a child process in a process group of its own. Used over HTTP only. */
-export class ProductProcess {
+/**
+ * `tandem dev` or `tandem up` with this app as a child process in a process group of its own. Used over HTTP
+ * only.
+ */
+export class ProductProcess implements Product {
   readonly #options: ProductOptions;
   /** Where the product's log goes. */
   readonly logPath: string;
   #child: ChildProcess | undefined;
   #url = '';
+  headers: Readonly<Record<string, string>> = {};
   #up: Promise<void> = Promise.reject(new Error('The product was not started'));
   /** Set while the process is meant to end, so that its end is no failure. */
   #ending = false;
@@ -40,29 +47,24 @@ export class ProductProcess {
     this.#up.catch(() => undefined);
   }
 
-  /** The address it listens on now; another one after a restart when the port is 0. */
   get url(): string {
     return this.#url;
   }
 
-  /** Whether it was ended on purpose and is not up again. */
   get isDown(): boolean {
     return this.#ending;
   }
 
-  /** Resolves when it takes requests. Rejects when it ended by itself. */
   up(): Promise<void> {
     return this.#up;
   }
 
-  /** Starts it and waits until it is ready. With `fresh` it begins with an empty data folder. */
   start(options: { readonly fresh: boolean }): Promise<void> {
     this.#up = this.#start(options.fresh);
     this.#up.catch(() => undefined);
     return this.#up;
   }
 
-  /** Kills it and everything it started, as a power cut would, and starts it again on the data it left. */
   async killAndRestart(): Promise<void> {
     const pid = this.#child?.pid;
     this.#ending = true;
@@ -79,7 +81,6 @@ export class ProductProcess {
     }
   }
 
-  /** Asks it to stop, waits, and ends it hard if it does not. Calling it twice is no error. */
   async stop(): Promise<void> {
     const child = this.#child;
     this.#ending = true;
@@ -90,7 +91,6 @@ export class ProductProcess {
     if ((await Promise.race([exited, late])) === 'late') await killTree(child.pid);
   }
 
-  /** For the end of this process when nothing can be waited for: asks the product to stop, if it runs. */
   abandon(): void {
     const child = this.#child;
     if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null)
@@ -98,26 +98,14 @@ export class ProductProcess {
   }
 
   async #start(fresh: boolean): Promise<void> {
-    const { root, dataDir, port } = this.#options;
+    const { root, dataDir } = this.#options;
+    if (fresh && this.#options.replicas !== undefined) await this.#removeData();
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     const log = openSync(this.logPath, fresh ? 'w' : 'a');
     const main = join(root, 'src', 'cli', 'main.ts');
-    const app = join(root, 'examples', 'fraud', 'app.ts');
-    const parameters = [
-      'dev',
-      '--app',
-      app,
-      '--clock',
-      'event',
-      '--data-dir',
-      dataDir,
-      '--port',
-      String(port),
-      '--json',
-    ];
     const child = spawn(
       process.execPath,
-      ['--conditions=tandem-source', main, ...parameters, ...(fresh ? ['--fresh'] : [])],
+      ['--conditions=tandem-source', main, ...this.#parameters(fresh)],
       // A group of its own: Ctrl-C in the terminal reaches the driver, which then stops the product in order.
       { cwd: root, detached: true, stdio: ['ignore', 'pipe', log] },
     );
@@ -126,6 +114,7 @@ export class ProductProcess {
     this.#ending = false;
     try {
       this.#url = await this.#readyLine(child);
+      this.headers = await readKey(dataDir);
     } catch (error) {
       if (child.pid !== undefined && child.exitCode === null) await killTree(child.pid);
       throw error;
@@ -137,6 +126,40 @@ export class ProductProcess {
       });
       this.#up.catch(() => undefined);
     });
+  }
+
+  #parameters(fresh: boolean): string[] {
+    const { root, dataDir, port, replicas } = this.#options;
+    const app = join(root, 'examples', 'fraud', 'app.ts');
+    const common = [
+      '--app',
+      app,
+      '--clock',
+      'event',
+      '--data-dir',
+      dataDir,
+      '--port',
+      String(port),
+      '--json',
+    ];
+    if (replicas === undefined) return ['dev', ...common, ...(fresh ? ['--fresh'] : [])];
+    const counts = REPLICATED.map((service) => `${service}=${String(replicas)}`);
+    return ['up', ...common, '--replicas', ...counts];
+  }
+
+  /** What `--fresh` does with `tandem dev`, by that very verb. */
+  async #removeData(): Promise<void> {
+    const { root, dataDir } = this.#options;
+    const main = join(root, 'src', 'cli', 'main.ts');
+    const app = join(root, 'examples', 'fraud', 'app.ts');
+    const parameters = ['dev', '--app', app, '--data-dir', dataDir, '--port', '0', '--fresh', '--json'];
+    const child = spawn(process.execPath, ['--conditions=tandem-source', main, ...parameters], {
+      cwd: root,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    await this.#readyLine(child);
+    child.kill('SIGTERM');
+    await new Promise<void>((resolve) => child.once('exit', () => resolve()));
   }
 
   async #readyLine(child: ChildProcess): Promise<string> {
@@ -166,12 +189,20 @@ export class ProductProcess {
   }
 }
 
+/** Services of which `--replicas` starts several; the other ones have other reasons for their number. */
+const REPLICATED = ['ingest', 'features', 'registry', 'serve', 'train'] as const;
+
 /** The address in the line that says the product is ready; `undefined` for any other line. */
 export function readyUrl(line: string): string | undefined {
   try {
     const said: unknown = JSON.parse(line);
-    if (typeof said !== 'object' || said === null || !('url' in said)) return undefined;
-    return typeof said.url === 'string' ? said.url.replace(/\/$/, '') : undefined;
+    if (typeof said !== 'object' || said === null) return undefined;
+    const { url, processes } = said as { readonly url?: unknown; readonly processes?: unknown };
+    if (typeof url === 'string') return url.replace(/\/$/, '');
+    if (!Array.isArray(processes)) return undefined;
+    const records = processes as readonly { readonly service?: unknown; readonly url?: unknown }[];
+    const gateway = records.find(({ service }) => service === 'gateway')?.url;
+    return typeof gateway === 'string' ? gateway.replace(/\/$/, '') : undefined;
   } catch {
     return undefined;
   }

@@ -20,6 +20,7 @@ const report: Report = {
     { trainer: 'logistic', auc: 0.871, averagePrecision: 0.606, cardPrecision100: null, fitSeconds: 1.25 },
   ],
   decisions: { count: 0, failed: 0, p50Ms: null, p99Ms: null },
+  digests: { features: '1', dataset: '2', models: {}, decisions: '3' },
   seconds: { history: 10.5, total: 60 },
   peakRssMb: null,
 };

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import type { DigestReport } from './digests.ts';
 import { grouped } from './timeline.ts';
 
 /** What `--report` writes as JSON. */
@@ -30,6 +31,7 @@ export interface Report {
     readonly p50Ms: number | null;
     readonly p99Ms: number | null;
   };
+  readonly digests: DigestReport;
   /** Wall-clock seconds by phase, and `total`. */
   readonly seconds: Readonly<Record<string, number>>;
   /**

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ExpectedTable } from '../expected-table.ts';
 import { type BoundedPlan, type BoundedRun, type RunTools, VECTOR } from './bounded-run.ts';
 import { objectPath, readDataset } from './dataset-file.ts';
+import type { Digests } from './digests.ts';
 import { REPORTS, TRANSACTIONS } from './record-stream.ts';
 import type { Report } from './report.ts';
 import { grouped } from './timeline.ts';
@@ -53,7 +54,7 @@ export async function settleEvents(
 export async function compareOffline(
   plan: BoundedPlan,
   tools: RunTools & { readonly dataDir: string },
-  table: ExpectedTable,
+  { table, digests }: { readonly table: ExpectedTable; readonly digests: Digests },
 ): Promise<ValueComparison> {
   const offline = new ValueComparison(table);
   const dataset = await tools.platform.buildDataset({ ...range(plan), knowledge: 'latest' });
@@ -64,7 +65,10 @@ export async function compareOffline(
   );
   const places = ValueComparison.places(dataset.names);
   const path = await objectPath(tools.dataDir, dataset.file.digest);
-  await readDataset(path, dataset.names, (id, values) => offline.compare(id, values, places));
+  await readDataset(path, dataset.names, (id, values) => {
+    offline.compare(id, values, places);
+    digests.row(id, values);
+  });
   return offline;
 }
 

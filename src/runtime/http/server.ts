@@ -489,14 +489,14 @@ async function stop(server: Server, graceMs: number): Promise<void> {
   server.stopping = true;
   const end = clock.monotonic() + graceMs;
   while (server.open > 0 && clock.monotonic() < end) await clock.sleep(STOP_LOOK_MS);
-  const timer = setTimeout(
-    () => server.app.server.closeAllConnections(),
-    Math.max(0, end - clock.monotonic()),
-  );
+  // Again and again: a connection may still come until the port is given up.
+  const timer = setInterval(() => {
+    if (clock.monotonic() >= end) server.app.server.closeAllConnections();
+  }, STOP_LOOK_MS);
   try {
     await server.connections.closeIdle();
     await server.app.close();
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }

@@ -1,14 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { PlatformError } from '../contract/index.ts';
 import type { CallContext, RawBody } from './service.ts';
+import type { Span } from './trace/span.ts';
 
 /**
  * One call that is being answered. Its signal is made when somebody asks for it: most handlers never do, and
  * an AbortController costs more than the rest of a small call.
  */
-export class OpenCall implements CallContext {
+export class OpenCall implements CallContext, Scope {
   readonly requestId: string;
   readonly deadlineMs: number;
+  /** What is measured of it. */
+  span: Span | undefined = undefined;
   #controller: AbortController | undefined;
   #reason: PlatformError | undefined;
 
@@ -61,16 +64,27 @@ export function internalError(cause: unknown): PlatformError {
   });
 }
 
-const requests = new AsyncLocalStorage<string>();
+/** What calls to other services and log lines carry on: the request and the span that they belong to. */
+export interface Scope {
+  readonly requestId?: string | undefined;
+  readonly span: Span | undefined;
+}
 
-/** Runs `work` so that calls to other services and log lines made within carry the request's id. */
-export function withRequestId<TResult>(requestId: string, work: () => TResult): TResult {
-  return requests.run(requestId, work);
+const scopes = new AsyncLocalStorage<Scope>();
+
+/** Runs `work` so that calls to other services, spans and log lines made within belong to `scope`. */
+export function withScope<TResult>(scope: Scope, work: () => TResult): TResult {
+  return scopes.run(scope, work);
+}
+
+/** What is being done, if anything. */
+export function currentScope(): Scope | undefined {
+  return scopes.getStore();
 }
 
 /** The id of the request that is being answered, if any. */
 export function currentRequestId(): string | undefined {
-  return requests.getStore();
+  return scopes.getStore()?.requestId;
 }
 
 /** A raw body whose bytes are all at hand, so that it can be sent again. */

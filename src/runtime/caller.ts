@@ -1,20 +1,16 @@
 import { type AnyRoute, PlatformError, type ServiceName } from '../contract/index.ts';
-import {
-  abortError,
-  currentRequestId,
-  deadlineError,
-  internalError,
-  OpenCall,
-  withRequestId,
-} from './call.ts';
+import { abortError, currentRequestId, deadlineError, internalError, OpenCall, withScope } from './call.ts';
 import { httpCaller, type HttpCallerOptions } from './http/client.ts';
 import { type Forward, makeForward } from './http/forward.ts';
 import type { Clock, Random } from './ports/index.ts';
 import type { Caller, CallOptions, HandlerEntry, RunningService } from './service.ts';
+import type { Tracer } from './trace/tracer.ts';
 
 export interface LocalCallerTools {
   readonly clock: Clock;
   readonly random: Random;
+  /** Measures calls. */
+  readonly tracer?: Tracer | undefined;
 }
 
 /**
@@ -62,7 +58,7 @@ function callHandler(
   entry: HandlerEntry,
   input: unknown,
   options: CallOptions,
-  { clock, random }: LocalCallerTools,
+  { clock, random, tracer }: LocalCallerTools,
 ): Promise<unknown> {
   const { name, timeoutMs: routeTimeoutMs } = entry.route;
   const timeoutMs = options.timeoutMs ?? routeTimeoutMs;
@@ -70,26 +66,28 @@ function callHandler(
   if (signal?.aborted === true) return Promise.reject(abortError(name, signal));
   if (timeoutMs <= 0) return Promise.reject(deadlineError(name, timeoutMs));
   const call = new OpenCall(currentRequestId() ?? random.id(), clock.monotonic() + timeoutMs);
+  call.span = tracer?.call(entry.route, 'internal');
   return new Promise((resolve, reject) => {
     const giveUp = (error: PlatformError): void => {
       call.abort(error);
-      end();
+      end(error);
       reject(error);
     };
     const onAbort = (): void => giveUp(abortError(name, signal));
     const timer = setTimeout(() => giveUp(deadlineError(name, timeoutMs)), timeoutMs);
-    const end = (): void => {
+    const end = (error?: unknown): void => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
+      if (call.span !== undefined) tracer?.end(call.span, error);
     };
     signal?.addEventListener('abort', onAbort, { once: true });
-    withRequestId(call.requestId, async () => entry.handle(input, call)).then(
+    withScope(call, async () => entry.handle(input, call)).then(
       (result) => {
         end();
         resolve(result);
       },
       (error: unknown) => {
-        end();
+        end(error ?? 'unknown');
         reject(PlatformError.is(error) ? error : internalError(error));
       },
     );

@@ -16,10 +16,14 @@ import type {
   Objects,
   Random,
   Signals,
+  SpanExporter,
   Tables,
   Warehouse,
 } from './ports/index.ts';
 import { metered, type ScalingTargets } from './scaling.ts';
+import { ExportQueue, NO_TRACE, traceOptions, type TraceOptions, Tracer } from './trace/index.ts';
+import { tracedJobs } from './trace/traced-jobs.ts';
+import { tracedLog } from './trace/traced-log.ts';
 import type { Caller, Logger, Readiness, RunningService, ServiceDefinition, ServiceHost } from './service.ts';
 
 /** The ports that services are given. */
@@ -50,6 +54,10 @@ export interface StartOptions {
   readonly version: string;
   readonly logger: RootLogger;
   readonly metrics: MetricsRegistry;
+  /** What is kept of traces. Default: that of the schema. */
+  readonly trace?: TraceOptions | undefined;
+  /** Where traces are exported to. Default: nowhere. */
+  readonly spanExporter?: SpanExporter | undefined;
   /** Targets of the scaling signals, where they are not those of the table. */
   readonly scalingTargets?: ScalingTargets;
 }
@@ -92,6 +100,7 @@ export async function startServices(
   const running = new Map<ServiceName, RunningService>();
   const names = definitions.map(({ name }) => name);
   const { clock, random } = ports;
+  const tracer = makeTracer(ports, options);
   const discovery = new Discovery({ ...ports, logger });
   const peers = new Map(
     [...options.peers].map(([name, url]): [ServiceName, readonly URL[]] => [name, [url]]),
@@ -100,6 +109,7 @@ export async function startServices(
     addresses: (service) => peers.get(service) ?? discovery.addresses(service),
     clock,
     random,
+    tracer,
     need: (service) => ports.instances.need(service),
     subscribe: (listener) => discovery.subscribe(listener),
   });
@@ -124,12 +134,13 @@ export async function startServices(
     }
     await guarded(logger, 'the connections to other services', () => caller.close());
     await guarded(logger, 'discovery', () => discovery.stop());
+    await guarded(logger, 'the export of traces', () => tracer?.close());
   });
   try {
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
     for (const definition of definitions) {
-      const host = hostOf(definition, ports, options, { instance, call: caller.call });
+      const host = hostOf(definition, ports, options, { instance, call: caller.call, tracer });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
       running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
@@ -142,6 +153,7 @@ export async function startServices(
       random,
       logger,
       metrics: options.metrics,
+      tracer,
     });
     const { href } = http.url;
     await discovery.announce(
@@ -160,17 +172,33 @@ function hostOf(
   definition: ServiceDefinition,
   ports: Ports,
   options: StartOptions,
-  own: { readonly instance: string; readonly call: Caller },
+  own: { readonly instance: string; readonly call: Caller; readonly tracer: Tracer | undefined },
 ): ServiceHost {
   const { name } = definition;
+  const { instance, call, tracer } = own;
   return {
     ...ports,
-    ...own,
+    ...(tracer === undefined
+      ? {}
+      : { log: tracedLog(ports.log, tracer, name), jobs: tracedJobs(ports.jobs, tracer, name) }),
+    instance,
+    call,
+    trace: tracer?.of(name) ?? NO_TRACE,
     app: options.app,
     options: options.serviceOptions.get(name) ?? Object.freeze(definition.options.parse({})),
     logger: options.logger.with({ service: name }),
     metrics: options.metrics.of(name),
   };
+}
+
+/** `undefined` when nothing is to be kept. */
+function makeTracer({ clock, random }: Ports, options: StartOptions): Tracer | undefined {
+  const { logger, metrics, spanExporter: exporter } = options;
+  const trace = options.trace ?? traceOptions.parse({});
+  if (trace.spansMax === 0) return undefined;
+  const parts = { clock, logger, metrics: metrics.of('trace'), queueMax: trace.queueMax };
+  const queue = exporter === undefined ? undefined : new ExportQueue({ ...parts, exporter });
+  return new Tracer({ clock, random, options: trace, queue });
 }
 
 async function askAll(

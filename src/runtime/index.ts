@@ -43,3 +43,12 @@ export {
   type ServiceDefinition,
   type ServiceHost,
 } from './service.ts';
+export {
+  NO_TRACE,
+  TRACE_ROUTES,
+  type TraceList,
+  traceOptions,
+  type TraceOptions,
+  type TraceSpans,
+  type TraceSummary,
+} from './trace/index.ts';

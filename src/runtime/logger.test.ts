@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { withRequestId } from './call.ts';
+import { withScope } from './call.ts';
 import { createLogger } from './logger.ts';
 
 function capture(format: 'json' | 'text' = 'json') {
@@ -10,7 +10,9 @@ function capture(format: 'json' | 'text' = 'json') {
 describe('createLogger', () => {
   it('writes one JSON object a line, with the request that it belongs to', () => {
     const { lines, logger } = capture();
-    withRequestId('r-1', () => logger.with({ service: 'serve' }).info('done', { seconds: 2 }));
+    withScope({ requestId: 'r-1', span: undefined }, () =>
+      logger.with({ service: 'serve' }).info('done', { seconds: 2 }),
+    );
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({
       level: 'info',
       message: 'done',

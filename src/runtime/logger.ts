@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { currentRequestId } from './call.ts';
+import { currentScope } from './call.ts';
 import type { Logger } from './service.ts';
 
 /** How much is logged. */
@@ -56,17 +56,24 @@ function wrap(base: pino.Logger, fixed: Readonly<Record<string, unknown>>): Root
     (level: 'info' | 'warn' | 'error') =>
     (message: string, facts?: Readonly<Record<string, unknown>>): void => {
       if (!base.isLevelEnabled(level)) return;
-      const requestId = currentRequestId();
-      base[level](
-        { ...fixed, ...(requestId === undefined ? {} : { requestId }), ...clean(facts ?? {}) },
-        message,
-      );
+      base[level]({ ...fixed, ...ofScope(), ...clean(facts ?? {}) }, message);
     };
   return {
     info: line('info'),
     warn: line('warn'),
     error: line('error'),
     with: (facts) => wrap(base, { ...fixed, ...clean(facts) }),
+  };
+}
+
+/** Which request and which trace a line belongs to. */
+function ofScope(): { readonly requestId?: string; readonly traceId?: string } {
+  const scope = currentScope();
+  if (scope === undefined) return {};
+  const { requestId, span } = scope;
+  return {
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(span === undefined ? {} : { traceId: span.traceId }),
   };
 }
 

@@ -12,6 +12,7 @@ import type {
   Random,
   Signals,
   Tables,
+  Trace,
   Warehouse,
 } from './ports/index.ts';
 
@@ -101,6 +102,7 @@ export interface ServiceHost<TOptions = unknown> {
   readonly call: Caller;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly trace: Trace;
 }
 
 export interface Readiness {

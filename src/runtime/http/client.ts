@@ -14,6 +14,9 @@ import { Pools } from './pools.ts';
 import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { Caller, CallOptions } from '../service.ts';
+import { traceHeaders } from '../trace/headers.ts';
+import type { Span } from '../trace/span.ts';
+import type { Tracer } from '../trace/tracer.ts';
 
 /** Limits of calls between processes. */
 export const CALL_LIMITS = {
@@ -43,6 +46,8 @@ export interface HttpCallerOptions {
   readonly addresses: (service: ServiceName) => readonly URL[];
   readonly clock: Clock;
   readonly random: Random;
+  /** Measures calls. */
+  readonly tracer?: Tracer | undefined;
   /** Says that a service is needed that has no address. With it calls wait for one, without it they fail at once. */
   readonly need?: (service: ServiceName) => Promise<void>;
   /** Tells of each change of the addresses; the function that comes back ends that. */
@@ -79,8 +84,11 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
   const balancer = new Balancer({ ...options, forget: (origin) => pools.forget(origin) });
   const arrivals = new Arrivals(options);
   const unsubscribe = options.subscribe?.(() => balancer.refresh());
-  const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> =>
-    callWithRetries({ pools, balancer, arrivals, options, route, input, callOptions });
+  const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> => {
+    const span = options.tracer?.call(route, 'client');
+    const done = callWithRetries({ pools, balancer, arrivals, options, route, input, callOptions, span });
+    return span === undefined ? done : measured(done, span, options);
+  };
   const close = (): Promise<void> => {
     unsubscribe?.();
     arrivals.close();
@@ -103,6 +111,19 @@ interface Attempt {
   readonly route: AnyRoute;
   readonly input: RouteInput;
   readonly callOptions: CallOptions;
+  readonly span: Span | undefined;
+}
+
+/** Ends the span of a call with the call. */
+async function measured(done: Promise<unknown>, span: Span, { tracer }: HttpCallerOptions): Promise<unknown> {
+  try {
+    const result = await done;
+    tracer?.end(span);
+    return result;
+  } catch (error) {
+    tracer?.end(span, error ?? 'unknown');
+    throw error;
+  }
 }
 
 async function callWithRetries(attempt: Attempt): Promise<unknown> {
@@ -120,6 +141,8 @@ async function callWithRetries(attempt: Attempt): Promise<unknown> {
     const outcome = await callAt(pick, attempt, leftMs, timeoutMs);
     if (!('error' in outcome)) return outcome.result;
     const { error, begun } = outcome;
+    // Counts the tries that came to nothing; the last one is the call's own end.
+    attempt.span?.set('http.request.resend_count', tried);
     if (isStream || !error.retryable || tried >= CALL_LIMITS.attemptsMax) throw error;
     if (begun && !route.idempotent) throw error;
     if (!balancer.mayRetry(route.service)) throw error;
@@ -184,7 +207,9 @@ function endOf(outcome: Outcome): PickEnd {
 }
 
 async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
-  const { pools, route, callOptions } = attempt;
+  const { pools, route, callOptions, span } = attempt;
+  span?.set('server.address', address.hostname);
+  span?.set('server.port', Number(address.port));
   const over = new AbortController();
   const timer = setTimeout(() => over.abort(deadlineError(route.name, timeoutMs)), leftMs);
   const onAbort = (): void => over.abort(abortError(route.name, callOptions.signal));
@@ -193,7 +218,7 @@ async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutM
     if (callOptions.signal?.aborted === true) onAbort();
     const request = buildRequest(address, attempt, leftMs);
     return await readAnswer(
-      route,
+      attempt,
       await pools.to(address.origin).request({ ...request, signal: over.signal }),
     );
   } catch (error) {
@@ -236,10 +261,11 @@ export function noAddress(route: AnyRoute): never {
 
 function buildRequest(
   base: URL,
-  { options, route, input }: Attempt,
+  { options, route, input, span }: Attempt,
   leftMs: number,
 ): Dispatcher.RequestOptions {
   const headers: Record<string, string> = {
+    ...traceHeaders(span),
     accept: 'application/json',
     'x-request-id': currentRequestId() ?? options.random.id(),
     'x-tandem-timeout-ms': String(Math.max(1, Math.floor(leftMs))),
@@ -272,7 +298,7 @@ function pathOf(base: URL, route: AnyRoute, input: RouteInput): string {
   return `${base.pathname.replace(/\/$/, '')}${path}${text === '' ? '' : `?${text}`}`;
 }
 
-async function readAnswer(route: AnyRoute, answer: Dispatcher.ResponseData): Promise<Outcome> {
+async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseData): Promise<Outcome> {
   const { statusCode, headers, body } = answer;
   const text = await body.text();
   const isJson = /^application\/(problem\+)?json\b/.test(String(headers['content-type'] ?? ''));
@@ -283,6 +309,7 @@ async function readAnswer(route: AnyRoute, answer: Dispatcher.ResponseData): Pro
     content = undefined;
   }
   const isLeaving = headers[STOPPING_HEADER] === 'yes';
+  if (span !== undefined) span.httpStatus = statusCode;
   if (statusCode === 200 && content !== undefined) return { result: content, isLeaving };
   const seconds = Number(headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;

@@ -4,11 +4,12 @@ import type { Dispatcher } from 'undici';
 import { type AnyRoute, PlatformError } from '../../contract/index.ts';
 import { deadlineError, type OpenCall } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
+import { traceHeaders } from '../trace/headers.ts';
 import type { Pick as Picked, PickEnd } from './balancer.ts';
 import { collectPlain, isEmpty, linger, readMediaType, STREAMED } from './body.ts';
 import { CALL_LIMITS, connectionError, type HttpCaller, noAddress, wasNotSent } from './client.ts';
 import { decodeBody, tooLarge } from './decode.ts';
-import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
+import { BEGUN_HEADER, STOPPING_HEADER, TRACE_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 
 /** A body up to this size is read first, so that it can be sent again; in bytes. */
@@ -20,8 +21,6 @@ const PASSED_HEADERS = [
   'accept-encoding',
   'content-encoding',
   'content-type',
-  'traceparent',
-  'tracestate',
   'user-agent',
 ] as const;
 
@@ -36,6 +35,7 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
   'x-content-type-options',
   'x-request-id',
+  TRACE_HEADER,
   STOPPING_HEADER,
 ]);
 
@@ -264,6 +264,7 @@ class Transfer implements Dispatcher.DispatchHandler {
   #headers(): Record<string, string> {
     const { work, body, leftMs } = this.#parts;
     const headers: Record<string, string> = {
+      ...traceHeaders(work.call.span),
       'x-request-id': work.call.requestId,
       'x-tandem-timeout-ms': String(Math.max(1, Math.floor(leftMs))),
     };

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type AnyRoute, ERROR_CODES } from '../../contract/index.ts';
+import { TRACE_ROUTES } from '../trace/routes.ts';
 import { takesRawBody } from './body.ts';
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -38,6 +39,7 @@ export const OPERATIONAL_ROUTES: readonly OperationalRoute[] = [
     mediaType: 'text/plain',
   },
   { path: '/openapi.json', name: 'getOpenApi', summary: 'This document', mediaType: 'application/json' },
+  ...TRACE_ROUTES,
 ];
 
 /** Describes the routes as an OpenAPI 3.1 document, from the schemas that validate them. */
@@ -53,6 +55,7 @@ export function openApiDocument(routes: readonly AnyRoute[], info: OpenApiInfo):
         operationId: name,
         summary,
         tags: ['operations'],
+        ...(path.includes('{') ? { parameters: pathParameters(path) } : {}),
         responses: { 200: ok, default: problemAnswer },
       },
     };
@@ -63,6 +66,15 @@ export function openApiDocument(routes: readonly AnyRoute[], info: OpenApiInfo):
     paths,
     components: { schemas: { Problem: problemSchema }, responses: { Problem: problemResponse } },
   };
+}
+
+function pathParameters(path: string): JsonSchema[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: 'path',
+    required: true,
+    schema: { type: 'string' },
+  }));
 }
 
 const problemAnswer: JsonSchema = { $ref: '#/components/responses/Problem' };

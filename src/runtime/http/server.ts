@@ -2,16 +2,19 @@ import type { ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { type AnyRoute, PlatformError, type ServiceName } from '../../contract/index.ts';
-import { deadlineError, OpenCall, withRequestId } from '../call.ts';
+import { deadlineError, OpenCall, withScope } from '../call.ts';
 import type { MetricsRegistry } from '../metrics.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { HandlerEntry, Logger, Readiness, RunningService } from '../service.ts';
+import { getTrace, listTraces, TRACE_ROUTES } from '../trace/routes.ts';
+import type { Span } from '../trace/span.ts';
+import type { Tracer } from '../trace/tracer.ts';
 import { problemAnswer, rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
 import { linger, readBody, slowBody, takesRawBody } from './body.ts';
 import { Connections } from './connections.ts';
 import type { Forward } from './forward.ts';
 import { makeGuard, refuseOpenAddress } from './guard.ts';
-import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
+import { BEGUN_HEADER, STOPPING_HEADER, TRACE_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type HttpObserver, httpObserver } from './observe.ts';
 import { openApiDocument, type OpenApiInfo, OPERATIONAL_ROUTES } from './openapi.ts';
@@ -30,6 +33,8 @@ export interface HttpOptions {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: MetricsRegistry;
+  /** Measures requests, and shows what it keeps. */
+  readonly tracer?: Tracer | undefined;
 }
 
 export interface HttpServer {
@@ -172,13 +177,17 @@ function routeOf(request: FastifyRequest): AnyRoute | undefined {
 /** The first hook of every request: who may ask, how many at a time, and the books. */
 function admit(server: Server) {
   const { options, observer } = server;
-  const { clock, limits } = options;
+  const { clock, limits, tracer } = options;
   const guard = makeGuard({ hostNames: limits.hostNames, origins: limits.origins });
   return (request: Request, reply: FastifyReply, done: (error?: Error) => void): void => {
     const start = clock.monotonic();
     const route = request.is404 ? undefined : routeOf(request);
+    let span: Span | undefined;
     if (route !== undefined) {
-      request[CALL] = new OpenCall(request.id, start + timeoutOf(route, request, limits));
+      const call = new OpenCall(request.id, start + timeoutOf(route, request, limits));
+      request[CALL] = call;
+      span = call.span = tracer?.server(route, request.raw.headers);
+      if (span !== undefined) reply.header(TRACE_HEADER, span.traceId);
     }
     const { socket } = request.raw;
     let isOpen = false;
@@ -189,7 +198,14 @@ function admit(server: Server) {
       if (isOpen) server.open -= 1;
       const isDone = reply.raw.writableFinished;
       const name = route?.name ?? (request.is404 ? 'none' : request.routeOptions.url) ?? 'none';
-      observer.end(name, isDone ? reply.raw.statusCode : CLIENT_GONE, (clock.monotonic() - start) / 1_000);
+      const status = isDone ? reply.raw.statusCode : CLIENT_GONE;
+      observer.end(name, status, (clock.monotonic() - start) / 1_000);
+      if (span !== undefined) {
+        span.httpStatus = status;
+        // The conventions blame a server for 5xx only.
+        if (status >= 500) span.fail(span.error ?? String(status));
+        tracer?.end(span);
+      }
       if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
     });
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
@@ -285,6 +301,7 @@ function mountForward(server: Server, route: AnyRoute): void {
 /** As {@link fail}, for an answer that the HTTP library does not look after any more. */
 function failRaw(server: Server, request: Request, response: ServerResponse, thrown: unknown): void {
   const error = toPlatformError(thrown);
+  noteFailure(request, error);
   if (error.code === 'INTERNAL') logFailure(server, request, error);
   if (response.headersSent) return void response.destroy();
   void linger(request.raw).then((isComplete) => {
@@ -342,12 +359,13 @@ async function perform(server: Server, { entry, readers, call, request }: Work):
   // Work whose time is over before it begins is never begun.
   if (call.deadlineMs <= clock.monotonic())
     throw deadlineError(entry.route.name, timeoutOf(entry.route, request, limits));
-  return withRequestId(request.id, () => entry.handle({ params, query, body }, call));
+  return withScope(call, () => entry.handle({ params, query, body }, call));
 }
 
 /** Answers with an error, after reading what is left of the body as far as that is cheap. */
-function fail(server: Server, request: FastifyRequest, reply: FastifyReply, thrown: unknown): void {
+function fail(server: Server, request: Request, reply: FastifyReply, thrown: unknown): void {
   const error = toPlatformError(thrown);
+  noteFailure(request, error);
   if (error.code === 'INTERNAL') logFailure(server, request, error);
   if (server.leaving) sayGoodbye(reply);
   if (request.raw.complete) return sendError(reply, error);
@@ -357,9 +375,14 @@ function fail(server: Server, request: FastifyRequest, reply: FastifyReply, thro
   });
 }
 
-function logFailure({ options }: Server, request: FastifyRequest, error: PlatformError): void {
+function noteFailure(request: Request, error: PlatformError): void {
+  const span = request[CALL]?.span;
+  if (span !== undefined) span.error = error.code;
+}
+
+function logFailure({ options }: Server, request: Request, error: PlatformError): void {
   const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-  withRequestId(request.id, () =>
+  withScope({ requestId: request.id, span: request[CALL]?.span }, () =>
     options.logger.error('A request failed unexpectedly', { route, error: error.cause ?? error }),
   );
 }
@@ -399,6 +422,11 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
     const text = await options.metrics.text();
     return reply.header('content-type', options.metrics.mediaType).send(text);
   });
+  const [list, one] = TRACE_ROUTES;
+  app.get(list.path, (request, reply) => sendResult(reply, listTraces(options.tracer, request.query)));
+  app.get(one.path.replace('{traceId}', ':traceId'), (request, reply) =>
+    sendResult(reply, getTrace(options.tracer, (request.params as { readonly traceId: string }).traceId)),
+  );
   app.get('/openapi.json', (_request, reply) => {
     document ??= JSON.stringify(openApiDocument(routes, options.info));
     return reply.header('content-type', 'application/json; charset=utf-8').send(document);
@@ -489,14 +517,14 @@ async function stop(server: Server, graceMs: number): Promise<void> {
   server.stopping = true;
   const end = clock.monotonic() + graceMs;
   while (server.open > 0 && clock.monotonic() < end) await clock.sleep(STOP_LOOK_MS);
-  const timer = setTimeout(
-    () => server.app.server.closeAllConnections(),
-    Math.max(0, end - clock.monotonic()),
-  );
+  // Again and again: a connection may still come until the port is given up.
+  const timer = setInterval(() => {
+    if (clock.monotonic() >= end) server.app.server.closeAllConnections();
+  }, STOP_LOOK_MS);
   try {
     await server.connections.closeIdle();
     await server.app.close();
   } finally {
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 }

@@ -30,7 +30,14 @@ export interface RecordBatch {
   readonly count: number;
   /** When the batch was made durable, by the store's clock, in milliseconds since 1970-01-01 UTC. */
   readonly appendedAt: number;
+  /** Traces that some of the records were appended under, as `traceparent` headers; only a few, and mostly none. */
+  readonly traceparents?: readonly string[];
   record(index: number): Uint8Array;
+}
+
+export interface AppendOptions {
+  /** The trace that the records belong to, as a `traceparent` header; whoever reads them finds it in their batch. */
+  readonly traceparent?: string;
 }
 
 export interface ReadOptions {
@@ -63,7 +70,12 @@ export interface EventLog {
    * Calls that wait for the same partition are stored together (group commit). A rejection means *unknown*, except for
    * BAD_REQUEST, OVERLOADED and TOPIC_NOT_FOUND, which mean that nothing was stored.
    */
-  append(topic: string, partition: number, records: readonly Uint8Array[]): Promise<number>;
+  append(
+    topic: string,
+    partition: number,
+    records: readonly Uint8Array[],
+    options?: AppendOptions,
+  ): Promise<number>;
   /**
    * Reads from `offset` on. The first batch may begin before `offset`: skip what was seen. Returns `[]` at the end of the
    * partition. Rejects with OFFSET_OUT_OF_RANGE below the first kept offset.

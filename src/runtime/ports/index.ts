@@ -1,6 +1,7 @@
 export type { Clock, Random } from './clock.ts';
 export type { Compute, ComputeOptions } from './compute.ts';
 export type {
+  AppendOptions,
   Claim,
   ConsumerGroups,
   EventLog,
@@ -31,3 +32,15 @@ export type {
   Warehouse,
   WarehouseSession,
 } from './warehouse.ts';
+export type {
+  DoneOptions,
+  FinishedSpan,
+  OpenSpan,
+  SpanAttributes,
+  SpanExporter,
+  SpanKind,
+  SpanLink,
+  SpanValue,
+  Trace,
+  TraceScope,
+} from './trace.ts';

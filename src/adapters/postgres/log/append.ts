@@ -15,12 +15,15 @@ const BATCH_RECORDS_MAX = 2_000;
 const BATCH_BYTES_MAX = 1_048_576;
 /** What a waiting record counts besides its bytes: many empty records take memory too. */
 const RECORD_OVERHEAD_BYTES = 64;
+/** Traces that a batch names; those of further appends are not found through the log. */
+const TRACES_MAX = 16;
 /** SQLSTATE of "no partition of relation found for row": the segment of this day is missing. */
 const NO_SEGMENT = '23514';
 
 interface Call {
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
+  readonly traceparent: string | undefined;
   resolve(offset: number): void;
   reject(error: unknown): void;
 }
@@ -32,6 +35,8 @@ interface Batch {
   readonly count: number;
   readonly bytes: number;
   readonly data: Buffer;
+  /** Traces of its records; `null` when there are none, which is nearly always. */
+  readonly trace: string | null;
 }
 
 interface Queue {
@@ -78,7 +83,12 @@ export class Appender {
     this.#listener = listener;
   }
 
-  append(topic: KnownTopic, partition: number, records: readonly Uint8Array[]): Promise<number> {
+  append(
+    topic: KnownTopic,
+    partition: number,
+    records: readonly Uint8Array[],
+    traceparent?: string,
+  ): Promise<number> {
     let bytes = records.length * RECORD_OVERHEAD_BYTES;
     for (const record of records) {
       if (!(record.byteLength <= this.#limits.recordBytesMax))
@@ -90,7 +100,7 @@ export class Appender {
     const queue = this.#queue(topic, partition);
     this.#queuedBytes += bytes;
     return new Promise<number>((resolve, reject) => {
-      queue.calls.push({ records, bytes, resolve, reject });
+      queue.calls.push({ records, bytes, traceparent, resolve, reject });
       if (queue.busy) return;
       queue.busy = true;
       this.#ready.push(queue);
@@ -250,14 +260,19 @@ function pack(calls: readonly Call[]): Batch[] {
   let records: Uint8Array[] = [];
   let bytes = 0;
   let start = 0;
+  let traces: string[] = [];
   const flush = (): void => {
     if (records.length === 0) return;
-    batches.push({ start, count: records.length, bytes, data: encodeFrame(records, bytes) });
+    const trace = traces.length === 0 ? null : traces.join(' ');
+    batches.push({ start, count: records.length, bytes, data: encodeFrame(records, bytes), trace });
     start += records.length;
     records = [];
     bytes = 0;
+    traces = [];
   };
   for (const call of calls) {
+    const { traceparent } = call;
+    if (traceparent !== undefined && traces.length < TRACES_MAX) traces.push(traceparent);
     for (const record of call.records) {
       if (records.length === BATCH_RECORDS_MAX || bytes + record.byteLength > BATCH_BYTES_MAX) flush();
       records.push(record);
@@ -285,9 +300,9 @@ async function insert(
   batches: readonly Batch[],
 ): Promise<InsertedRow[]> {
   const values: unknown[] = [part, batches.reduce((sum, { count }) => sum + count, 0)];
-  const rows = batches.map(({ start, count, bytes, data }) => {
-    const at = values.push(start, count, bytes, data) - 3;
-    return `($${at}::bigint, $${at + 1}::int, $${at + 2}::int, $${at + 3}::bytea)`;
+  const rows = batches.map(({ start, count, bytes, data, trace }) => {
+    const at = values.push(start, count, bytes, data, trace) - 4;
+    return `($${at}::bigint, $${at + 1}::int, $${at + 2}::int, $${at + 3}::bytea, $${at + 4}::text)`;
   });
   const text = `
     with head as (
@@ -297,9 +312,9 @@ async function insert(
       where topic = ${topic} and part = $1::int
       returning next - $2::bigint as base, day
     )
-    insert into ${batchTable(topic)} (part, day, base, count, bytes, data)
-    select $1::int, head.day, head.base + batch.start, batch.count, batch.bytes, batch.data
-    from head, (values ${rows.join(', ')}) batch (start, count, bytes, data)
+    insert into ${batchTable(topic)} (part, day, base, count, bytes, data, trace)
+    select $1::int, head.day, head.base + batch.start, batch.count, batch.bytes, batch.data, batch.trace
+    from head, (values ${rows.join(', ')}) batch (start, count, bytes, data, trace)
     returning base, day - date '1970-01-01' as day`;
   // The usual single row is parsed and planned once per connection.
   const name = batches.length === 1 ? { name: `append_${topic}` } : {};

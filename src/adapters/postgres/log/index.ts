@@ -51,14 +51,14 @@ export function postgresLog(options: PostgresLogOptions): PostgresLog {
     limits,
     createTopic: async (name, topicOptions) => describe(await topics.create(name, topicOptions)),
     topic: async (name) => describe(await topics.find(name)),
-    append(name, partition, records) {
+    append(name, partition, records, appendOptions) {
       const topic = topics.known(name);
       // Without a detour for a topic that was met before: this is the hot path.
       if (topic !== undefined && isPartition(topic, partition))
-        return appender.append(topic, partition, records);
+        return appender.append(topic, partition, records, appendOptions?.traceparent);
       return topics.find(name).then((found) => {
         checkPartition(found, partition);
-        return appender.append(found, partition, records);
+        return appender.append(found, partition, records, appendOptions?.traceparent);
       });
     },
     async read(name, partition, offset, readOptions = {}) {

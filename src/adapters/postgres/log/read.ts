@@ -112,7 +112,7 @@ export class Reader {
     const client = await this.#pool.connect();
     let failure: unknown;
     try {
-      await copyRows(client, readSql(topic.id, partition, offset, maxRecords, since), 4, (fields) => {
+      await copyRows(client, readSql(topic.id, partition, offset, maxRecords, since), 5, (fields) => {
         const batch = toBatch(partition, fields);
         // Only what has no gap: what is behind one is read next time, without leaving segments out.
         if (batch.base > next || batch.base + batch.count <= next) return;
@@ -154,8 +154,8 @@ function readSql(
 ): string {
   const where = `part = ${part}${since === undefined ? '' : ` and day >= '${dayText(since)}'`}`;
   return `copy (
-    select base, (extract(epoch from appended_at) * 1000)::int8, day - date '1970-01-01', data from (
-      select base, appended_at, day, data, sum(bytes) over (order by base) - bytes as bytes_before
+    select base, (extract(epoch from appended_at) * 1000)::int8, day - date '1970-01-01', data, trace from (
+      select base, appended_at, day, data, trace, sum(bytes) over (order by base) - bytes as bytes_before
       from ${batchTable(topic)}
       where ${where} and base < ${offset + maxRecords} and base >= coalesce(
         (select base from ${batchTable(topic)} where ${where} and base <= ${offset} order by base desc limit 1), 0)
@@ -164,14 +164,24 @@ function readSql(
   ) to stdout (format binary)`;
 }
 
+const NO_TRACES: readonly string[] = [];
+
 class StoredBatch implements RecordBatch {
   readonly partition: number;
   readonly base: number;
   readonly appendedAt: number;
+  readonly traceparents: readonly string[];
   readonly #frame: Frame;
 
-  constructor(partition: number, base: number, appendedAt: number, frame: Frame) {
+  constructor(
+    partition: number,
+    base: number,
+    appendedAt: number,
+    traceparents: readonly string[],
+    frame: Frame,
+  ) {
     this.partition = partition;
+    this.traceparents = traceparents;
     this.base = base;
     this.appendedAt = appendedAt;
     this.#frame = frame;
@@ -187,13 +197,14 @@ class StoredBatch implements RecordBatch {
 }
 
 function toBatch(partition: number, fields: readonly Buffer[]): RecordBatch {
-  const [base, appendedAt, , data] = fields;
-  if (base === undefined || appendedAt === undefined || data === undefined)
+  const [base, appendedAt, , data, trace] = fields;
+  if (base === undefined || appendedAt === undefined || data === undefined || trace === undefined)
     throw new Error('A copied row is too short');
   return new StoredBatch(
     partition,
     Number(base.readBigInt64BE(0)),
     Number(appendedAt.readBigInt64BE(0)),
+    trace.length === 0 ? NO_TRACES : trace.toString('latin1').split(' '),
     decodeFrame(data),
   );
 }

@@ -37,6 +37,18 @@ export const logMigrations: MigrationSet = {
           primary key (topic, name, part)
         ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);`,
     },
+    {
+      number: 2,
+      name: 'the traces of a batch',
+      sql: `
+        do $$
+        declare topic integer;
+        begin
+          for topic in select id from tandem_log_topic order by id loop
+            execute format('alter table %I add column if not exists trace text', 'tandem_log_' || topic);
+          end loop;
+        end $$;`,
+    },
   ],
 };
 
@@ -47,7 +59,8 @@ export function batchTable(topic: number): string {
 
 /**
  * The table of one topic, cut by day of append so that retention drops whole tables. One row is one record
- * batch. Data comes compressed, so the server need not try.
+ * batch. Data comes compressed, so the server need not try. `trace` names traces of its records, as `traceparent`
+ * headers with spaces between them; it is null but for the few that are exported.
  */
 export function createBatchTable(topic: number): string {
   const table = batchTable(topic);
@@ -60,6 +73,7 @@ export function createBatchTable(topic: number): string {
       bytes integer not null,
       appended_at timestamptz not null default clock_timestamp(),
       data bytea not null,
+      trace text,
       primary key (part, base, day)
     ) partition by range (day);
     alter table ${table} alter column data set storage external;`;

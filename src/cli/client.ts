@@ -3,6 +3,7 @@ import { PlatformError, type ServiceName } from '../contract/index.ts';
 import { httpCaller } from '../runtime/http/client.ts';
 import type { Caller } from '../runtime/service.ts';
 import { findDev } from './data-directory.ts';
+import { awaken } from './supervisor/awaken.ts';
 import {
   livingProcesses,
   type ProcessRecord,
@@ -56,9 +57,17 @@ export async function openClient(
   });
   return {
     url,
-    call: caller.call,
+    call: url === null ? awakening(dataDir, caller.call) : caller.call,
     readiness: () => (url === null ? askProcesses(dataDir) : askReadiness(url)),
     [Symbol.asyncDispose]: () => caller.close(),
+  };
+}
+
+/** The same calls, made when the service has a process: load may have brought it to zero. */
+function awakening(dataDir: string, call: Caller): Caller {
+  return async (route, ...rest) => {
+    await awaken(dataDir, route.service);
+    return call(route, ...rest);
   };
 }
 

@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceName } from '../../contract/index.ts';
 import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
 import { openLog } from './log-file.ts';
+import { lowerSession, withPriority } from './shares.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 /** Times of children, in milliseconds. */
 export const CHILD_TIMES = {
-  /** A child that is not ready after this is ended and started again. */
+  /** A child that has not said its address after this is ended and started again; one that is not ready is reported. */
   readyMsMax: 60_000,
   /** How often a starting child is asked whether it is ready. */
   askMs: 100,
@@ -52,17 +53,29 @@ export async function spawnChild(options: SpawnOptions): Promise<Child> {
   const main = fileURLToPath(new URL(`../main${extension}`, import.meta.url));
   const conditions = extension === '.ts' ? ['--conditions=tandem-source'] : [];
   await using log = await openLog(options.dataDir, options.service, options.slot);
-  const started = spawn(
+  const [program = process.execPath, ...parameters] = withPriority(options.service, [
     process.execPath,
-    [...conditions, main, 'run', options.service, ...options.parameters, '--port', '0', '--json'],
-    { detached: true, env: options.environment, stdio: ['ignore', 'pipe', log.fd] },
-  );
+    ...conditions,
+    main,
+    'run',
+    options.service,
+    ...options.parameters,
+    '--port',
+    '0',
+    '--json',
+  ]);
+  const started = spawn(program, parameters, {
+    detached: true,
+    env: options.environment,
+    stdio: ['ignore', 'pipe', log.fd],
+  });
   const ended = endOf(started);
   await new Promise<void>((resolve, reject) => {
     started.once('spawn', resolve);
     started.once('error', reject);
   });
   const { pid = 0, stdout } = started;
+  await lowerSession(options.service, pid);
   let url: string | undefined;
   if (stdout !== null) createInterface({ input: stdout }).once('line', (line) => (url = readUrl(line)));
   return {

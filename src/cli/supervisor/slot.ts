@@ -2,6 +2,8 @@ import type { ServiceName } from '../../contract/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import { BackOff } from './back-off.ts';
 import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
+import { type Fault, watchLife } from './life.ts';
+import type { SupervisorMetrics } from './metrics.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 export interface SlotParts {
@@ -11,8 +13,11 @@ export interface SlotParts {
   readonly spawn: () => Promise<Child>;
   /** How long a child takes at most to stop by itself, in milliseconds. */
   readonly graceMs: number;
+  /** Most memory of a child, in MiB; one that holds more is started anew. `undefined`: any. */
+  readonly memoryMax: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: SupervisorMetrics;
   /** Told whenever {@link Slot.record} is another. */
   readonly changed: () => void;
 }
@@ -32,6 +37,7 @@ export class Slot {
   #child: Child | undefined;
   #state: ProcessRecord['state'] = 'starting';
   #restarts = 0;
+  #problem: string | null = null;
 
   constructor(parts: SlotParts, adopted?: Adopted) {
     this.#parts = parts;
@@ -63,6 +69,7 @@ export class Slot {
       started: child?.started ?? '',
       url: child?.url ?? null,
       restarts: this.#restarts,
+      problem: this.#problem,
     };
   }
 
@@ -89,11 +96,13 @@ export class Slot {
       next = undefined;
       if (child !== undefined) await this.#watch(child);
       this.#firstTry.resolve(false);
+      if (!signal.aborted) this.#state = 'waiting';
+      changed();
       // Also one that never became ready.
       if (child !== undefined) await endChild(child, graceMs);
       this.#child = undefined;
+      this.#problem = null;
       if (signal.aborted) break;
-      this.#state = 'waiting';
       this.#restarts += 1;
       changed();
       const pauseMs = backOff.ended();
@@ -118,25 +127,64 @@ export class Slot {
     }
   }
 
-  /** Resolves when the child has ended, did not become ready in time, or is to stop. */
+  /** Resolves when the child has ended, must be started anew, or is to stop. */
   async #watch(child: Child): Promise<void> {
-    const { service, number, logger, changed } = this.#parts;
-    const { signal } = this.#stopping;
+    const { service, number, logger, metrics } = this.#parts;
     this.#child = child;
-    const isReady = await answersWithin(child, 'ready', CHILD_TIMES.readyMsMax, signal);
-    if (signal.aborted) return;
-    if (!isReady) {
-      logger.warn('A process did not become ready', { service, slot: number, pid: child.pid });
-      return;
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    void child.ended.then(stop);
+    this.#stopping.signal.addEventListener('abort', stop, { once: true });
+    try {
+      const facts = { service, slot: number, pid: child.pid };
+      const how = await Promise.race([
+        child.ended.then((text) => ({ reason: 'ended', text })),
+        this.#live(child, over.signal),
+      ]);
+      if (how === undefined || this.isStopping) return;
+      metrics.ends.add(1, { service, reason: how.reason });
+      logger.warn('A process ended or must end', { ...facts, ...how });
+      if (how.reason === 'hung') killChild(child);
+    } finally {
+      this.#stopping.signal.removeEventListener('abort', stop);
+      over.abort();
     }
-    this.#state = 'ready';
+  }
+
+  /** Waits until the child is ready, and then for a fault; `undefined` when `signal` is aborted. */
+  async #live(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
+    const { clock, memoryMax } = this.#parts;
+    if (!(await answersWithin(child, 'ready', CHILD_TIMES.readyMsMax, signal))) {
+      if (signal.aborted) return undefined;
+      this.#firstTry.resolve(false);
+      const seconds = `${String(CHILD_TIMES.readyMsMax / 1_000)} s`;
+      if (child.url === undefined) return { reason: 'mute', text: `said no address within ${seconds}` };
+      this.#report(child, `not ready within ${seconds}`);
+    } else this.#becomeReady();
+    return watchLife(child, {
+      memoryMax,
+      clock,
+      signal,
+      report: (problem) => {
+        if (problem === null) this.#becomeReady();
+        this.#report(child, problem);
+      },
+    });
+  }
+
+  #becomeReady(): void {
     this.#firstTry.resolve(true);
+    if (this.#state === 'ready') return;
+    this.#state = 'ready';
+    this.#parts.changed();
+  }
+
+  #report(child: Child, problem: string | null): void {
+    const { service, number, logger, changed } = this.#parts;
+    const facts = { service, slot: number, pid: child.pid };
+    if (problem === null) logger.info('A process is ready again', facts);
+    else if (this.#problem === null) logger.warn('A process is not ready', { ...facts, problem });
+    this.#problem = problem;
     changed();
-    const stopped = Promise.withResolvers<undefined>();
-    const onStop = (): void => stopped.resolve(undefined);
-    signal.addEventListener('abort', onStop, { once: true });
-    const how = await Promise.race([child.ended, stopped.promise]);
-    signal.removeEventListener('abort', onStop);
-    if (how !== undefined) logger.warn('A process ended', { service, slot: number, pid: child.pid, how });
   }
 }

@@ -6,7 +6,6 @@ import { fileURLToPath } from 'node:url';
 import type { ServiceName } from '../../contract/index.ts';
 import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
 import { openLog } from './log-file.ts';
-import { lowerSession, withPriority } from './shares.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 /** Times of children, in milliseconds. */
@@ -53,29 +52,17 @@ export async function spawnChild(options: SpawnOptions): Promise<Child> {
   const main = fileURLToPath(new URL(`../main${extension}`, import.meta.url));
   const conditions = extension === '.ts' ? ['--conditions=tandem-source'] : [];
   await using log = await openLog(options.dataDir, options.service, options.slot);
-  const [program = process.execPath, ...parameters] = withPriority(options.service, [
+  const started = spawn(
     process.execPath,
-    ...conditions,
-    main,
-    'run',
-    options.service,
-    ...options.parameters,
-    '--port',
-    '0',
-    '--json',
-  ]);
-  const started = spawn(program, parameters, {
-    detached: true,
-    env: options.environment,
-    stdio: ['ignore', 'pipe', log.fd],
-  });
+    [...conditions, main, 'run', options.service, ...options.parameters, '--port', '0', '--json'],
+    { detached: true, env: options.environment, stdio: ['ignore', 'pipe', log.fd] },
+  );
   const ended = endOf(started);
   await new Promise<void>((resolve, reject) => {
     started.once('spawn', resolve);
     started.once('error', reject);
   });
   const { pid = 0, stdout } = started;
-  await lowerSession(options.service, pid);
   let url: string | undefined;
   if (stdout !== null) createInterface({ input: stdout }).once('line', (line) => (url = readUrl(line)));
   return {

@@ -20,10 +20,10 @@ export const LIFE = {
   unreadyMs: 10_000,
 } as const;
 
-/** Why a process must be started anew: one that is `hung` does not hear SIGTERM, a `mute` one never said its address. */
+/** Why another process must take the place of one: one that is `hung` does not hear SIGTERM, a `mute` one never said its address. */
 export interface Fault {
-  readonly reason: 'hung' | 'memory' | 'mute';
-  readonly text: string;
+  readonly reason: 'ended' | 'hung' | 'memory' | 'mute';
+  readonly how: string;
 }
 
 export interface LifeOptions {
@@ -48,13 +48,13 @@ export async function watchLife(child: Child, options: LifeOptions): Promise<Fau
     failures = (await isAnswered(child.url, '/livez', signal)) === 'no answer' ? failures + 1 : 0;
     if (signal.aborted) break;
     if (failures >= LIFE.failuresMax) {
-      const text = `did not answer ${String(failures)} times in a row, ${String(LIFE.answerMsMax)} ms each`;
-      return { reason: 'hung', text };
+      const how = `did not answer ${String(failures)} times in a row, ${String(LIFE.answerMsMax)} ms each`;
+      return { reason: 'hung', how };
     }
     const held = memoryMax === undefined ? undefined : await memoryOf(child.pid);
     over = held !== undefined && memoryMax !== undefined && held > memoryMax ? over + 1 : 0;
     if (over >= LIFE.overMax) {
-      return { reason: 'memory', text: `holds ${String(held)} MiB of the ${String(memoryMax)} MiB it may` };
+      return { reason: 'memory', how: `holds ${String(held)} MiB of the ${String(memoryMax)} MiB it may` };
     }
     if (failures === 0 && look % LIFE.readyEvery === 0) await readiness.look();
   }

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { ServiceName } from '../../contract/index.ts';
 import type { ServiceDeployment } from '../../define/index.ts';
@@ -8,7 +8,7 @@ import type { ServiceDeployment } from '../../define/index.ts';
  * How a process gives way to others, from 0 (not at all) to 19. Training has time, and whoever waits for a decision has
  * none.
  */
-const NICENESS: Readonly<Partial<Record<ServiceName, number>>> = { train: 15 };
+const NICENESS: Readonly<Partial<Record<ServiceName, number>>> = { train: 10 };
 
 /** Parts of a process's memory; the rest is for code, buffers and typed arrays. */
 const MEMORY_PARTS = {
@@ -22,9 +22,6 @@ const MEMORY_PARTS = {
 /** Threads for files, names and compression: two for each core, within these bounds. */
 const POOL_THREADS = { perCore: 2, least: 4, most: 64 } as const;
 const MEBIBYTE = 2 ** 20;
-
-/** Places of the program `nice`, which every POSIX system has. */
-const NICE_PLACES = ['/usr/bin/nice', '/bin/nice'];
 
 /** Environment in which a process keeps to its shares, as far as it can by itself. What is in `given` stays as it is. */
 export function shareEnvironment(deployment: ServiceDeployment, given: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
@@ -55,21 +52,26 @@ export function compileCache(dataDir: string): NodeJS.ProcessEnv {
   return { NODE_COMPILE_CACHE: join(dataDir, 'cache', 'compile') };
 }
 
-/** The command line that runs a process with the priority of its service. */
-export function withPriority(service: ServiceName, command: readonly string[]): readonly string[] {
-  const niceness = NICENESS[service] ?? 0;
-  const nice = niceness === 0 ? undefined : NICE_PLACES.find((place) => existsSync(place));
-  // From the start, and by a program of its own: threads inherit it, and each has its own.
-  return nice === undefined ? command : [nice, '-n', String(niceness), ...command];
-}
-
 /**
- * Linux may share the processor among sessions rather than processes, and each process of ours is a session of its own:
- * there the session has to give way.
+ * Lets a process give way to others as its service should, once it is ready: a start is never held back. On Linux each
+ * thread has a priority of its own, which those that it makes inherit; and where the processor is shared among sessions
+ * rather than processes, the session has to give way, for each process of ours is one of its own.
  */
-export async function lowerSession(service: ServiceName, pid: number): Promise<void> {
+export async function lowerPriority(service: ServiceName, pid: number): Promise<void> {
   const niceness = NICENESS[service] ?? 0;
-  if (niceness === 0 || process.platform !== 'linux') return;
+  if (niceness === 0) return;
+  if (process.platform !== 'linux') return lower(pid, niceness);
+  const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => []);
+  for (const thread of threads) lower(Number(thread), niceness);
   // Kernels without such sessions have no such file.
   await writeFile(`/proc/${String(pid)}/autogroup`, String(niceness)).catch(() => undefined);
+}
+
+/** What has ended meanwhile needs no priority. */
+function lower(id: number, niceness: number): void {
+  try {
+    setPriority(id, niceness);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
+  }
 }

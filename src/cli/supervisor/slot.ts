@@ -4,6 +4,7 @@ import { BackOff } from './back-off.ts';
 import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
 import { type Fault, watchLife } from './life.ts';
 import type { SupervisorMetrics } from './metrics.ts';
+import { lowerPriority } from './shares.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 export interface SlotParts {
@@ -27,6 +28,13 @@ export interface Adopted {
   readonly child: Child;
   readonly restarts: number;
 }
+
+const FAULTS: Readonly<Record<Fault['reason'], string>> = {
+  ended: 'A process ended',
+  hung: 'A process hangs and is ended',
+  memory: 'A process holds more memory than its share and is replaced',
+  mute: 'A process does not start to listen and is ended',
+};
 
 /** The place of one process: whenever it ends another one takes its place, until the slot is stopped. */
 export class Slot {
@@ -137,14 +145,14 @@ export class Slot {
     this.#stopping.signal.addEventListener('abort', stop, { once: true });
     try {
       const facts = { service, slot: number, pid: child.pid };
-      const how = await Promise.race([
-        child.ended.then((text) => ({ reason: 'ended', text })),
+      const fault = await Promise.race<Fault | undefined>([
+        child.ended.then((how): Fault => ({ reason: 'ended', how })),
         this.#live(child, over.signal),
       ]);
-      if (how === undefined || this.isStopping) return;
-      metrics.ends.add(1, { service, reason: how.reason });
-      logger.warn('A process ended or must end', { ...facts, ...how });
-      if (how.reason === 'hung') killChild(child);
+      if (fault === undefined || this.isStopping) return;
+      metrics.ends.add(1, { service, reason: fault.reason });
+      logger.warn(FAULTS[fault.reason], { ...facts, how: fault.how });
+      if (fault.reason === 'hung') killChild(child);
     } finally {
       this.#stopping.signal.removeEventListener('abort', stop);
       over.abort();
@@ -158,24 +166,25 @@ export class Slot {
       if (signal.aborted) return undefined;
       this.#firstTry.resolve(false);
       const seconds = `${String(CHILD_TIMES.readyMsMax / 1_000)} s`;
-      if (child.url === undefined) return { reason: 'mute', text: `said no address within ${seconds}` };
+      if (child.url === undefined) return { reason: 'mute', how: `said no address within ${seconds}` };
       this.#report(child, `not ready within ${seconds}`);
-    } else this.#becomeReady();
+    } else this.#becomeReady(child);
     return watchLife(child, {
       memoryMax,
       clock,
       signal,
       report: (problem) => {
-        if (problem === null) this.#becomeReady();
+        if (problem === null) this.#becomeReady(child);
         this.#report(child, problem);
       },
     });
   }
 
-  #becomeReady(): void {
+  #becomeReady({ pid }: Child): void {
     this.#firstTry.resolve(true);
     if (this.#state === 'ready') return;
     this.#state = 'ready';
+    void lowerPriority(this.#parts.service, pid);
     this.#parts.changed();
   }
 

@@ -97,6 +97,7 @@ async function openPorts(postgres: Postgres, dataDir: string, config: Config): P
     warehouse: duckdbWarehouse({
       directory: folders.warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
+      threads: config.section(PROCESS).warehouseThreads,
     }),
     compute: threadCompute({ tasks: trainTasks }),
   };

@@ -143,7 +143,7 @@ function addSupervisorVerbs(program: Command): void {
   settingsVerb(program, 'up', 'run every service as processes of their own, and keep them running')
     .option(
       '--replicas <service=number...>',
-      'processes of a service (default: tandem.config.ts, else 1)',
+      'processes of a service, as 2 or 1..4 (default: as tandem.config.ts says)',
       [],
     )
     .addOption(
@@ -159,7 +159,7 @@ function addSupervisorVerbs(program: Command): void {
   upVerb(
     program,
     'scale <service> <replicas>',
-    "change how many processes of a service 'tandem up' runs",
+    "change how many processes of a service 'tandem up' runs: 3, 2..8 or auto",
   ).action(async (service: string, replicas: string, options: CommonOptions) => {
     const { scale } = await import('./verbs/up.ts');
     await scale(service, replicas, options, outputOf(options));

@@ -40,6 +40,10 @@ export interface ProcessOptions {
   readonly databaseConnectionsMax: number;
   /** Memory of one session of the warehouse, in bytes; beyond it it spills to disk. Default 1 GiB. */
   readonly warehouseMemoryBytesMax: number;
+  /** Threads of one session of the warehouse. Default 2. */
+  readonly warehouseThreads: number;
+  /** Which process of a service this is, as `serve-2`, where somebody counts them. Default: none. */
+  readonly replica?: string | undefined;
   /** How long a process takes at most to stop, in milliseconds. Default 8,000. */
   readonly graceMs: number;
   /** What is logged. Default `warn` for `tandem dev` on a terminal, else `info`. */
@@ -76,6 +80,18 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .min(64 * 2 ** 20)
       .default(2 ** 30)
       .describe('Memory of one session of the warehouse, in bytes'),
+    warehouseThreads: z
+      .number()
+      .int()
+      .min(1)
+      .max(256)
+      .default(2)
+      .describe('Threads of one session of the warehouse'),
+    replica: z
+      .string()
+      .regex(/^[a-z]+-\d+$/)
+      .optional()
+      .describe('Which process of a service this is, as serve-2'),
     graceMs: z
       .number()
       .int()

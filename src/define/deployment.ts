@@ -8,6 +8,7 @@ export const REPLICAS_MAX = 32;
 const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'TANDEM_DATA_DIR']);
 /** Bounds of shares: cores of the processor, and memory in MiB. */
 const CPU = { min: 0.01, max: 1_024 } as const;
+const DOWN_AFTER = { min: 1, max: 86_400 } as const;
 const MEMORY = { min: 128, max: 16_777_216 } as const;
 
 /** Between these numbers of processes load decides. */
@@ -51,6 +52,10 @@ export interface DeploymentOptions {
   /** What is not as usual, by service. */
   readonly services?: Readonly<Partial<Record<DeployedService, ServiceDeploymentOptions>>>;
   readonly machine?: MachineOptions;
+  /**
+   * A process goes only when load asked for fewer in all of this time, in seconds, 1 to 86,400. Default 60.
+   */
+  readonly downAfterSeconds?: number;
 }
 
 /** How one service runs. */
@@ -68,6 +73,7 @@ export interface Deployment {
   readonly type: 'deployment';
   readonly services: Readonly<Record<DeployedService, ServiceDeployment>>;
   readonly machine: MachineOptions;
+  readonly downAfterSeconds: number;
 }
 
 /** What a service has unless the deployment says otherwise: a machine of one core and 4 GiB runs one of each. */
@@ -100,12 +106,12 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
   const describe = (service: DeployedService): ServiceDeployment => {
     const { replicas = DEFAULTS[service].replicas, env = {}, ...shares } = given[service] ?? {};
     for (const [name, value] of Object.entries(env)) assertVariable(service, name, value);
-    const cpu = assertShare(`CPU of ${service}`, 'cores', CPU, shares.cpu ?? DEFAULTS[service].cpu);
+    const cpu = assertNumber(`CPU of ${service}`, 'cores', CPU, shares.cpu ?? DEFAULTS[service].cpu);
     const memory = shares.memory ?? DEFAULTS[service].memory;
     return Object.freeze({
       replicas: readReplicaRange(service, replicas),
       cpu,
-      memory: assertShare(`Memory of ${service}`, 'MiB', MEMORY, memory),
+      memory: assertNumber(`Memory of ${service}`, 'MiB', MEMORY, memory),
       memoryEnforced: shares.memory !== undefined,
       env: Object.freeze({ ...env }),
     });
@@ -121,13 +127,14 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
       gateway: describe('gateway'),
     }),
     machine: Object.freeze(readMachine(options.machine ?? {})),
+    downAfterSeconds: assertNumber('downAfterSeconds', 'seconds', DOWN_AFTER, options.downAfterSeconds ?? 60),
   });
 }
 
 function readMachine({ cpu, memory }: MachineOptions): MachineOptions {
   return {
-    ...(cpu === undefined ? {} : { cpu: assertShare('CPU of the machine', 'cores', CPU, cpu) }),
-    ...(memory === undefined ? {} : { memory: assertShare('Memory of the machine', 'MiB', MEMORY, memory) }),
+    ...(cpu === undefined ? {} : { cpu: assertNumber('CPU of the machine', 'cores', CPU, cpu) }),
+    ...(memory === undefined ? {} : { memory: assertNumber('Memory of the machine', 'MiB', MEMORY, memory) }),
   };
 }
 
@@ -156,7 +163,7 @@ export function assertReplicas(service: DeployedService, replicas: number): void
   throw new TypeError(`Replicas of ${service}: expected ${range}${why}; got ${String(replicas)}`);
 }
 
-function assertShare(
+function assertNumber(
   what: string,
   unit: string,
   { min, max }: { readonly min: number; readonly max: number },

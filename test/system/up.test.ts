@@ -21,18 +21,8 @@ interface Supervised {
 
 /** `tandem up` as a user runs it; resolves when it says that everything runs. */
 async function up(dataDir: string, begun: ChildProcess[]): Promise<Supervised> {
-  const parameters = [
-    'up',
-    '--app',
-    APP,
-    '--data-dir',
-    dataDir,
-    '--replicas',
-    'serve=2',
-    '--port',
-    '0',
-    '--json',
-  ];
+  const replicas = ['--replicas', 'serve=2', 'train=1'];
+  const parameters = ['up', '--app', APP, '--data-dir', dataDir, ...replicas, '--port', '0', '--json'];
   const child = spawn(process.execPath, [...COMMAND, ...parameters], {
     cwd: ROOT,
     stdio: ['ignore', 'pipe', 'pipe'],

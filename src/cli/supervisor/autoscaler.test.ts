@@ -9,6 +9,8 @@ import {
   type SignalReading,
 } from './autoscaler.ts';
 
+const DOWN_AFTER_MS = 60_000;
+
 const inFlight = (value: number, target = 8): SignalReading => ({
   name: 'requests_in_flight',
   value,
@@ -34,7 +36,15 @@ class Simulation {
   look(observed: Observation | undefined): void {
     this.nowMs += 1_000;
     const { nowMs, range, replicas, history, wentDownMs } = this;
-    const decision = decide({ nowMs, range, replicas, observed, history, wentDownMs });
+    const decision = decide({
+      nowMs,
+      range,
+      replicas,
+      observed,
+      history,
+      wentDownMs,
+      downAfterMs: DOWN_AFTER_MS,
+    });
     this.history = decision.history;
     if (decision.replicas === replicas) return;
     if (decision.replicas < replicas) this.wentDownMs = nowMs;
@@ -81,7 +91,7 @@ describe('decide', () => {
     expect(service.replicas).toBe(1);
     const down = service.changes.slice(-3);
     expect(down.map(({ to }) => to)).toEqual([3, 2, 1]);
-    expect((down[0]?.atMs ?? 0) - quietMs).toBeGreaterThanOrEqual(AUTOSCALER.downAfterMs);
+    expect((down[0]?.atMs ?? 0) - quietMs).toBeGreaterThanOrEqual(DOWN_AFTER_MS);
     expect((down[1]?.atMs ?? 0) - (down[0]?.atMs ?? 0)).toBeGreaterThanOrEqual(AUTOSCALER.downPauseMs);
     expect(down[0]?.reason).toBe('no more than 1 wanted for 60 s');
   });
@@ -127,6 +137,7 @@ describe('decide', () => {
       observed: { ready: 1, signals, isNeeded: false },
       history: [],
       wentDownMs: undefined,
+      downAfterMs: DOWN_AFTER_MS,
     });
     expect([replicas, signal?.name]).toEqual([3, 'queue_wait_milliseconds']);
   });

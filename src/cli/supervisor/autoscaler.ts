@@ -9,8 +9,6 @@ export const AUTOSCALER = {
   /** One step up is at most to so many times the number of processes, or that many more, whichever is more. */
   stepFactor: 2,
   stepMore: 4,
-  /** Down goes only what no look asked for in this long, in milliseconds. */
-  downAfterMs: 60_000,
   /** Between two steps down, each of one process, in milliseconds. */
   downPauseMs: 5_000,
 } as const;
@@ -41,6 +39,8 @@ export interface Recommendation {
 }
 
 export interface AutoscalerInput {
+  /** Only what no look asked for in this long goes down, in milliseconds. */
+  readonly downAfterMs: number;
   /** By a clock that never goes back. */
   readonly nowMs: number;
   readonly range: ReplicaRange;
@@ -65,9 +65,11 @@ export interface Decision {
 
 /** How many processes a service should have. Up at once, down slowly and only when nothing asked for more for a while. */
 export function decide(input: AutoscalerInput): Decision {
-  const { nowMs, range, replicas, observed } = input;
+  const { nowMs, range, replicas, observed, downAfterMs } = input;
   const asked = observed === undefined ? { replicas } : recommend(observed, replicas);
-  const kept = input.history.filter(({ atMs }) => nowMs - atMs < AUTOSCALER.downAfterMs);
+  // The last one before that time counts too: it held until the next.
+  const first = input.history.findLastIndex(({ atMs }) => nowMs - atMs >= downAfterMs);
+  const kept = input.history.slice(Math.max(first, 0));
   const history = [...kept, { atMs: nowMs, replicas: asked.replicas }];
   const { signal } = asked;
   const within = clamp(replicas, range);
@@ -81,7 +83,7 @@ export function decide(input: AutoscalerInput): Decision {
     if (isSure) return { replicas: next, reason: upReason(observed, signal, wanted), signal, history };
   }
   if (wanted < replicas && mayGoDown(input, history)) {
-    return { replicas: replicas - 1, reason: downReason(history, range), signal, history };
+    return { replicas: replicas - 1, reason: downReason(history, input), signal, history };
   }
   return { replicas, reason: undefined, signal, history };
 }
@@ -128,18 +130,15 @@ function isUrgent(signal: SignalReading | undefined, replicas: number): boolean 
 }
 
 function mayGoDown(
-  { nowMs, replicas, wentDownMs }: AutoscalerInput,
+  { nowMs, replicas, wentDownMs, downAfterMs }: AutoscalerInput,
   history: readonly Recommendation[],
 ): boolean {
   const [oldest] = history;
   // Right after a start there is no past to go by.
-  if (oldest === undefined || nowMs - oldest.atMs < AUTOSCALER.downAfterMs * OBSERVED_SHARE) return false;
+  if (oldest === undefined || nowMs - oldest.atMs < downAfterMs) return false;
   if (wentDownMs !== undefined && nowMs - wentDownMs < AUTOSCALER.downPauseMs) return false;
   return highest(history) < replicas;
 }
-
-/** Share of the time before a step down that must have been looked at: the first look lies a little inside it. */
-const OBSERVED_SHARE = 0.9;
 
 function highest(history: readonly Recommendation[]): number {
   return history.reduce((most, { replicas }) => Math.max(most, replicas), 0);
@@ -164,9 +163,9 @@ function upReason(
   return `${signalText(signal)}: ${String(wanted)} wanted`;
 }
 
-function downReason(history: readonly Recommendation[], { min }: ReplicaRange): string {
-  const seconds = AUTOSCALER.downAfterMs / 1_000;
-  const most = Math.max(highest(history), min);
+function downReason(history: readonly Recommendation[], { range, downAfterMs }: AutoscalerInput): string {
+  const seconds = downAfterMs / 1_000;
+  const most = Math.max(highest(history), range.min);
   return most === 0
     ? `nothing to do for ${String(seconds)} s`
     : `no more than ${String(most)} wanted for ${String(seconds)} s`;

@@ -10,7 +10,7 @@ import type { ProcessRecord } from './state-file.ts';
 
 /** Times of children, in milliseconds. */
 export const CHILD_TIMES = {
-  /** A child that is not ready after this is ended and started again. */
+  /** A child that has not said its address after this is ended and started again; one that is not ready is reported. */
   readyMsMax: 60_000,
   /** How often a starting child is asked whether it is ready. */
   askMs: 100,

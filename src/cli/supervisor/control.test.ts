@@ -3,9 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../adapters/system/index.ts';
-import { createLogger } from '../../runtime/index.ts';
+import { createLogger, createMetrics, type MetricsRegistry } from '../../runtime/index.ts';
+import { SERVICE_NAMES } from '../../contract/route.ts';
 import { processStart } from '../process-identity.ts';
 import { type Control, openControl, startControl } from './control.ts';
+import { supervisorMetrics } from './metrics.ts';
 import { readState, StateFile } from './state-file.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -17,16 +19,22 @@ let supervisor: Supervisor;
 let control: Control;
 let file: StateFile;
 let spawned: number;
+let registry: MetricsRegistry;
 
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'tandem-control-'));
   spawned = 0;
   const logger = createLogger({ level: 'silent' });
   file = new StateFile(dataDir, logger);
+  registry = createMetrics();
   supervisor = new Supervisor({
     identity: { pid: process.pid, started: (await processStart(process.pid)) ?? '' },
     app: '/app.ts',
     wanted: new Map(),
+    shares: new Map(SERVICE_NAMES.map((service) => [service, { cpu: 1, memory: 128 }])),
+    machine: { cpu: 4, memory: 4_096 },
+    memoryMax: () => undefined,
+    metrics: supervisorMetrics(registry, () => supervisor.state()),
     spawn: () => {
       spawned += 1;
       return Promise.reject(new Error('this machine starts nothing'));
@@ -36,7 +44,7 @@ beforeEach(async () => {
     clock: systemClock(),
     logger,
   });
-  control = await startControl(dataDir, supervisor);
+  control = await startControl(dataDir, supervisor, registry);
   await supervisor.start(undefined);
   await supervisor.publish(control.port);
 });
@@ -44,6 +52,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await control[Symbol.asyncDispose]();
   await supervisor.stop();
+  registry.close();
   await file.remove();
   await rm(dataDir, { recursive: true, force: true });
 });
@@ -79,10 +88,55 @@ describe('the control server', () => {
     await expect
       .poll(async () => (await client.state()).processes.map(({ restarts }) => restarts > 0), PATIENCE)
       .toEqual([true, true]);
-    expect((await readState(dataDir))?.services.serve).toMatchObject({ replicas: 2, scaled: true });
+    expect((await readState(dataDir))?.services.serve).toMatchObject({
+      replicas: 2,
+      min: 2,
+      max: 2,
+      scaled: true,
+    });
     expect(spawned).toBeGreaterThanOrEqual(2);
     await client.scale('serve', 0);
     await expect.poll(async () => (await client.state()).processes, PATIENCE).toEqual([]);
+  });
+
+  it('takes a range, gives it back, and honours what the machine has', async () => {
+    const client = await openControl(dataDir);
+    expect((await client.scale('serve', { min: 1, max: 6 })).services.serve).toMatchObject({
+      replicas: 1,
+      min: 1,
+      max: 6,
+      scaled: true,
+    });
+    expect((await client.scale('serve', 6)).services.serve).toMatchObject({
+      replicas: 4,
+      held: '6 wanted, 4 of them fit: the machine gives 4 cores and 4096 MiB to all processes',
+    });
+    expect((await client.scale('serve', null)).services.serve).toMatchObject({
+      replicas: 0,
+      min: 0,
+      max: 0,
+      scaled: false,
+      held: null,
+    });
+  });
+
+  it('tells its metrics, to who has the token', async () => {
+    const client = await openControl(dataDir);
+    await client.scale('serve', 2);
+    expect((await ask('/metrics')).status).toBe(401);
+    const text = await (
+      await ask('/metrics', { headers: { authorization: `Bearer ${await token()}` } })
+    ).text();
+    expect(text).toContain('supervisor_replicas{service="serve",state="wanted"} 2');
+  });
+
+  it('takes what load asks for, counts it and says why', async () => {
+    const client = await openControl(dataDir);
+    await client.scale('serve', { min: 1, max: 3 });
+    supervisor.order('serve', { wanted: 2, reason: 'on purpose', signal: undefined });
+    const { serve } = (await client.state()).services;
+    expect(serve).toMatchObject({ replicas: 2, changed: { reason: 'on purpose' } });
+    expect(await registry.text()).toContain('supervisor_scalings_total{service="serve",direction="up"} 1');
   });
 
   it('refuses more of a service than may run', async () => {

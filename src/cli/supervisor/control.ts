@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { fromProblem, PlatformError, type ServiceName, toProblem } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
+import type { ReplicaRange } from '../../define/index.ts';
+import type { MetricsRegistry } from '../../runtime/index.ts';
 import { isAlive } from '../process-identity.ts';
 import { readState, type UpState } from './state-file.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -25,8 +27,11 @@ const TOKEN_FILE = 'up.token';
 const TOKEN_BYTES = 32;
 
 const service = z.enum(SERVICE_NAMES);
-const scaleBody = z.strictObject({ service, replicas: z.int().min(0) });
-const restartBody = z.strictObject({ service });
+const count = z.int().min(0);
+/** `null`: as the description says. */
+const replicas = z.union([count, z.strictObject({ min: count, max: count })]).nullable();
+const scaleBody = z.strictObject({ service, replicas });
+const serviceBody = z.strictObject({ service });
 
 /** The server that verbs give orders to. */
 export interface Control extends AsyncDisposable {
@@ -34,10 +39,14 @@ export interface Control extends AsyncDisposable {
 }
 
 /**
- * Listens on the loopback for `GET /state`, `POST /scale` and `POST /restart`. Only who can read the file of
- * the token, this user, is listened to.
+ * Listens on the loopback for `GET /state`, `GET /metrics`, `POST /scale`, `POST /need` and `POST /restart`. Only who can
+ * read the file of the token, this user, is listened to.
  */
-export async function startControl(dataDir: string, supervisor: Supervisor): Promise<Control> {
+export async function startControl(
+  dataDir: string,
+  supervisor: Supervisor,
+  metrics: MetricsRegistry,
+): Promise<Control> {
   const token = randomBytes(TOKEN_BYTES).toString('hex');
   const file = join(dataDir, TOKEN_FILE);
   // Anew: an old file would keep its mode.
@@ -50,9 +59,9 @@ export async function startControl(dataDir: string, supervisor: Supervisor): Pro
       connectionsCheckingInterval: CONTROL_LIMITS.requestMs,
     },
     (request, response) => {
-      void answer(request, supervisor, token).then(({ status, body }) => {
-        response.writeHead(status, { 'content-type': 'application/json', connection: 'close' });
-        response.end(JSON.stringify(body));
+      void answer(request, { supervisor, metrics, token }).then(({ status, mediaType, body }) => {
+        response.writeHead(status, { 'content-type': mediaType, connection: 'close' });
+        response.end(body);
       });
     },
   );
@@ -77,22 +86,35 @@ function listen(server: Server): Promise<number> {
 
 interface Answer {
   readonly status: number;
-  readonly body: unknown;
+  readonly mediaType: string;
+  readonly body: string;
 }
 
-async function answer(request: IncomingMessage, supervisor: Supervisor, token: string): Promise<Answer> {
+interface ControlParts {
+  readonly supervisor: Supervisor;
+  readonly metrics: MetricsRegistry;
+  readonly token: string;
+}
+
+const JSON_TYPE = 'application/json';
+
+async function answer(request: IncomingMessage, parts: ControlParts): Promise<Answer> {
+  const { supervisor, metrics, token } = parts;
   try {
     if (!isAuthorized(request, token)) {
       throw new PlatformError('UNAUTHENTICATED', 'Orders come with the token of the supervisor');
     }
+    if (request.method === 'GET' && request.url === '/metrics') {
+      return { status: 200, mediaType: metrics.mediaType, body: await metrics.text() };
+    }
     await obey(request, supervisor);
-    return { status: 200, body: supervisor.state() };
+    return { status: 200, mediaType: JSON_TYPE, body: JSON.stringify(supervisor.state()) };
   } catch (error) {
     const known = PlatformError.is(error)
       ? error
       : new PlatformError('INTERNAL', String(error), { cause: error });
     const problem = toProblem(known);
-    return { status: problem.status, body: problem };
+    return { status: problem.status, mediaType: JSON_TYPE, body: JSON.stringify(problem) };
   }
 }
 
@@ -111,11 +133,13 @@ async function obey(request: IncomingMessage, supervisor: Supervisor): Promise<v
       return supervisor.scale(order.service, order.replicas);
     }
     case 'POST /restart':
-      return supervisor.restart(read(restartBody, await bodyOf(request)).service);
+      return supervisor.restart(read(serviceBody, await bodyOf(request)).service);
+    case 'POST /need':
+      return supervisor.need(read(serviceBody, await bodyOf(request)).service);
     default:
       throw new PlatformError(
         'ROUTE_NOT_FOUND',
-        'The supervisor knows GET /state, POST /scale and POST /restart',
+        'The supervisor knows GET /state, GET /metrics, POST /scale, POST /need and POST /restart',
       );
   }
 }
@@ -148,7 +172,10 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
 /** The supervisor of a data directory, as verbs see it. */
 export interface ControlClient {
   state(): Promise<UpState>;
-  scale(service: ServiceName, replicas: number): Promise<UpState>;
+  /** A number, a range, or `null` for what the description says. */
+  scale(service: ServiceName, replicas: number | ReplicaRange | null): Promise<UpState>;
+  /** Says that somebody waits for a process of the service. */
+  need(service: ServiceName): Promise<UpState>;
   restart(service: ServiceName): Promise<UpState>;
 }
 
@@ -175,7 +202,8 @@ export async function openControl(dataDir: string): Promise<ControlClient> {
     });
   return {
     state: () => ask('GET', '/state'),
-    scale: (name, replicas) => ask('POST', '/scale', { service: name, replicas }),
+    scale: (name, wanted) => ask('POST', '/scale', { service: name, replicas: wanted }),
+    need: (name) => ask('POST', '/need', { service: name }),
     restart: (name) => ask('POST', '/restart', { service: name }),
   };
 }

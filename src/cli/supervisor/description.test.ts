@@ -7,15 +7,35 @@ import { defineDeployment, type DeploymentOptions, REPLICAS_MAX } from '../../de
 import { loadDescription, readReplicas } from './description.ts';
 
 describe('defineDeployment', () => {
-  it('is one process of every service unless it says otherwise', () => {
-    const { services } = defineDeployment({ services: { serve: { replicas: 2, env: { A: 'b' } } } });
+  it('has ranges and shares for every service unless it says otherwise', () => {
+    const { services, machine, downAfterSeconds } = defineDeployment({
+      services: { serve: { replicas: 2, cpu: 0.5, env: { A: 'b' } }, ingest: { memory: 512 } },
+      machine: { cpu: 1.5 },
+    });
     expect(Object.keys(services).sort()).toEqual([...SERVICE_NAMES].sort());
-    expect(services.serve).toEqual({ replicas: 2, env: { A: 'b' } });
-    expect(services.ingest).toEqual({ replicas: 1, env: {} });
+    expect(services.serve).toEqual({
+      replicas: { min: 2, max: 2 },
+      cpu: 0.5,
+      memory: 384,
+      memoryEnforced: false,
+      env: { A: 'b' },
+    });
+    expect(services.ingest).toMatchObject({ memory: 512, memoryEnforced: true });
+    expect(services.train.replicas).toEqual({ min: 0, max: 2 });
+    expect([machine, downAfterSeconds]).toEqual([{ cpu: 1.5 }, 60]);
+  });
+
+  it('lets a machine of one core and 4 GiB run one process of each service', () => {
+    const services = Object.values(defineDeployment({}).services);
+    expect(services.reduce((sum, { cpu }) => sum + cpu, 0)).toBeLessThanOrEqual(1);
+    expect(services.reduce((sum, { memory }) => sum + memory, 0)).toBeLessThanOrEqual(4_096);
   });
 
   it.each([0, REPLICAS_MAX])('takes %i replicas', (replicas) => {
-    expect(defineDeployment({ services: { train: { replicas } } }).services.train.replicas).toBe(replicas);
+    expect(defineDeployment({ services: { train: { replicas } } }).services.train.replicas).toEqual({
+      min: replicas,
+      max: replicas,
+    });
   });
 
   it.each([
@@ -25,6 +45,11 @@ describe('defineDeployment', () => {
     [{ serve: { env: { DATABASE_URL: 'x' } } }, 'DATABASE_URL is the same for every process'],
     [{ serve: { env: { 'A=B': 'x' } } }, 'expected a name and a text'],
     [{ srve: {} }, "got 'srve'"],
+    [{ serve: { replicas: { min: 3, max: 2 } } }, 'expected min to be at most max; got 3 to 2'],
+    [{ serve: { replicas: { min: 1, max: 33 } } }, 'expected 0 to 32; got 33'],
+    [{ features: { replicas: { min: 0, max: 1 } } }, 'because it follows the log'],
+    [{ serve: { cpu: 0 } }, 'CPU of serve: expected 0.01 to 1024 cores; got 0'],
+    [{ serve: { memory: 64 } }, 'Memory of serve: expected 128 to 16777216 MiB; got 64'],
   ])('refuses %o', (services, text) => {
     expect(() => defineDeployment({ services } as DeploymentOptions)).toThrow(text);
   });
@@ -42,14 +67,15 @@ describe('loadDescription', () => {
   it('has defaults when there is no file', async () => {
     const { deployment, file } = await load();
     expect(file).toBeNull();
-    expect(deployment.services.serve.replicas).toBe(1);
+    expect(deployment.services.serve.replicas).toEqual({ min: 1, max: 4 });
   });
 
   it('reads the file beside the app', async () => {
-    await write("export default { type: 'deployment', services: { serve: { replicas: 3, env: {} } } };");
+    const definition = JSON.stringify(defineDeployment({ services: { serve: { replicas: 3 } } }));
+    await write(`export default ${definition};`);
     const { deployment, file } = await load();
     expect(file).toBe(join(folder, 'tandem.config.mjs'));
-    expect(deployment.services.serve.replicas).toBe(3);
+    expect(deployment.services.serve.replicas).toEqual({ min: 3, max: 3 });
   });
 
   it.each([
@@ -64,17 +90,20 @@ describe('loadDescription', () => {
 
 describe('readReplicas', () => {
   it('reads numbers by service', () => {
-    expect([...readReplicas(['serve=2', 'train=0'])]).toEqual([
-      ['serve', 2],
-      ['train', 0],
+    expect([...readReplicas(['serve=2', 'train=0', 'ingest=1..4'])]).toEqual([
+      ['serve', { min: 2, max: 2 }],
+      ['train', { min: 0, max: 0 }],
+      ['ingest', { min: 1, max: 4 }],
     ]);
   });
 
   it.each([
-    ['serve', "expected SERVICE=NUMBER, got 'serve'"],
+    ['serve', "expected SERVICE=NUMBER or SERVICE=FEWEST..MOST, got 'serve'"],
     ['srve=2', "Did you mean 'serve'?"],
     ['features=2', 'expected 0 or 1'],
     ['serve=33', 'expected 0 to 32'],
+    ['serve=1..', 'SERVICE=FEWEST..MOST'],
+    ['serve=4..1', 'expected min to be at most max'],
   ])('refuses %s', (text, message) => {
     expect(() => readReplicas([text])).toThrow(message);
   });

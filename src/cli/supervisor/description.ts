@@ -2,7 +2,12 @@ import { access } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
-import { assertReplicas, defineDeployment, type Deployment } from '../../define/index.ts';
+import {
+  defineDeployment,
+  type Deployment,
+  readReplicaRange,
+  type ReplicaRange,
+} from '../../define/index.ts';
 import { findService } from '../settings.ts';
 
 /** Where a deployment is looked for, beside the app. */
@@ -53,25 +58,35 @@ function isDeployment(value: unknown): value is Deployment {
   return typeof value === 'object' && value !== null && (value as Partial<Deployment>).type === 'deployment';
 }
 
-/** Reads `serve=2`, as `--replicas` has it. Throws CONFIGURATION. */
-export function readReplicas(texts: readonly string[]): Map<ServiceName, number> {
+/** Reads `serve=2` or `serve=1..4`, as `--replicas` has it. Throws CONFIGURATION. */
+export function readReplicas(texts: readonly string[]): Map<ServiceName, ReplicaRange> {
   return new Map(
     texts.map((text) => {
-      const [, service = '', count = ''] = /^(\w+)=(\d+)$/.exec(text) ?? [];
-      if (service === '') {
-        throw new PlatformError('CONFIGURATION', `--replicas: expected SERVICE=NUMBER, got '${text}'`);
+      const [, service = '', range = ''] = /^(\w+)=([\d.]+)$/.exec(text) ?? [];
+      const found = readRange(range);
+      if (service === '' || found === undefined) {
+        throw new PlatformError(
+          'CONFIGURATION',
+          `--replicas: expected SERVICE=NUMBER or SERVICE=FEWEST..MOST, got '${text}'`,
+        );
       }
       const { name } = findService(service);
-      return [name, checkReplicas(name, Number(count))];
+      return [name, checkRange(name, found)];
     }),
   );
 }
 
-/** The number, if that many processes of the service may run. Throws CONFIGURATION. */
-export function checkReplicas(service: ServiceName, replicas: number): number {
+/** Reads `3` or `2..8`; `undefined` when it is neither. */
+export function readRange(text: string): number | ReplicaRange | undefined {
+  const [, min = '', max] = /^(\d{1,6})(?:\.\.(\d{1,6}))?$/.exec(text) ?? [];
+  if (min === '') return undefined;
+  return max === undefined ? Number(min) : { min: Number(min), max: Number(max) };
+}
+
+/** The range, if that many processes of the service may run. Throws CONFIGURATION. */
+export function checkRange(service: ServiceName, replicas: number | ReplicaRange): ReplicaRange {
   try {
-    assertReplicas(service, replicas);
-    return replicas;
+    return readReplicaRange(service, replicas);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     throw new PlatformError('CONFIGURATION', text, { cause: error });

@@ -2,6 +2,9 @@ import type { ServiceName } from '../../contract/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import { BackOff } from './back-off.ts';
 import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
+import { type Fault, watchLife } from './life.ts';
+import type { SupervisorMetrics } from './metrics.ts';
+import { lowerPriority } from './shares.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 export interface SlotParts {
@@ -11,8 +14,11 @@ export interface SlotParts {
   readonly spawn: () => Promise<Child>;
   /** How long a child takes at most to stop by itself, in milliseconds. */
   readonly graceMs: number;
+  /** Most memory of a child, in MiB; one that holds more is started anew. `undefined`: any. */
+  readonly memoryMax: number | undefined;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: SupervisorMetrics;
   /** Told whenever {@link Slot.record} is another. */
   readonly changed: () => void;
 }
@@ -23,6 +29,13 @@ export interface Adopted {
   readonly restarts: number;
 }
 
+const FAULTS: Readonly<Record<Fault['reason'], string>> = {
+  ended: 'A process ended',
+  hung: 'A process hangs and is ended',
+  memory: 'A process holds more memory than its share and is replaced',
+  mute: 'A process does not start to listen and is ended',
+};
+
 /** The place of one process: whenever it ends another one takes its place, until the slot is stopped. */
 export class Slot {
   readonly #parts: SlotParts;
@@ -32,6 +45,7 @@ export class Slot {
   #child: Child | undefined;
   #state: ProcessRecord['state'] = 'starting';
   #restarts = 0;
+  #problem: string | null = null;
 
   constructor(parts: SlotParts, adopted?: Adopted) {
     this.#parts = parts;
@@ -63,6 +77,7 @@ export class Slot {
       started: child?.started ?? '',
       url: child?.url ?? null,
       restarts: this.#restarts,
+      problem: this.#problem,
     };
   }
 
@@ -89,11 +104,13 @@ export class Slot {
       next = undefined;
       if (child !== undefined) await this.#watch(child);
       this.#firstTry.resolve(false);
+      if (!signal.aborted) this.#state = 'waiting';
+      changed();
       // Also one that never became ready.
       if (child !== undefined) await endChild(child, graceMs);
       this.#child = undefined;
+      this.#problem = null;
       if (signal.aborted) break;
-      this.#state = 'waiting';
       this.#restarts += 1;
       changed();
       const pauseMs = backOff.ended();
@@ -118,25 +135,65 @@ export class Slot {
     }
   }
 
-  /** Resolves when the child has ended, did not become ready in time, or is to stop. */
+  /** Resolves when the child has ended, must be started anew, or is to stop. */
   async #watch(child: Child): Promise<void> {
-    const { service, number, logger, changed } = this.#parts;
-    const { signal } = this.#stopping;
+    const { service, number, logger, metrics } = this.#parts;
     this.#child = child;
-    const isReady = await answersWithin(child, 'ready', CHILD_TIMES.readyMsMax, signal);
-    if (signal.aborted) return;
-    if (!isReady) {
-      logger.warn('A process did not become ready', { service, slot: number, pid: child.pid });
-      return;
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    void child.ended.then(stop);
+    this.#stopping.signal.addEventListener('abort', stop, { once: true });
+    try {
+      const facts = { service, slot: number, pid: child.pid };
+      const fault = await Promise.race<Fault | undefined>([
+        child.ended.then((how): Fault => ({ reason: 'ended', how })),
+        this.#live(child, over.signal),
+      ]);
+      if (fault === undefined || this.isStopping) return;
+      metrics.ends.add(1, { service, reason: fault.reason });
+      logger.warn(FAULTS[fault.reason], { ...facts, how: fault.how });
+      if (fault.reason === 'hung') killChild(child);
+    } finally {
+      this.#stopping.signal.removeEventListener('abort', stop);
+      over.abort();
     }
-    this.#state = 'ready';
+  }
+
+  /** Waits until the child is ready, and then for a fault; `undefined` when `signal` is aborted. */
+  async #live(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
+    const { clock, memoryMax } = this.#parts;
+    if (!(await answersWithin(child, 'ready', CHILD_TIMES.readyMsMax, signal))) {
+      if (signal.aborted) return undefined;
+      this.#firstTry.resolve(false);
+      const seconds = `${String(CHILD_TIMES.readyMsMax / 1_000)} s`;
+      if (child.url === undefined) return { reason: 'mute', how: `said no address within ${seconds}` };
+      this.#report(child, `not ready within ${seconds}`);
+    } else this.#becomeReady(child);
+    return watchLife(child, {
+      memoryMax,
+      clock,
+      signal,
+      report: (problem) => {
+        if (problem === null) this.#becomeReady(child);
+        this.#report(child, problem);
+      },
+    });
+  }
+
+  #becomeReady({ pid }: Child): void {
     this.#firstTry.resolve(true);
+    if (this.#state === 'ready') return;
+    this.#state = 'ready';
+    void lowerPriority(this.#parts.service, pid);
+    this.#parts.changed();
+  }
+
+  #report(child: Child, problem: string | null): void {
+    const { service, number, logger, changed } = this.#parts;
+    const facts = { service, slot: number, pid: child.pid };
+    if (problem === null) logger.info('A process is ready again', facts);
+    else if (this.#problem === null) logger.warn('A process is not ready', { ...facts, problem });
+    this.#problem = problem;
     changed();
-    const stopped = Promise.withResolvers<undefined>();
-    const onStop = (): void => stopped.resolve(undefined);
-    signal.addEventListener('abort', onStop, { once: true });
-    const how = await Promise.race([child.ended, stopped.promise]);
-    signal.removeEventListener('abort', onStop);
-    if (how !== undefined) logger.warn('A process ended', { service, slot: number, pid: child.pid, how });
   }
 }

@@ -18,13 +18,24 @@ const processRecord = z.object({
   url: z.url().nullable(),
   /** How often it was started again. */
   restarts: z.int().min(0),
+  /** What is wrong with it while it runs, for instance that it is not ready for long. */
+  problem: z.string().nullable().default(null),
 });
 
 const serviceRecord = z.object({
-  /** Processes that are wanted. */
+  /** Processes that are wanted and for which there is room. */
   replicas: z.int().min(0),
+  /** Between these load decides; the same number twice leaves nothing to it. */
+  min: z.int().min(0).default(0),
+  max: z.int().min(0).default(0),
   /** Whether `tandem scale` said so, and not the description. */
   scaled: z.boolean(),
+  /** The signal that asks for most, in words. */
+  signal: z.string().nullable().default(null),
+  /** When and why the number last changed by load; the time in milliseconds since 1970-01-01 UTC. */
+  changed: z.object({ at: z.number(), reason: z.string() }).nullable().default(null),
+  /** Why fewer run than load asks for. */
+  held: z.string().nullable().default(null),
   restarting: z.boolean(),
   /** Why the last `tandem restart` was given up. */
   problem: z.string().nullable(),

@@ -1,9 +1,14 @@
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
+import type { ReplicaRange } from '../../define/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import type { ProcessIdentity } from '../process-identity.ts';
 import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
-import { checkReplicas } from './description.ts';
+import { checkRange } from './description.ts';
+import { Fleet, type WantedReplicas } from './fleet.ts';
+import { allocate, type Shares } from './machine-limits.ts';
+import type { SupervisorMetrics } from './metrics.ts';
+import type { ScaledService, ScalingOrder } from './scaler.ts';
 import { type Adopted, Slot } from './slot.ts';
 import {
   livingProcesses,
@@ -17,30 +22,26 @@ export interface SupervisorParts {
   readonly identity: ProcessIdentity;
   /** File of the app, for the state. */
   readonly app: string;
-  /** Processes that are wanted at first. */
+  /** Processes that are wanted. */
   readonly wanted: ReadonlyMap<ServiceName, WantedReplicas>;
+  /** Shares of one process by service. */
+  readonly shares: ReadonlyMap<ServiceName, Shares>;
+  /** Most memory of a process of the service, in MiB; `undefined`: any. */
+  readonly memoryMax: (service: ServiceName) => number | undefined;
+  /** What all processes have together. */
+  readonly machine: Shares;
   readonly spawn: (service: ServiceName, slot: number) => Promise<Child>;
   /** How long a child takes at most to stop by itself, in milliseconds. */
   readonly graceMs: number;
   readonly file: StateFile;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly metrics: SupervisorMetrics;
 }
 
-export interface WantedReplicas {
-  readonly replicas: number;
-  /** Whether `tandem scale` said so. */
-  readonly scaled: boolean;
-}
-
-/** One service of the deployment. */
-interface Fleet {
-  readonly slots: Set<Slot>;
-  replicas: number;
-  scaled: boolean;
-  restarting: boolean;
-  problem: string | null;
-}
+/** No process, and no share of the machine. */
+const NONE: WantedReplicas = { standard: { min: 0, max: 0 }, scaled: null };
+const NOTHING: Shares = { cpu: 0, memory: 0 };
 
 /** Order in which services start: the first one alone brings the tables up to date that they share. */
 const START_ORDER: readonly ServiceName[] = ['ingest', 'features', 'registry', 'train', 'serve', 'gateway'];
@@ -59,8 +60,8 @@ export class Supervisor {
   constructor(parts: SupervisorParts) {
     this.#parts = parts;
     const fleetOf = (service: ServiceName): Fleet => {
-      const { replicas, scaled } = parts.wanted.get(service) ?? { replicas: 0, scaled: false };
-      return { slots: new Set(), replicas, scaled, restarting: false, problem: null };
+      const shares = parts.shares.get(service) ?? NOTHING;
+      return new Fleet(service, parts.wanted.get(service) ?? NONE, shares);
     };
     this.#fleets = new Map(SERVICE_NAMES.map((service) => [service, fleetOf(service)]));
   }
@@ -75,6 +76,7 @@ export class Supervisor {
   }
 
   async #start(left: UpState | undefined): Promise<void> {
+    this.#balance();
     if (left !== undefined) await this.#adopt(left);
     const order = START_ORDER.filter((service) => this.#fleet(service).replicas > 0);
     const [first, ...others] = order;
@@ -94,10 +96,7 @@ export class Supervisor {
 
   state(): UpState {
     const services = Object.fromEntries(
-      [...this.#fleets].map(([service, { replicas, scaled, restarting, problem }]) => {
-        const record: ServiceRecord = { replicas, scaled, restarting, problem };
-        return [service, record];
-      }),
+      [...this.#fleets].map(([service, fleet]): [ServiceName, ServiceRecord] => [service, fleet.record()]),
     ) as Record<ServiceName, ServiceRecord>;
     const processes = [...this.#fleets.values()].flatMap(({ slots }) =>
       [...slots].sort((left, right) => left.number - right.number).map((slot) => slot.record()),
@@ -109,14 +108,40 @@ export class Supervisor {
   }
 
   /**
-   * From now on that many processes of the service; resolves when that is written down, not when they are ready.
-   * Rejects with CONFIGURATION when that many may not run, CONFLICT while the service is restarted.
+   * From now on so many processes of the service, a number or a range in which load decides; `null` gives back what the
+   * description says. Resolves when that is written down, not when they are ready. Rejects with CONFIGURATION when
+   * that many may not run, CONFLICT while the service is restarted.
    */
-  async scale(service: ServiceName, replicas: number): Promise<void> {
+  async scale(service: ServiceName, replicas: number | ReplicaRange | null): Promise<void> {
     const fleet = this.#idleFleet(service);
-    fleet.replicas = checkReplicas(service, replicas);
-    fleet.scaled = true;
-    await this.#fit(service);
+    fleet.bound(replicas === null ? null : checkRange(service, replicas));
+    await this.#rebalance();
+  }
+
+  /** Somebody waits for a process of the service: one that is at zero starts. */
+  need(service: ServiceName): void {
+    this.#fleet(service).need(this.#parts.clock.monotonic());
+  }
+
+  /** Every service, as the scaler needs to know it. */
+  scaled(): readonly ScaledService[] {
+    return [...this.#fleets.values()].map((fleet) => fleet.scaled());
+  }
+
+  /** Takes the number of processes that load asks for. */
+  order(service: ServiceName, order: ScalingOrder): void {
+    const { clock, logger, metrics } = this.#parts;
+    const fleet = this.#fleet(service);
+    const from = fleet.wanted;
+    if (this.#isStopping || fleet.restarting) return;
+    const isChanged = fleet.take(order, clock.now());
+    if (isChanged) {
+      const { wanted: to, reason } = order;
+      logger.info(to > from ? 'Scaling up' : 'Scaling down', { service, from, to, reason });
+      metrics.scalings.add(1, { service, direction: to > from ? 'up' : 'down' });
+    }
+    // Without a change too: what waited for room may have it now.
+    if (isChanged || fleet.held !== null) void this.#rebalance();
   }
 
   /**
@@ -194,21 +219,45 @@ export class Supervisor {
     for (const service of SERVICE_NAMES) this.#shrink(this.#fleet(service));
   }
 
+  /** Shares the machine out among what is wanted; gives the services for which there is room for another number. */
+  #balance(): ServiceName[] {
+    const fleets = [...this.#fleets.values()].filter(({ restarting }) => !restarting);
+    const grants = allocate(
+      [...this.#fleets.values()].map((fleet) => fleet.demand()),
+      this.#parts.machine,
+    );
+    return fleets.flatMap((fleet) => {
+      const { replicas = 0, held = null } = grants.get(fleet.service) ?? {};
+      if (held !== null && held !== fleet.held) {
+        this.#parts.logger.warn('Fewer processes than wanted', { service: fleet.service, held });
+      }
+      fleet.held = held;
+      if (replicas === fleet.replicas) return [];
+      fleet.replicas = replicas;
+      return [fleet.service];
+    });
+  }
+
+  async #rebalance(): Promise<void> {
+    for (const service of this.#balance()) void this.#fit(service);
+    await this.#save();
+  }
+
   /** Starts or stops as many processes as it takes; resolves when that is written down. */
   #fit(service: ServiceName): Promise<void> {
     const fleet = this.#fleet(service);
-    for (let count = active(fleet).length; count < fleet.replicas; count += 1) this.#add(service);
+    for (let count = fleet.active().length; count < fleet.replicas; count += 1) this.#add(service);
     this.#shrink(fleet);
     return this.#save();
   }
 
   /** Stops the highest numbers beyond what is wanted. */
   #shrink(fleet: Fleet): void {
-    for (const slot of active(fleet).slice(fleet.replicas)) void this.#remove(fleet, slot);
+    for (const slot of fleet.active().slice(fleet.replicas)) void this.#remove(fleet, slot);
   }
 
   #add(service: ServiceName, from?: { readonly slot: number; readonly adopted: Adopted }): Slot {
-    const { spawn, graceMs, clock, logger } = this.#parts;
+    const { spawn, graceMs, memoryMax, clock, logger, metrics } = this.#parts;
     const fleet = this.#fleet(service);
     const number = from?.slot ?? lowestFree(fleet.slots);
     const slot = new Slot(
@@ -217,8 +266,10 @@ export class Supervisor {
         number,
         spawn: () => spawn(service, number),
         graceMs,
+        memoryMax: memoryMax(service),
         clock,
         logger,
+        metrics,
         changed: () => void this.#save(),
       },
       from?.adopted,
@@ -230,11 +281,12 @@ export class Supervisor {
   async #remove(fleet: Fleet, slot: Slot): Promise<void> {
     await slot.stop();
     fleet.slots.delete(slot);
-    await this.#save();
+    if (!this.#isStopping) await this.#rebalance();
+    else await this.#save();
   }
 
   async #replaceAll(service: ServiceName, fleet: Fleet): Promise<void> {
-    for (const old of active(fleet)) {
+    for (const old of fleet.active()) {
       if (this.#isStopping) return;
       if (service === 'features') await this.#remove(fleet, old);
       if (this.#isStopping) return;
@@ -253,12 +305,6 @@ export class Supervisor {
   #save(): Promise<void> {
     return this.#parts.file.write(this.state());
   }
-}
-
-function active(fleet: Fleet): Slot[] {
-  return [...fleet.slots]
-    .filter((slot) => !slot.isStopping)
-    .sort((left, right) => left.number - right.number);
 }
 
 function lowestFree(slots: ReadonlySet<Slot>): number {

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { type Config, createLogger, type RootLogger, type ServiceDefinition } from '../../runtime/index.ts';
@@ -154,6 +155,8 @@ export async function run(
   });
   await using _stopServices = { [Symbol.asyncDispose]: () => running.stop(graceMs) };
   announceService(definition, running, output);
+  // Now rather than at the end, where it also is: the next process of this service may start before this one ends.
+  flushCompileCache();
   // A log must show where a process began; who watches sees the note.
   if (!output.isWatched) logger.info('Started', { service: definition.name, pid: process.pid });
   await stopped(interrupt, logger);

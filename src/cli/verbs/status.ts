@@ -3,7 +3,8 @@ import { PlatformError, type Release, routes, type SourceDescription } from '../
 import { type Client, type ClientOptions, dataDirOf, openClient } from '../client.ts';
 import { amount, type Output, table, when } from '../output.ts';
 import { isAlive } from '../process-identity.ts';
-import { type ProcessRecord, readState } from '../supervisor/state-file.ts';
+import { openControl } from '../supervisor/control.ts';
+import { type ProcessRecord, readState, type ServiceRecord } from '../supervisor/state-file.ts';
 
 /** How often `-w` looks, in milliseconds. */
 const LOOK_MS = 2_000;
@@ -32,6 +33,8 @@ interface UpStatus {
   readonly pid: number | null;
   /** Wanted processes by service. */
   readonly replicas: Readonly<Record<string, number>>;
+  /** Why so many, by service. */
+  readonly scaling: Readonly<Record<string, ServiceRecord>>;
   readonly processes: readonly ProcessRecord[];
 }
 
@@ -84,28 +87,47 @@ async function ask(client: Client, dataDir: string): Promise<Status> {
 }
 
 async function askUp(dataDir: string): Promise<UpStatus | null> {
-  const state = await readState(dataDir);
-  if (state === undefined) return null;
-  const { supervisor, services, processes } = state;
+  const kept = await readState(dataDir);
+  if (kept === undefined) return null;
+  // The supervisor knows better than its file what the signals say now.
+  const live = await openControl(dataDir)
+    .then((control) => control.state())
+    .catch(() => undefined);
+  const { supervisor, services, processes } = live ?? kept;
   const replicas = Object.fromEntries(
     Object.entries(services).map(([name, record]) => [name, record.replicas]),
   );
-  return { pid: (await isAlive(supervisor)) ? supervisor.pid : null, replicas, processes };
+  const pid = (await isAlive(supervisor)) ? supervisor.pid : null;
+  return { pid, replicas, scaling: services, processes };
 }
 
-function describeUp({ replicas, processes }: UpStatus): string {
-  const wanted = Object.entries(replicas).map(([name, count]) => {
+function describeUp({ scaling, processes }: UpStatus): string {
+  const services = Object.entries(scaling).map(([name, record]) => {
     const ready = processes.filter(({ service, state }) => service === name && state === 'ready').length;
-    return `${name} ${String(ready)}/${String(count)}`;
+    return [name, `${String(ready)}/${String(record.replicas)}`, rangeText(record), whyText(record)];
   });
-  const rows = processes.map(({ service, slot, state, pid, url, restarts }) => [
+  const rows = processes.map(({ service, slot, state, pid, url, restarts, problem }) => [
     `${service}-${String(slot)}`,
     state,
     pid === null ? '-' : String(pid),
     url ?? '-',
     String(restarts),
+    problem ?? '',
   ]);
-  return `${table(['PROCESS', 'STATE', 'PID', 'URL', 'RESTARTS'], rows)}\n\nready of wanted: ${wanted.join(', ')}`;
+  return [
+    table(['PROCESS', 'STATE', 'PID', 'URL', 'RESTARTS', ''], rows),
+    table(['SCALING', 'READY', 'RANGE', 'LOAD AND LAST CHANGE'], services),
+  ].join('\n\n');
+}
+
+function rangeText({ min, max, scaled }: ServiceRecord): string {
+  const range = min === max ? String(min) : `${String(min)}..${String(max)}`;
+  return scaled ? `${range} by tandem scale` : range;
+}
+
+function whyText({ signal, held, changed }: ServiceRecord): string {
+  const last = changed === null ? [] : [`${when(changed.at)}: ${changed.reason}`];
+  return [...(signal === null ? [] : [signal]), ...(held === null ? [] : [held]), ...last].join('; ');
 }
 
 function title({ url, up }: Status): string {

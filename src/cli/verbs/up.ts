@@ -3,7 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../adapters/system/index.ts';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
-import { type Config, createLogger } from '../../runtime/index.ts';
+import type { ReplicaRange } from '../../define/index.ts';
+import { type Config, createLogger, createMetrics } from '../../runtime/index.ts';
 import { loadApp } from '../app-file.ts';
 import { type ClientOptions, dataDirOf } from '../client.ts';
 import { claimDataDirectory } from '../data-directory.ts';
@@ -12,12 +13,19 @@ import { isPortFree, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import type { Output } from '../output.ts';
 import { processStart } from '../process-identity.ts';
-import { findService, PROCESS } from '../settings.ts';
+import { findService, PROCESS, SCALING } from '../settings.ts';
 import { CHILD_TIMES, spawnChild } from '../supervisor/child.ts';
 import { openControl, startControl } from '../supervisor/control.ts';
-import { type Description, loadDescription, readReplicas } from '../supervisor/description.ts';
+import { type Description, loadDescription, readRange, readReplicas } from '../supervisor/description.ts';
+import type { WantedReplicas } from '../supervisor/fleet.ts';
+import { machineShares } from '../supervisor/machine-limits.ts';
+import { supervisorMetrics } from '../supervisor/metrics.ts';
+import { openOutside } from '../supervisor/outside.ts';
+import { Scaler } from '../supervisor/scaler.ts';
+import { compileCache, shareEnvironment } from '../supervisor/shares.ts';
+import { askSignals } from '../supervisor/signals.ts';
 import { livingProcesses, readState, StateFile, type UpState } from '../supervisor/state-file.ts';
-import { Supervisor, type WantedReplicas } from '../supervisor/supervisor.ts';
+import { Supervisor } from '../supervisor/supervisor.ts';
 import { DEV_PORT } from './dev.ts';
 
 /** What stopping takes beyond the grace of the processes and their end: the database's, in milliseconds. */
@@ -66,33 +74,59 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   using gatewayPort = await takeGatewayPort(config, left);
   const stateFile = new StateFile(dataDir, logger);
   const parameters = ['--app', path, '--data-dir', dataDir, '--host', section.host, ...passedOn(options)];
-  const supervisor = new Supervisor({
+  const { services, machine, downAfterSeconds } = description.deployment;
+  const registry = createMetrics();
+  using _closeMetrics = { [Symbol.dispose]: () => registry.close() };
+  const supervisor: Supervisor = new Supervisor({
     identity: { pid: process.pid, started: (await processStart(process.pid)) ?? '' },
     app: path,
     wanted: wantedReplicas(given, left, description),
+    shares: new Map(SERVICE_NAMES.map((service) => [service, services[service]])),
+    memoryMax: (service) => (services[service].memoryEnforced ? services[service].memory : undefined),
+    machine: machineShares(machine),
+    metrics: supervisorMetrics(registry, () => supervisor.state()),
     spawn: (service, slot) =>
       spawnChild({
         service,
         slot,
         dataDir,
         parameters: [...parameters, ...portOf(service, gatewayPort.port)],
-        environment: environmentOf(service, description, database, supervisor.state()),
+        environment: {
+          ...compileCache(dataDir),
+          ...environmentOf({ service, description, database, state: supervisor.state() }),
+          TANDEM_REPLICA: `${service}-${String(slot)}`,
+        },
       }),
     graceMs,
     file: stateFile,
     clock: systemClock(),
     logger,
   });
-  await using control = await startControl(dataDir, supervisor);
+  await using control = await startControl(dataDir, supervisor, registry);
   await using _stopProcesses = stopping(supervisor, stateFile);
   const started = supervisor.start(left);
   await supervisor.publish(control.port);
+  await using outside = openOutside({
+    databaseUrl: database.url,
+    openJobsTarget: config.section(SCALING).openJobs,
+    logger,
+  });
+  const scaler = new Scaler({
+    services: () => supervisor.scaled(),
+    apply: (service, order) => supervisor.order(service, order),
+    ask: askSignals,
+    outside: () => outside.look(),
+    downAfterMs: 1_000 * downAfterSeconds,
+    clock: systemClock(),
+  });
   await Promise.race([started, interrupt.wished]);
   if (!interrupt.signal.aborted) {
     const seconds = (performance.now() - begun) / 1_000;
     announce({ state: supervisor.state(), seconds, name: app.name, dataDir, output });
+    scaler.start();
   }
   await interrupt.wished;
+  await scaler.stop();
   note('stopping');
 }
 
@@ -147,23 +181,40 @@ function passedOn({ set, clock }: UpVerbOptions): string[] {
   return [...(set.length === 0 ? [] : ['--set', ...set]), ...(clock === undefined ? [] : ['--clock', clock])];
 }
 
-function environmentOf(
-  service: ServiceName,
-  description: Description,
-  database: Database,
-  state: UpState,
-): NodeJS.ProcessEnv {
-  const { env } = description.deployment.services[service];
-  return { ...connectionsShare(database, state), ...process.env, ...env, DATABASE_URL: database.url };
+interface EnvironmentParts {
+  readonly service: ServiceName;
+  readonly description: Description;
+  readonly database: Database;
+  readonly state: UpState;
+}
+
+function environmentOf({ service, description, database, state }: EnvironmentParts): NodeJS.ProcessEnv {
+  const { services } = description.deployment;
+  const given = { ...process.env, ...services[service].env };
+  return {
+    ...connectionsShare(database, description, state),
+    ...shareEnvironment(services[service], given),
+    DATABASE_URL: database.url,
+  };
 }
 
 /**
- * What a process may take of the embedded server's connections, unless somebody says otherwise. One's own server
- * is another matter: nobody here knows what it has.
+ * What a process may take of the embedded server's connections, unless somebody says otherwise: enough must be left for all
+ * that load can call for and the machine has room for. One's own server is another matter: nobody here knows what it has.
  */
-function connectionsShare(database: Database, { services }: UpState): NodeJS.ProcessEnv {
+function connectionsShare(
+  database: Database,
+  { deployment }: Description,
+  { services }: UpState,
+): NodeJS.ProcessEnv {
   if (database.pid === undefined) return {};
-  const processes = Object.values(services).reduce((sum, { replicas }) => sum + replicas, 0);
+  const machine = machineShares(deployment.machine);
+  const processes = SERVICE_NAMES.reduce((sum, service) => {
+    const { cpu, memory } = deployment.services[service];
+    const { min, max } = services[service];
+    const room = Math.floor(Math.min(machine.cpu / cpu, machine.memory / memory));
+    return sum + Math.max(min, Math.min(max, room));
+  }, 0);
   const share = Math.floor(EMBEDDED_CONNECTIONS / Math.max(processes, 1));
   const { least, most } = CONNECTIONS_SHARE;
   return { TANDEM_DATABASE_CONNECTIONS_MAX: String(Math.min(Math.max(share, least), most)) };
@@ -171,17 +222,18 @@ function connectionsShare(database: Database, { services }: UpState): NodeJS.Pro
 
 /** A flag, else what `tandem scale` said to a supervisor that was killed, else the description. */
 function wantedReplicas(
-  given: ReadonlyMap<ServiceName, number>,
+  given: ReadonlyMap<ServiceName, ReplicaRange>,
   left: UpState | undefined,
   description: Description,
 ): Map<ServiceName, WantedReplicas> {
   return new Map(
     SERVICE_NAMES.map((service): [ServiceName, WantedReplicas] => {
       const flag = given.get(service);
-      if (flag !== undefined) return [service, { replicas: flag, scaled: false }];
+      const standard = flag ?? description.deployment.services[service].replicas;
       const before = left?.services[service];
-      if (before?.scaled === true) return [service, { replicas: before.replicas, scaled: true }];
-      return [service, { replicas: description.deployment.services[service].replicas, scaled: false }];
+      if (before === undefined) return [service, { standard, scaled: null }];
+      const { min, max, replicas, scaled } = before;
+      return [service, { standard, scaled: scaled && flag === undefined ? { min, max } : null, replicas }];
     }),
   );
 }
@@ -218,7 +270,7 @@ function announce({ state, seconds, name, dataDir, output }: Announcement): void
   );
 }
 
-/** `tandem scale`: another number of processes of a service; waits until they are ready. */
+/** `tandem scale`: another number of processes of a service, or range of it; waits until they are ready. */
 export async function scale(
   service: string,
   replicas: string,
@@ -226,19 +278,29 @@ export async function scale(
   output: Output,
 ): Promise<void> {
   const { name } = findService(service);
-  if (!/^\d+$/.test(replicas)) {
-    throw new PlatformError('CONFIGURATION', `replicas: expected a whole number, got '${replicas}'`);
+  const wanted = replicas === 'auto' ? null : readRange(replicas);
+  if (wanted === undefined) {
+    throw new PlatformError(
+      'CONFIGURATION',
+      `replicas: expected a number, FEWEST..MOST or auto, got '${replicas}'`,
+    );
   }
   const control = await openControl(dataDirOf(options));
-  let state = await control.scale(name, Number(replicas));
+  let state = await control.scale(name, wanted);
   for (const begun = performance.now(); !isSettled(state, name); state = await control.state()) {
     if (performance.now() - begun > SCALE_MS_MAX) {
       throw new PlatformError('DEADLINE_EXCEEDED', `${name} is not ready yet; see 'tandem logs ${name}'`);
     }
-    output.progress(`${name}: ${String(readyOf(state, name))} of ${replicas} ready`);
+    output.progress(
+      `${name}: ${String(readyOf(state, name))} of ${String(state.services[name]?.replicas)} ready`,
+    );
     await sleep(LOOK_MS);
   }
-  output.result(processesOf(state, name), () => `${name}: ${replicas} ready`);
+  const held = state.services[name]?.held ?? null;
+  output.result(
+    processesOf(state, name),
+    () => `${name}: ${String(readyOf(state, name))} ready${held === null ? '' : ` (${held})`}`,
+  );
 }
 
 /** `tandem restart`: replaces the processes of a service one by one; waits until that is done. */

@@ -28,7 +28,8 @@ export interface DiscoveryParts {
 
 /**
  * Keeps the list of instances by service: read at every signal and each second. While the store cannot be read the last
- * list stays, because those who served a moment ago mostly still do.
+ * list stays, because those who served a moment ago mostly still do. When it can be read again, those on that list have
+ * one lease's time to extend what ran out in the meantime.
  */
 export class Discovery {
   readonly #parts: DiscoveryParts;
@@ -41,6 +42,9 @@ export class Discovery {
   #isReady: ReadinessOf = async () => true;
   #announcing: Promise<void> = Promise.resolve();
   #isAway = false;
+  /** By the monotonic clock: when the list was last read, and until when nobody leaves it. */
+  #readAt: number | undefined;
+  #keepUntil = -Infinity;
 
   constructor(parts: DiscoveryParts) {
     this.#parts = parts;
@@ -144,10 +148,16 @@ export class Discovery {
     const known = new Map<ServiceName, URL[]>();
     for (const instance of live) {
       if (!isReady(instance) && some.has(instance.service)) continue;
-      const urls = known.get(instance.service);
-      if (urls === undefined) known.set(instance.service, [new URL(instance.url)]);
-      else urls.push(new URL(instance.url));
+      add(known, instance.service, new URL(instance.url));
     }
+    const now = this.#parts.clock.monotonic();
+    // Nobody could extend a lease while the store was away: that one ran out says nothing about its instance.
+    const wasAway = this.#readAt !== undefined && now - this.#readAt > DISCOVERY.leaseMs - DISCOVERY.renewMs;
+    if (wasAway) this.#keepUntil = now + DISCOVERY.leaseMs;
+    if (now < this.#keepUntil) {
+      for (const [service, urls] of this.#known) for (const url of urls) add(known, service, url);
+    }
+    this.#readAt = now;
     this.#known = known;
     for (const listener of this.#listeners) listener();
   }
@@ -170,4 +180,10 @@ const NONE: readonly URL[] = Object.freeze([]);
 
 function isReady({ ready }: Instance): boolean {
   return ready ?? true;
+}
+
+function add(known: Map<ServiceName, URL[]>, service: ServiceName, url: URL): void {
+  const urls = known.get(service);
+  if (urls === undefined) known.set(service, [url]);
+  else if (!urls.some(({ href }) => href === url.href)) urls.push(url);
 }

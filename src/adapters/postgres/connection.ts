@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { PlatformError } from '../../contract/errors.ts';
+import { PrimaryClient } from './primary-client.ts';
+import type { Servers } from './servers.ts';
 
 /** Sizes and times of the connections to a server. */
 const CONNECTION_LIMITS = {
@@ -11,11 +12,16 @@ const CONNECTION_LIMITS = {
   statementMs: 300_000,
   /** The server ends a session that holds a transaction open without asking for anything, in milliseconds. */
   transactionIdleMs: 60_000,
+  /**
+   * After this much silence the network is asked whether the server is still there, in milliseconds; ten questions a
+   * second apart without an answer end the connection.
+   */
+  keepAliveMs: 10_000,
 } as const;
 
 /** A pool of connections, or one connection, to make. */
 export interface ConnectionOptions {
-  readonly url: string;
+  readonly servers: Servers;
   readonly applicationName: string;
 }
 
@@ -49,7 +55,7 @@ function parseIntegers(text: string): (number | bigint | null)[] {
 
 function clientConfig(options: ConnectionOptions): pg.ClientConfig {
   return {
-    connectionString: options.url,
+    connectionString: options.servers.hosts[0].url,
     application_name: options.applicationName,
     connectionTimeoutMillis: CONNECTION_LIMITS.connectMs,
     statement_timeout: CONNECTION_LIMITS.statementMs,
@@ -57,14 +63,24 @@ function clientConfig(options: ConnectionOptions): pg.ClientConfig {
     query_timeout: CONNECTION_LIMITS.statementMs + 10_000,
     idle_in_transaction_session_timeout: CONNECTION_LIMITS.transactionIdleMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: CONNECTION_LIMITS.keepAliveMs,
     types: types as unknown as pg.CustomTypesConfig,
   };
 }
 
-/** A pool; connections are opened when needed. Lost connections are replaced and never end the process. */
+/**
+ * A pool; connections are opened to the primary when needed. Lost connections are replaced and never end the process.
+ */
 export function makePool(options: ConnectionOptions, connectionsMax: number): pg.Pool {
+  const { servers } = options;
+  class Client extends PrimaryClient {
+    constructor(config: pg.ClientConfig = {}) {
+      super(servers, config);
+    }
+  }
   const pool = new pg.Pool({
     ...clientConfig(options),
+    Client,
     max: connectionsMax,
     idleTimeoutMillis: CONNECTION_LIMITS.idleMs,
     allowExitOnIdle: true,
@@ -74,33 +90,22 @@ export function makePool(options: ConnectionOptions, connectionsMax: number): pg
   // A connection that is lent out has no listener of the pool's; its borrower learns of the loss from its
   // statement.
   pool.on('connect', (client) => client.on('error', ignore));
+  pool.on('acquire', (client) => {
+    if (client instanceof Client) servers.lent(client);
+  });
+  pool.on('release', (_error, client) => {
+    if (client instanceof Client) servers.returned(client);
+  });
   return pool;
 }
 
-/** One connection of its own, not yet connected. `overrides` change the defaults of a pool's connections. */
-export function makeClient(options: ConnectionOptions, overrides: pg.ClientConfig = {}): pg.Client {
-  const client = new pg.Client({ ...clientConfig(options), ...overrides });
+/**
+ * One connection of its own to the primary, not yet connected. `overrides` change the defaults of a pool's connections.
+ */
+export function makeClient(options: ConnectionOptions, overrides: pg.ClientConfig = {}): PrimaryClient {
+  const client = new PrimaryClient(options.servers, { ...clientConfig(options), ...overrides });
   client.on('error', ignore);
   return client;
 }
 
 function ignore(): void {}
-
-/** Checks the form of a database address. Throws CONFIGURATION; the text shows no password. */
-export function checkAddress(url: string): void {
-  let parsed: URL;
-  try {
-    parsed = new URL(url);
-  } catch {
-    throw new PlatformError(
-      'CONFIGURATION',
-      'DATABASE_URL must look like postgres://user:password@host:5432/database',
-    );
-  }
-  if (parsed.protocol !== 'postgres:' && parsed.protocol !== 'postgresql:') {
-    throw new PlatformError(
-      'CONFIGURATION',
-      `DATABASE_URL must begin with postgres://, it begins with ${parsed.protocol}//`,
-    );
-  }
-}

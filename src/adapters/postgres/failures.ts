@@ -92,6 +92,11 @@ export function isTransient(error: unknown): boolean {
   return state === '40001' || state === '40P01';
 }
 
+/** Whether the server no longer takes writes, so that its connections are of no use. */
+export function isDeposed(error: unknown): boolean {
+  return stateOf(error) === '25006';
+}
+
 /** The SQLSTATE of an error or of what caused it. */
 export function stateOf(error: unknown): string | undefined {
   const inner = PlatformError.is(error) ? error.cause : error;
@@ -104,7 +109,7 @@ export function stateOf(error: unknown): string | undefined {
  */
 export function isRefusal(error: unknown): boolean {
   const state = stateOf(error) ?? '';
-  return /^[0-9A-Z]{5}$/.test(state) && !/^(08|57P|25P03)/.test(state);
+  return /^[0-9A-Z]{5}$/.test(state) && !/^(08|57P|25P03|25006)/.test(state);
 }
 
 /** Runs `work` and rejects with {@link translate}d errors. */

@@ -10,13 +10,15 @@ import type {
   Signals,
   Tables,
 } from '../../runtime/ports/index.ts';
-import { checkAddress, type ConnectionOptions, makeClient, makePool } from './connection.ts';
+import { type ConnectionOptions, makeClient, makePool } from './connection.ts';
 import { translated } from './failures.ts';
 import { postgresJobs, jobsSchema } from './jobs.ts';
 import { postgresLog } from './log/index.ts';
 import { logMigrations } from './log/schema.ts';
+import { ask } from './look.ts';
 import { migrate } from './migrate.ts';
-import { refuseUnsafe } from './safety.ts';
+import { refuseUnsafe, refuseUnreplicated } from './safety.ts';
+import { Servers } from './servers.ts';
 import { postgresSignals } from './signals.ts';
 import { postgresTables } from './tables.ts';
 
@@ -24,6 +26,8 @@ import { postgresTables } from './tables.ts';
 const CONNECTIONS_MIN = 3;
 const WRITERS_MAX = 4;
 const READERS_MAX = 4;
+/** How long closing waits for connections to end in order; then they are cut, in milliseconds. */
+const CLOSE_MS_MAX = 5_000;
 
 export interface PostgresOptions {
   /** Shown by the server for every connection, for instance `tandem ingest`. */
@@ -61,25 +65,31 @@ export interface Postgres extends AsyncDisposable {
 }
 
 /**
- * Connects to a server and checks that it is one to trust. Rejects with UNAVAILABLE when it cannot be
- * reached, CONFIGURATION when the address, the credentials or the server version (15 or later) are wrong,
- * UNSAFE_DATABASE when `fsync`, `full_page_writes` or `synchronous_commit` is off.
+ * Connects to the primary of the servers that `url` names and checks that it is one to trust. Rejects with UNAVAILABLE
+ * when none can be reached, CONFIGURATION when the address, the credentials or the server version (15 or later) are
+ * wrong, UNSAFE_DATABASE when `fsync`, `full_page_writes` or `synchronous_commit` is off, or when there are several
+ * servers and the standbys are not synchronous.
  */
 export async function openPostgres(url: string, options: PostgresOptions): Promise<Postgres> {
-  checkAddress(url);
   if (!(options.connectionsMax >= CONNECTIONS_MIN)) {
     throw new PlatformError('CONFIGURATION', `connectionsMax must be at least ${CONNECTIONS_MIN}`);
   }
-  const connection: ConnectionOptions = { url, applicationName: options.applicationName };
-  await check(connection);
+  const { applicationName } = options;
+  const servers = new Servers(url, applicationName);
+  const report = options.report ?? (() => undefined);
+  const connection: ConnectionOptions = { servers, applicationName };
+  await check(connection, report).catch((error: unknown) => {
+    servers[Symbol.dispose]();
+    throw error;
+  });
   const writers = Math.max(1, Math.min(WRITERS_MAX, Math.floor(options.connectionsMax * 0.4)));
   const readers = Math.max(1, Math.min(READERS_MAX, Math.floor(options.connectionsMax * 0.2)));
   const pool = makePool(connection, options.connectionsMax - writers - readers);
   const signals = postgresSignals(connection, pool);
   const tables = postgresTables(pool);
-  const jobs = postgresJobs(pool, tables, options.report ?? (() => undefined));
-  const writerPool = makePool({ url, applicationName: `${options.applicationName} append` }, writers);
-  const readerPool = makePool({ url, applicationName: `${options.applicationName} read` }, readers);
+  const jobs = postgresJobs(pool, tables, report);
+  const writerPool = makePool({ servers, applicationName: `${applicationName} append` }, writers);
+  const readerPool = makePool({ servers, applicationName: `${applicationName} read` }, readers);
   const eventLog = postgresLog({
     tables,
     writers: writerPool,
@@ -89,10 +99,14 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
   });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
+    // A server that has gone silent answers no good-bye either.
+    const cut = setTimeout(() => servers.abandonAll(), CLOSE_MS_MAX).unref();
     await jobs.close();
     await eventLog.close();
     await signals.close();
     await Promise.all([pool.end(), writerPool.end(), readerPool.end()]);
+    clearTimeout(cut);
+    servers[Symbol.dispose]();
   };
   return {
     tables,
@@ -108,12 +122,18 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
   };
 }
 
-async function check(connection: ConnectionOptions): Promise<void> {
+async function check(connection: ConnectionOptions, report: (error: unknown) => void): Promise<void> {
+  const { servers } = connection;
   await translated(async () => {
     const client = makeClient(connection);
     await client.connect();
     try {
       await refuseUnsafe(client);
+      if (servers.hosts.length === 1) servers.note(await ask(client, servers.hosts[0]));
+      else {
+        const warning = await refuseUnreplicated(client);
+        if (warning !== undefined) report(warning);
+      }
     } finally {
       await client.end();
     }

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import { PlatformError } from '../../contract/errors.ts';
 import type { TableRow, Tables } from '../../runtime/ports/index.ts';
-import { isTransient, translate } from './failures.ts';
+import { isDeposed, isTransient, translate } from './failures.ts';
 
 /** How often a transaction is tried that the server undoes for a deadlock or a serialisation failure. */
 const ATTEMPTS_MAX = 5;
@@ -33,7 +33,7 @@ export function postgresTables(pool: pg.Pool): Tables {
 async function once<TResult>(pool: pg.Pool, work: (tx: Tables) => Promise<TResult>): Promise<TResult> {
   const client = await connect(pool);
   const tx = new Transaction(client);
-  let broken: Error | undefined;
+  let broken: Error | boolean | undefined;
   try {
     await client.query('begin');
     const result = await work(tx);
@@ -46,7 +46,7 @@ async function once<TResult>(pool: pg.Pool, work: (tx: Tables) => Promise<TResul
   } catch (error) {
     await tx.end();
     broken = await client.query('rollback').then(
-      () => undefined,
+      () => isDeposed(error),
       (cause: unknown) => (cause instanceof Error ? cause : new Error(String(cause))),
     );
     throw error;

@@ -41,6 +41,8 @@ export class Ledger {
   #running: Promise<void> | undefined;
   /** Whether the last attempt to write failed. */
   #away = false;
+  /** When the attempt under way began, by the monotonic clock. */
+  #attemptedAt: number | undefined;
   #closed = false;
   /** Ends the pause before the next attempt. */
   #pause = new AbortController();
@@ -78,7 +80,7 @@ export class Ledger {
    */
   async recordBuffered(entry: NewEntry, context: CallContext): Promise<void> {
     while (this.#isFull()) {
-      if (context.signal.aborted) throw this.#away ? unavailable() : expired();
+      if (context.signal.aborted) throw this.#isAway() ? unavailable() : expired();
       await this.#room(context.signal);
     }
     this.#buffered.set(entry.decisionId, { entry, since: this.#parts.clock.monotonic() });
@@ -115,17 +117,31 @@ export class Ledger {
     if (this.#buffered.size >= limits.ledgerBufferMax) return true;
     const [oldest] = this.#buffered.values();
     // While the database is away the number alone is the bound: answers go on until the buffer is full.
-    return !this.#away && oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax;
+    return (
+      !this.#isAway() && oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax
+    );
   }
 
+  /** Whether the last attempt failed, or the present one gets no answer: a lost network often tells nobody. */
+  #isAway(): boolean {
+    const { limits, clock } = this.#parts;
+    if (this.#away || this.#attemptedAt === undefined) return this.#away;
+    return clock.monotonic() - this.#attemptedAt > limits.ledgerLagMsMax;
+  }
+
+  /** Resolves when there may be room: after a write, at the signal, or when the database may count as away. */
   #room(signal: AbortSignal): Promise<void> {
+    const { limits, clock } = this.#parts;
+    const over = new AbortController();
     return new Promise((resolve) => {
       const go = (): void => {
         signal.removeEventListener('abort', go);
+        over.abort();
         resolve();
       };
       signal.addEventListener('abort', go, { once: true });
       this.#waitingForRoom.push(go);
+      if (!this.#isAway()) void clock.sleep(limits.ledgerLagMsMax, over.signal).then(go);
     });
   }
 
@@ -162,14 +178,16 @@ export class Ledger {
       group.push(pending);
     }
     if (group.length === 0) return;
+    this.#attemptedAt = clock.monotonic();
     try {
       await partitions.prepare(clock.now());
+      await this.#write(group);
+      this.#count();
     } catch (error) {
       this.#fail(group, error);
-      return;
+    } finally {
+      this.#attemptedAt = undefined;
     }
-    await this.#write(group);
-    this.#count();
   }
 
   async #write(group: readonly Pending[]): Promise<void> {

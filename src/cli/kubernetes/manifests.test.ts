@@ -1,5 +1,7 @@
+import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
+import { filesBelow } from '../../../test/tidy/tree.ts';
 import { defineDeployment } from '../../define/index.ts';
 import { type Manifest, type ManifestFile, renderManifests } from './manifests.ts';
 import { planOf, type PlanOptions } from './plan.ts';
@@ -21,10 +23,12 @@ const everything: PlanOptions = {
   deployment: defineDeployment({
     services: {
       serve: {
-        replicas: 3,
+        replicas: { min: 3, max: 12 },
+        cpu: 1.5,
+        memory: 1_500,
         env: { NODE_OPTIONS: '--max-old-space-size=768', YES: 'on', PRICE: '$(HOME)', API_TOKEN: 'hush' },
       },
-      train: { replicas: 0 },
+      train: { replicas: { min: 0, max: 3 } },
     },
   }),
 };
@@ -54,7 +58,10 @@ describe('rendered manifests', () => {
     ['plain', plain],
     ['everything', everything],
   ])('%s: are as they were', async (name, options) => {
-    for (const { path, text } of render(options)) {
+    const files = render(options);
+    const kept = filesBelow(`src/cli/kubernetes/fixtures/${name}`).map((path) => basename(path));
+    expect(kept).toEqual(files.map(({ path }) => path).sort());
+    for (const { path, text } of files) {
       await expect(text).toMatchFileSnapshot(`fixtures/${name}/${path}`);
     }
   });

@@ -5,13 +5,13 @@ import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/Netw
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IService } from 'kubernetes-models/v1/Service';
 import { describe, expect, it } from 'vitest';
-import { SCALING_SIGNALS, SERVICE_NAMES } from '../../contract/index.ts';
+import { SCALING_SIGNALS, SERVICE_NAMES, type ServiceName } from '../../contract/index.ts';
 import { defineDeployment } from '../../define/index.ts';
 import { filesBelow, read } from '../../../test/tidy/tree.ts';
 import { readSettings } from '../settings.ts';
 import { type Manifest, renderManifests } from './manifests.ts';
 import { planOf, type PlanOptions } from './plan.ts';
-import { DEPLOYED, type DeployedName, TRAITS } from './traits.ts';
+import { DEPLOYED, TRAITS } from './traits.ts';
 
 const SECRET = 'do-not-write-me';
 const options: PlanOptions = {
@@ -22,7 +22,7 @@ const options: PlanOptions = {
   deployment: defineDeployment({
     services: {
       serve: {
-        replicas: 3,
+        replicas: { min: 3, max: 9 },
         env: { UPSTREAM_TOKEN: SECRET, DB_PASSWORD: SECRET, COLOUR: 'blue', API_KEY: SECRET },
       },
     },
@@ -191,7 +191,7 @@ describe('the network', () => {
       filesBelow(`src/services/${service}`)
         .filter((path) => path.endsWith('.ts') && !/\.test\.ts$|test-host\.ts$/.test(path))
         .flatMap((path) => [...read(path).matchAll(/\bcall\(\s*routes\.(\w+)/g)])
-        .map((match) => ({ service, called: owner.get(match[1]) as DeployedName | undefined })),
+        .map((match) => ({ service, called: owner.get(match[1]) as ServiceName | undefined })),
     );
     expect(calls.length).toBeGreaterThan(5);
     for (const { service, called } of calls) expect(TRAITS[service].calls).toContain(called);
@@ -208,7 +208,7 @@ describe('the network', () => {
 describe('scaling', () => {
   it('asks for each service the signals of the table, with their targets', () => {
     for (const { metadata, spec } of ofKind<IHorizontalPodAutoscaler>('HorizontalPodAutoscaler')) {
-      const name = String(metadata?.labels?.['app.kubernetes.io/component']) as DeployedName;
+      const name = String(metadata?.labels?.['app.kubernetes.io/component']) as ServiceName;
       const asked = (spec?.metrics ?? []).map(({ pods: own, external }) => ({
         signal: (own ?? external)?.metric.selector?.matchLabels?.['signal'],
         target: Number((own ?? external)?.target.averageValue),
@@ -231,7 +231,8 @@ describe('scaling', () => {
   });
 
   it('goes down to none only for train, and only with KEDA', () => {
-    const deployment = defineDeployment({ services: { train: { replicas: 0 }, registry: { replicas: 0 } } });
+    const none = { replicas: { min: 0, max: 2 } };
+    const deployment = defineDeployment({ services: { train: { replicas: { min: 0, max: 3 } }, registry: none } });
     const least = (chosen: readonly string[]) =>
       Object.fromEntries(
         planOf({ ...options, deployment, overlays: chosen }).services.map(({ name, min }) => [name, min]),
@@ -239,6 +240,14 @@ describe('scaling', () => {
     expect(least([])).toMatchObject({ train: 1, registry: 1 });
     expect(least(['keda'])).toMatchObject({ train: 0, registry: 1 });
     expect(planOf({ ...options, deployment }).warnings.join()).toContain('registry has one pod at least');
+  });
+
+  it('takes numbers, cores and memory from the deployment, and leaves what is as usual to the cluster', () => {
+    const deployment = defineDeployment({ services: { serve: { replicas: 5, cpu: 0.75, memory: 700 } } });
+    const plan = planOf({ ...options, deployment });
+    const of = (name: ServiceName) => plan.services.find((service) => service.name === name);
+    expect(of('serve')).toMatchObject({ min: 5, max: 5, cpuMilli: 750, memoryMi: 700 });
+    expect(of('ingest')).toMatchObject({ ...TRAITS.ingest.replicas, memoryMi: TRAITS.ingest.memory });
   });
 });
 

@@ -274,7 +274,6 @@ function addKubernetesVerbs(program: Command): void {
     .requiredOption('--out <dir>', 'folder to write to: empty, new, or written by an earlier run')
     .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
     .option('--namespace <name>', "namespace of everything (default: the app's name)")
-    .option('--replicas <service=number...>', 'least pods of a service (default: tandem.config.ts)', [])
     .option('--overlay <overlay...>', 'what else to write: keda, gateway-api', [])
     .option('--host <name>', 'name under which the gateway is reached from outside')
     .option('--parent <namespace/name>', 'Gateway that the route of --overlay gateway-api hangs on')

@@ -3,7 +3,7 @@ import { configHash, configMap, gatewayRoute, migrationJob, namespace } from './
 import { secretName } from './names.ts';
 import { commonEgress, denyAll, servicePolicy } from './network.ts';
 import type { Plan, ServicePlan } from './plan.ts';
-import { autoscaler, scaledObject } from './scaling.ts';
+import { autoscaler, scaledObject, triggerAuthentication } from './scaling.ts';
 import { clusterService, deployment, disruptionBudget, serviceAccount } from './service-objects.ts';
 
 /** What every object of a cluster has. */
@@ -39,7 +39,10 @@ export function renderManifests(plan: Plan): ManifestFile[] {
   if (plan.overlays.has('keda')) {
     files.set(
       'keda.yaml',
-      plan.services.map((service) => scaledObject(plan, service)),
+      plan.services.flatMap((service) => [
+        ...(service.min === 0 ? [triggerAuthentication(plan, service)] : []),
+        scaledObject(plan, service),
+      ]),
     );
   }
   if (plan.overlays.has('gateway-api')) files.set('gateway-api.yaml', [gatewayRoute(plan)]);

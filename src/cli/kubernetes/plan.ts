@@ -1,7 +1,7 @@
-import { PlatformError } from '../../contract/index.ts';
-import { assertReplicas, type Deployment, REPLICAS_MAX } from '../../define/index.ts';
+import { PlatformError, type ServiceName } from '../../contract/index.ts';
+import { assertReplicas, defineDeployment, type Deployment, type ReplicaRange } from '../../define/index.ts';
 import { type Image, readImage } from './image.ts';
-import { DEPLOYED, type DeployedName, type ServiceTraits, TRAITS } from './traits.ts';
+import { DEPLOYED, type ServiceTraits, TRAITS } from './traits.ts';
 
 /** What can be rendered beside the plain manifests. */
 export const OVERLAYS = ['keda', 'gateway-api'] as const;
@@ -26,17 +26,19 @@ export interface PlanOptions {
   readonly objectsPort?: string | undefined;
   /** What the app's deployment says; `undefined` when there is none. */
   readonly deployment?: Deployment | undefined;
-  /** Numbers of processes that were given by hand. */
-  readonly replicas?: ReadonlyMap<DeployedName, number>;
 }
 
 export interface ServicePlan {
-  readonly name: DeployedName;
+  readonly name: ServiceName;
   readonly traits: ServiceTraits;
-  /** How many were asked for. */
+  /** Pods that were asked for at least. */
   readonly wanted: number;
   readonly min: number;
   readonly max: number;
+  /** Processor of one pod, in thousandths of a core. */
+  readonly cpuMilli: number;
+  /** Memory of one pod in MiB: asked for and limited alike, so that no neighbour is killed for it. */
+  readonly memoryMi: number;
   /** Whether only one may run at a time, so that an update stops the old one first. */
   readonly isSingle: boolean;
   /** Variables that the deployment gives it. */
@@ -73,6 +75,7 @@ const OBJECTS_PORT = 443;
 const CONNECTIONS = { least: 3, most: 20 } as const;
 /** Longest name of an app: names of objects and services have room for 63, ours add a suffix. */
 const APP_LENGTH_MAX = 40;
+const MILLI = 1_000;
 
 /** Decides what is rendered. Throws CONFIGURATION that names the mistake. */
 export function planOf(options: PlanOptions): Plan {
@@ -119,39 +122,61 @@ export function planOf(options: PlanOptions): Plan {
   };
 }
 
-function servicePlan(name: DeployedName, options: PlanOptions): ServicePlan {
+function servicePlan(name: ServiceName, options: PlanOptions): ServicePlan {
   const traits = TRAITS[name];
-  const described: Readonly<
-    Partial<Record<DeployedName, { replicas: number; env: Record<string, string> }>>
-  > = options.deployment?.services ?? {};
-  const { replicas, env = {} } = described[name] ?? {};
+  const given = givenOf(name, options.deployment);
+  const { env } = given;
   const isSingle = mayRunOnce(name);
-  const wanted = options.replicas?.get(name) ?? replicas ?? traits.replicas;
-  const min = Math.min(Math.max(wanted, leastOf(name, options)), isSingle ? 1 : REPLICAS_MAX);
-  const names = Object.keys(env).sort();
-  const secretEnv = names.filter(isSecretName);
+  const wanted = given.replicas ?? traits.replicas;
+  const most = isSingle ? 1 : Number.POSITIVE_INFINITY;
+  const min = Math.min(Math.max(wanted.min, leastOf(name, options)), most);
+  const secretEnv = Object.keys(env).filter(isSecretName).sort();
   return {
     name,
     traits,
-    wanted,
+    wanted: wanted.min,
     min,
-    max: isSingle ? 1 : Math.max(min, traits.replicasMax),
+    max: Math.min(Math.max(wanted.max, min, 1), most),
+    cpuMilli: Math.ceil((given.cpu ?? traits.cpu) * MILLI),
+    memoryMi: Math.ceil(given.memory ?? traits.memory),
     isSingle,
     env: Object.fromEntries(
-      names.filter((key) => !secretEnv.includes(key)).map((key) => [key, env[key] ?? '']),
+      Object.entries(env)
+        .filter(([key]) => !isSecretName(key))
+        .sort(([one], [other]) => (one < other ? -1 : 1)),
     ),
     secretEnv,
   };
 }
 
+interface Given {
+  readonly replicas?: ReplicaRange | undefined;
+  readonly cpu?: number | undefined;
+  readonly memory?: number | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What a team wrote of a service. What one machine has as usual is no wish: a cluster has its own. */
+function givenOf(name: ServiceName, deployment: Deployment | undefined): Given {
+  if (deployment === undefined) return { env: {} };
+  const { replicas, cpu, memory, memoryEnforced, env } = deployment.services[name];
+  const usual = defineDeployment({}).services[name];
+  const isUsual = replicas.min === usual.replicas.min && replicas.max === usual.replicas.max;
+  return {
+    replicas: isUsual ? undefined : replicas,
+    cpu: cpu === usual.cpu ? undefined : cpu,
+    memory: memoryEnforced ? memory : undefined,
+    env,
+  };
+}
+
 /** A cluster's own autoscaler looks at pods, so there must be one; KEDA can start the first. */
-function leastOf(name: DeployedName, { overlays }: PlanOptions): number {
+function leastOf(name: ServiceName, { overlays }: PlanOptions): number {
   return name === 'train' && overlays?.includes('keda') === true ? 0 : 1;
 }
 
 /** Whether the deployment's own rule allows one process of the service and no more. */
-function mayRunOnce(name: DeployedName): boolean {
-  if (name === 'gateway') return false;
+function mayRunOnce(name: ServiceName): boolean {
   try {
     assertReplicas(name, 2);
     return false;

@@ -1,9 +1,11 @@
 import type { IScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
+import type { ITriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
 import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
 import type { IHorizontalPodAutoscalerBehavior } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscalerBehavior';
 import type { IMetricSpec } from 'kubernetes-models/autoscaling/v2/MetricSpec';
-import { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal } from '../../contract/index.ts';
-import { metadata, objectName } from './names.ts';
+import { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ServiceName } from '../../contract/index.ts';
+import { NEED_MS } from '../../runtime/index.ts';
+import { metadata, objectName, secretName } from './names.ts';
 import type { Plan, ServicePlan } from './plan.ts';
 
 /**
@@ -70,8 +72,11 @@ function metricOf(plan: Plan, service: string, signal: ScalingSignal): IMetricSp
   }
 }
 
+type Trigger = NonNullable<IScaledObject['spec']>['triggers'][number];
+
 /** The same for KEDA, which makes an autoscaler of its own of it, and can go down to none. */
-export function scaledObject(plan: Plan, { name, min, max }: ServicePlan): IScaledObject {
+export function scaledObject(plan: Plan, service: ServicePlan): IScaledObject {
+  const { name, min, max } = service;
   return {
     apiVersion: 'keda.sh/v1alpha1',
     kind: 'ScaledObject',
@@ -83,25 +88,59 @@ export function scaledObject(plan: Plan, { name, min, max }: ServicePlan): IScal
       pollingInterval: KEDA_SECONDS.polling,
       cooldownPeriod: KEDA_SECONDS.coolDown,
       advanced: { horizontalPodAutoscalerConfig: { name: objectName(plan, name), behavior: BEHAVIOUR } },
-      triggers: SCALING_SIGNALS[name].map((signal) => ({
-        type: 'prometheus',
-        name: signal.name.replaceAll('_', '-'),
-        metricType: 'AverageValue',
-        metadata: {
-          serverAddress: plan.prometheus,
-          query: query(plan, name, signal),
-          threshold: String(signal.target),
-          activationThreshold: '0',
-          // A service without a pod says nothing, which is no reason to start one.
-          ignoreNullValues: 'true',
-        },
-      })),
+      triggers:
+        min === 0
+          ? [databaseTrigger(plan, name)]
+          : SCALING_SIGNALS[name].map((signal) => metricTrigger(plan, name, signal)),
     },
   };
 }
 
-function query(plan: Plan, service: string, signal: ScalingSignal): string {
+function metricTrigger(plan: Plan, service: string, signal: ScalingSignal): Trigger {
   const labels = `namespace="${plan.namespace}",service="${service}",signal="${signal.name}"`;
   const over = signal.of === 'process' ? 'sum' : 'max';
-  return `${over}(${SCALING_METRICS.signal}{${labels}})`;
+  return {
+    type: 'prometheus',
+    name: signal.name.replaceAll('_', '-'),
+    metricType: 'AverageValue',
+    metadata: {
+      serverAddress: plan.prometheus,
+      query: `${over}(${SCALING_METRICS.signal}{${labels}})`,
+      threshold: String(signal.target),
+      // Between a restart and the first reading there is nothing to read, which is no reason to change anything.
+      ignoreNullValues: 'true',
+    },
+  };
+}
+
+/** What there is to do for a service that may have no pod to say so: its open runs, and calls that wait for it. */
+export function openWork(service: ServiceName): string {
+  return (
+    `select (select count(*) from train_run where state in ('queued', 'running')) + ` +
+    `(select count(*) from tandem_need where service = '${service}' ` +
+    `and needed_at > now() - interval '${String(NEED_MS / 1_000)} seconds')`
+  );
+}
+
+function databaseTrigger(plan: Plan, service: ServiceName): Trigger {
+  const target = SCALING_SIGNALS[service][0]?.target ?? 1;
+  return {
+    type: 'postgresql',
+    name: 'open-work',
+    metricType: 'AverageValue',
+    metadata: { query: openWork(service), targetQueryValue: String(target), activationTargetQueryValue: '0' },
+    authenticationRef: { name: metadata(plan, service).name },
+  };
+}
+
+/** Lets KEDA ask the database, with the address that the pods have; only for a service that may have none. */
+export function triggerAuthentication(plan: Plan, { name }: ServicePlan): ITriggerAuthentication {
+  return {
+    apiVersion: 'keda.sh/v1alpha1',
+    kind: 'TriggerAuthentication',
+    metadata: metadata(plan, name),
+    spec: {
+      secretTargetRef: [{ parameter: 'connection', name: secretName(plan), key: 'DATABASE_URL' }],
+    },
+  };
 }

@@ -30,7 +30,7 @@ export function serviceAccount(plan: Plan, component: string): IServiceAccount {
 
 /** The pods of a service. Their number is left out: it belongs to the autoscaler, whatever is applied again. */
 export function deployment(plan: Plan, service: ServicePlan, configHash: string): IDeployment {
-  const { name, traits } = service;
+  const { name, traits, cpuMilli, memoryMi } = service;
   return {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -52,7 +52,9 @@ export function deployment(plan: Plan, service: ServicePlan, configHash: string)
             args: ['run', name],
             env: environment(plan, service),
             serving: serving(),
-            ...traits,
+            cpuMilli,
+            memoryMi,
+            scratchMi: traits.scratchMi,
           }),
           terminationGracePeriodSeconds:
             STOPPING.noticeSeconds + STOPPING.graceSeconds + STOPPING.marginSeconds,
@@ -76,7 +78,7 @@ function strategy({ isSingle }: ServicePlan): IDeploymentStrategy {
   return { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
 }
 
-function environment(plan: Plan, { name, traits, env, secretEnv }: ServicePlan): IEnvVar[] {
+function environment(plan: Plan, { name, traits, memoryMi, env, secretEnv }: ServicePlan): IEnvVar[] {
   const service = objectName(plan, name);
   const names = [
     // Whoever finds a pod by discovery calls it by its address; in brackets where that is one of IPv6.
@@ -94,7 +96,7 @@ function environment(plan: Plan, { name, traits, env, secretEnv }: ServicePlan):
     { name: 'TANDEM_HTTP_HOST_NAMES', value: names.join(',') },
   ];
   if (traits.hasWarehouse) {
-    const bytes = (traits.memoryMi / 2) * MI_BYTES;
+    const bytes = Math.floor(memoryMi / 2) * MI_BYTES;
     own.push({ name: 'TANDEM_WAREHOUSE_MEMORY_BYTES_MAX', value: String(bytes) });
   }
   const given = new Set([...Object.keys(env), ...secretEnv]);

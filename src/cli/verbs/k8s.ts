@@ -4,7 +4,7 @@ import { renderManifests } from '../kubernetes/manifests.ts';
 import { planOf, type PlanOptions } from '../kubernetes/plan.ts';
 import { writeFolder } from '../kubernetes/write-folder.ts';
 import { type Output, table } from '../output.ts';
-import { loadDescription, readReplicas } from '../supervisor/description.ts';
+import { loadDescription } from '../supervisor/description.ts';
 
 export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment' | 'overlays' | 'replicas'> {
   /** Module of the app. */
@@ -12,13 +12,11 @@ export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment
   readonly out: string;
   readonly force: boolean;
   readonly overlay: readonly string[];
-  /** Least numbers of pods, as `serve=3`. */
-  readonly replicas: readonly string[];
 }
 
 /** `tandem k8s render`: writes the manifests of the app to a folder. */
 export async function renderKubernetes(options: RenderVerbOptions, output: Output): Promise<void> {
-  const { app: file, out, force, overlay, replicas, ...rest } = options;
+  const { app: file, out, force, overlay, ...rest } = options;
   const { app, path } = await loadApp(file);
   const description = await loadDescription(path);
   const plan = planOf({
@@ -26,7 +24,6 @@ export async function renderKubernetes(options: RenderVerbOptions, output: Outpu
     app: app.name,
     overlays: overlay,
     deployment: description.file === null ? undefined : description.deployment,
-    replicas: readReplicas(replicas),
   });
   const files = renderManifests(plan);
   const removed = await writeFolder(out, files, { force });

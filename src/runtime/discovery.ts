@@ -1,5 +1,6 @@
 import type { ServiceName } from '../contract/index.ts';
 import { type Clock, type Instance, type Instances, INSTANCES_SIGNAL, type Signals } from './ports/index.ts';
+import type { FailPoints } from './fail-points.ts';
 import type { Logger } from './service.ts';
 
 /** Times of discovery, in milliseconds. */
@@ -17,6 +18,7 @@ export interface DiscoveryParts {
   readonly signals: Signals;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly failPoints: FailPoints;
 }
 
 /**
@@ -51,13 +53,17 @@ export class Discovery {
 
   /** Announces what this process serves, and goes on doing so until {@link Discovery.withdraw}. */
   async announce(own: readonly Instance[]): Promise<void> {
+    const { failPoints, instances } = this.#parts;
     this.#own = own;
-    await this.#parts.instances.announce(own, DISCOVERY.leaseMs);
+    await failPoints.pass('discovery.announce.before');
+    await instances.announce(own, DISCOVERY.leaseMs);
+    await failPoints.pass('discovery.announce.after');
     this.#loops.push(this.#renew());
   }
 
   /** Takes back what was announced, so that nobody sends a new call here. */
   async withdraw(): Promise<void> {
+    await this.#parts.failPoints.pass('discovery.withdraw.before');
     const ids = new Set(this.#own.map(({ id }) => id));
     this.#own = [];
     for (const id of ids) await this.#guarded(() => this.#parts.instances.withdraw(id));

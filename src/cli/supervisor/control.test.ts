@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../adapters/system/index.ts';
-import { createLogger } from '../../runtime/index.ts';
+import { createLogger, noFailPoints } from '../../runtime/index.ts';
 import { processStart } from '../process-identity.ts';
 import { type Control, openControl, startControl } from './control.ts';
 import { readState, StateFile } from './state-file.ts';
@@ -35,6 +35,7 @@ beforeEach(async () => {
     file,
     clock: systemClock(),
     logger,
+    failPoints: noFailPoints,
   });
   control = await startControl(dataDir, supervisor);
   await supervisor.start(undefined);

@@ -1,6 +1,6 @@
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
-import type { Clock, Logger } from '../../runtime/index.ts';
+import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
 import type { ProcessIdentity } from '../process-identity.ts';
 import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
 import { checkReplicas } from './description.ts';
@@ -25,6 +25,7 @@ export interface SupervisorParts {
   readonly file: StateFile;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly failPoints: FailPoints;
 }
 
 export interface WantedReplicas {
@@ -116,6 +117,7 @@ export class Supervisor {
     const fleet = this.#idleFleet(service);
     fleet.replicas = checkReplicas(service, replicas);
     fleet.scaled = true;
+    await this.#parts.failPoints.pass('supervisor.scaling');
     await this.#fit(service);
   }
 
@@ -208,7 +210,7 @@ export class Supervisor {
   }
 
   #add(service: ServiceName, from?: { readonly slot: number; readonly adopted: Adopted }): Slot {
-    const { spawn, graceMs, clock, logger } = this.#parts;
+    const { spawn, graceMs, clock, logger, failPoints } = this.#parts;
     const fleet = this.#fleet(service);
     const number = from?.slot ?? lowestFree(fleet.slots);
     const slot = new Slot(
@@ -219,6 +221,7 @@ export class Supervisor {
         graceMs,
         clock,
         logger,
+        failPoints,
         changed: () => void this.#save(),
       },
       from?.adopted,

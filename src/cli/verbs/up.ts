@@ -9,6 +9,7 @@ import { type ClientOptions, dataDirOf } from '../client.ts';
 import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
 import { listenForInterrupt } from '../interrupt.ts';
+import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
 import { processStart } from '../process-identity.ts';
 import { findService, PROCESS } from '../settings.ts';
@@ -53,9 +54,12 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     level: logLevel ?? (output.isWatched ? 'warn' : 'info'),
     format: process.stderr.isTTY ? 'text' : 'json',
   });
+  const failPoints = openFailPoints(section.failPoints, 'up', logger);
   const left = await readState(dataDir);
   const database =
-    databaseUrl === undefined ? await embeddedDatabase(dataDir, logger, note) : givenDatabase(databaseUrl);
+    databaseUrl === undefined
+      ? await embeddedDatabase(dataDir, logger, note, failPoints)
+      : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   const stateFile = new StateFile(dataDir, logger);
@@ -76,6 +80,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     file: stateFile,
     clock: systemClock(),
     logger,
+    failPoints,
   });
   await using control = await startControl(dataDir, supervisor);
   await using _stopProcesses = stopping(supervisor, stateFile);

@@ -9,6 +9,7 @@ import type { App } from '../define/index.ts';
 import {
   type Config,
   createMetrics,
+  type FailPoints,
   type Ports,
   type RootLogger,
   type RunningServices,
@@ -28,6 +29,7 @@ export interface Composition {
   readonly port: number;
   readonly peers: ReadonlyMap<ServiceDefinition['name'], URL>;
   readonly logger: RootLogger;
+  readonly failPoints: FailPoints;
 }
 
 /** Services with their ports open. */
@@ -48,13 +50,15 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   const postgres = await openPostgres(composition.databaseUrl, {
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
     connectionsMax: databaseConnectionsMax,
+    failPoints: composition.failPoints,
     report: (error) => logger.warn('Work in the background failed', { error }),
   });
   const metrics = createMetrics();
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
   try {
-    const services = await startServices(definitions, await openPorts(postgres, dataDir, config), {
+    const ports = await openPorts(postgres, dataDir, composition);
+    const services = await startServices(definitions, ports, {
       app: composition.app,
       serviceOptions: serviceOptions(config),
       peers: composition.peers,
@@ -80,7 +84,11 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   }
 }
 
-async function openPorts(postgres: Postgres, dataDir: string, config: Config): Promise<Ports> {
+async function openPorts(
+  postgres: Postgres,
+  dataDir: string,
+  { config, failPoints }: Composition,
+): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances } = postgres;
   const folders = { objects: join(dataDir, 'objects'), warehouse: join(dataDir, 'warehouse') };
   for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -93,12 +101,13 @@ async function openPorts(postgres: Postgres, dataDir: string, config: Config): P
     groups,
     jobs,
     instances,
-    objects: directoryObjects(folders.objects),
+    objects: directoryObjects(folders.objects, failPoints),
     warehouse: duckdbWarehouse({
       directory: folders.warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
     }),
     compute: threadCompute({ tasks: trainTasks }),
+    failPoints,
   };
 }

@@ -2,7 +2,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedServer, removeEmbedded, startEmbedded } from '../adapters/postgres/index.ts';
-import type { Logger } from '../runtime/index.ts';
+import { type FailPoints, type Logger, noFailPoints } from '../runtime/index.ts';
 
 /** How often the embedded server is looked after, in milliseconds. */
 const LOOK_MS = 1_000;
@@ -29,9 +29,10 @@ export async function embeddedDatabase(
   dataDir: string,
   logger: Logger,
   note: (line: string) => void,
+  failPoints: FailPoints = noFailPoints,
 ): Promise<Database> {
   const directory = join(dataDir, 'postgres');
-  const start = (): Promise<EmbeddedServer> => startEmbedded({ directory, log: note });
+  const start = (): Promise<EmbeddedServer> => startEmbedded({ directory, log: note, failPoints });
   let server = await start();
   const { url } = server;
   const over = new AbortController();

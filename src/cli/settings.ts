@@ -46,6 +46,8 @@ export interface ProcessOptions {
   readonly replica?: string | undefined;
   /** How long a process takes at most to stop, in milliseconds. Default 8,000. */
   readonly graceMs: number;
+  /** Points of the code at which processes fail on purpose, for chaos runs; refused in production. Default none. */
+  readonly failPoints?: string | undefined;
   /** What is logged. Default `warn` for `tandem dev` on a terminal, else `info`. */
   readonly logLevel?: LogLevel | undefined;
 }
@@ -99,6 +101,10 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .max(600_000)
       .default(8_000)
       .describe('How long stopping may take, in milliseconds'),
+    failPoints: z
+      .string()
+      .optional()
+      .describe('Points at which processes fail on purpose, for chaos runs; refused in production'),
     logLevel: z.enum(['info', 'warn', 'error', 'silent']).optional().describe('What is logged'),
   })
   .strict();

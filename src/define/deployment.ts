@@ -27,13 +27,13 @@ export interface ServiceDeploymentOptions {
   readonly replicas?: number | ReplicaRange;
   /**
    * Cores of one process, also a fraction. It decides how many processes fit on the machine and how many threads each one
-   * has. Default: serve, features and train 0.25, ingest 0.15, registry 0.05.
+   * has. Default: serve, features and train 0.25, ingest and gateway 0.15, registry 0.05.
    */
   readonly cpu?: number;
   /**
    * Memory of one process in MiB, at least 128. It decides how many processes fit on the machine; a process that holds
    * more is started anew, but only where the memory is given here. Default: train 1024, features 768, ingest and serve 384,
-   * registry 256.
+   * registry and gateway 256.
    */
   readonly memory?: number;
   /** Environment variables of these processes, besides those that they inherit. Default: none. */
@@ -83,6 +83,7 @@ const DEFAULTS: Readonly<Record<DeployedService, Pick<ServiceDeployment, 'replic
   registry: { replicas: { min: 1, max: 1 }, cpu: 0.05, memory: 256 },
   train: { replicas: { min: 0, max: 2 }, cpu: 0.25, memory: 1_024 },
   serve: { replicas: { min: 1, max: 4 }, cpu: 0.25, memory: 384 },
+  gateway: { replicas: { min: 1, max: 4 }, cpu: 0.15, memory: 256 },
 };
 
 /**

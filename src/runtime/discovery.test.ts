@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { PlatformError } from '../contract/index.ts';
 import { Discovery, DISCOVERY } from './discovery.ts';
+import { noFailPoints } from './fail-points.ts';
 import type { Clock, Instance, Instances, Signals } from './ports/index.ts';
 
 /** A clock that stands still until it is moved, and then wakes who slept long enough. */
@@ -49,6 +50,8 @@ function store(): Instances & { rows: readonly Instance[]; away: boolean } {
     away: false,
     announce: () => Promise.resolve(),
     withdraw: () => Promise.resolve(),
+    need: () => Promise.resolve(),
+    needs: () => Promise.resolve([]),
     live() {
       return this.away
         ? Promise.reject(new PlatformError('UNAVAILABLE', 'away'))
@@ -62,7 +65,7 @@ describe('discovery', () => {
     const clock = new ManualClock();
     const instances = store();
     instances.rows = [ingest, features];
-    const discovery = new Discovery({ instances, signals, clock, logger });
+    const discovery = new Discovery({ instances, signals, clock, logger, failPoints: noFailPoints });
     await discovery.start();
     const known = (): number => discovery.addresses('ingest').length + discovery.addresses('features').length;
     expect(known()).toBe(2);
@@ -84,7 +87,7 @@ describe('discovery', () => {
     const clock = new ManualClock();
     const instances = store();
     instances.rows = [ingest, features];
-    const discovery = new Discovery({ instances, signals, clock, logger });
+    const discovery = new Discovery({ instances, signals, clock, logger, failPoints: noFailPoints });
     await discovery.start();
     await clock.pass(10_000);
     instances.rows = [ingest];

@@ -1,5 +1,6 @@
 import type { ServiceName } from '../contract/index.ts';
 import { type Clock, type Instance, type Instances, INSTANCES_SIGNAL, type Signals } from './ports/index.ts';
+import type { FailPoints } from './fail-points.ts';
 import type { Logger } from './service.ts';
 
 /** Times of discovery, in milliseconds. */
@@ -24,6 +25,7 @@ export interface DiscoveryParts {
   readonly signals: Signals;
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly failPoints: FailPoints;
 }
 
 /**
@@ -77,14 +79,18 @@ export class Discovery {
    * {@link Discovery.withdraw}.
    */
   async announce(own: readonly Instance[], isReady: ReadinessOf = this.#isReady): Promise<void> {
+    const { failPoints, instances } = this.#parts;
     this.#isReady = isReady;
     this.#own = await this.#look(own);
-    await this.#parts.instances.announce(this.#own, DISCOVERY.leaseMs);
+    await failPoints.pass('discovery.announce.before');
+    await instances.announce(this.#own, DISCOVERY.leaseMs);
+    await failPoints.pass('discovery.announce.after');
     this.#loops.push(this.#renew());
   }
 
   /** Takes back what was announced, so that nobody sends a new call here. */
   async withdraw(): Promise<void> {
+    await this.#parts.failPoints.pass('discovery.withdraw.before');
     const ids = new Set(this.#own.map(({ id }) => id));
     this.#own = [];
     // A renewal that is under way would come after it and put the rows back.

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { PlatformError } from '../contract/index.ts';
 import { defineApp } from '../define/index.ts';
+import { noFailPoints } from './fail-points.ts';
 import { type Ports, type RunningServices, startServices, type StartOptions } from './host.ts';
 import { httpLimits } from './http/index.ts';
 import { testClock, testRandom, testRoutes, testService } from './http/test-service.ts';
@@ -32,6 +33,7 @@ const ports = {
   },
   clock: testClock,
   random: testRandom,
+  failPoints: noFailPoints,
 } as unknown as Ports;
 
 const metrics = createMetrics();

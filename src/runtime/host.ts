@@ -2,6 +2,7 @@ import { PlatformError, type ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import { combinedCaller } from './caller.ts';
 import { Discovery } from './discovery.ts';
+import type { FailPoints } from './fail-points.ts';
 import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
 import type { RootLogger } from './logger.ts';
 import type { MetricsRegistry } from './metrics.ts';
@@ -39,6 +40,7 @@ export interface Ports {
   readonly objects: Objects;
   readonly warehouse: Warehouse;
   readonly compute: Compute;
+  readonly failPoints: FailPoints;
 }
 
 export interface StartOptions {

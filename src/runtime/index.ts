@@ -9,6 +9,15 @@ export {
   readConfig,
   variableName,
 } from './config.ts';
+export {
+  ArmedFailPoints,
+  type ArmedPoint,
+  FAIL_POINTS,
+  type FailPointName,
+  type FailPoints,
+  noFailPoints,
+  parseFailPoints,
+} from './fail-points.ts';
 export { type Ports, type RunningServices, startServices, type StartOptions } from './host.ts';
 export { CALL_LIMITS, httpCaller, type HttpCaller, type HttpCallerOptions } from './http/client.ts';
 export {

@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import type { AnyRoute, InputOf, ResultOf, ScalingSignalName, ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
+import type { FailPoints } from './fail-points.ts';
 import type {
   Clock,
   Compute,
@@ -99,6 +100,8 @@ export interface ServiceHost<TOptions = unknown> {
   readonly objects: Objects;
   readonly warehouse: Warehouse;
   readonly compute: Compute;
+  /** Where the service says that it passes a point that a chaos run may have armed. */
+  readonly failPoints: FailPoints;
   readonly call: Caller;
   readonly logger: Logger;
   readonly metrics: Metrics;

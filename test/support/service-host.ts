@@ -15,6 +15,7 @@ import type {
   ServiceHost,
   Warehouse,
 } from '../../src/runtime/index.ts';
+import { NO_TRACE, noFailPoints } from '../../src/runtime/index.ts';
 import { createMetrics } from '../../src/runtime/metrics.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
 
@@ -62,8 +63,10 @@ export async function testWorld(): Promise<TestWorld> {
         warehouse,
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
         call,
+        failPoints: noFailPoints,
         logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
         metrics: metrics.of(definition.name),
+        trace: NO_TRACE,
       } satisfies ServiceHost;
       return definition.start(host);
     },

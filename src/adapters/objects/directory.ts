@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } fro
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { PlatformError } from '../../contract/errors.ts';
+import { type FailPoints, noFailPoints } from '../../runtime/fail-points.ts';
 import type { ObjectReference, Objects } from '../../runtime/ports/index.ts';
 
 /** Limits of a directory of objects. */
@@ -25,8 +26,8 @@ const DIGEST = /^sha256:[0-9a-f]{64}$/;
  * Rejects with BAD_REQUEST for what is no digest, OBJECT_NOT_FOUND, STORAGE_FULL, CONFIGURATION when the
  * directory cannot be written, and INTERNAL when the bytes on disk are no longer those of the digest.
  */
-export function directoryObjects(root: string): Objects {
-  const store = new DirectoryStore(resolve(root));
+export function directoryObjects(root: string, failPoints: FailPoints = noFailPoints): Objects {
+  const store = new DirectoryStore(resolve(root), failPoints);
   return {
     put: (bytes) => coded(() => store.write(chunksOf(bytes))),
     async putFile(path) {
@@ -43,12 +44,14 @@ export function directoryObjects(root: string): Objects {
 class DirectoryStore {
   readonly #root: string;
   readonly #temporary: string;
+  readonly #failPoints: FailPoints;
   /** Digests whose files this process has checked; files with an object's name never change. */
   readonly #verified = new Set<string>();
   #prepared: Promise<void> | undefined;
 
-  constructor(root: string) {
+  constructor(root: string, failPoints: FailPoints) {
     this.#root = root;
+    this.#failPoints = failPoints;
     this.#temporary = join(root, 'tmp');
   }
 
@@ -63,7 +66,9 @@ class DirectoryStore {
       const path = this.#locate(reference.digest);
       await this.#makeFolders(dirname(path));
       // Over an object that is there already too: it has the same bytes, or is damaged and now whole again.
+      await this.#failPoints.pass('objects.put.written');
       await rename(temporary, path);
+      await this.#failPoints.pass('objects.put.renamed');
       await synchronise(dirname(path));
       return reference;
     } finally {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
 import { PlatformError } from '../../contract/errors.ts';
+import type { FailPoints } from '../../runtime/fail-points.ts';
 import type { Migration, MigrationSet } from '../../runtime/ports/index.ts';
 import { type ConnectionOptions, makeClient } from './connection.ts';
 import { translated } from './failures.ts';
@@ -34,6 +35,7 @@ export async function migrate(
   options: ConnectionOptions,
   sets: readonly MigrationSet[],
   foreign: ForeignSchema,
+  failPoints: FailPoints,
 ): Promise<void> {
   for (const set of sets) checkNumbers(set);
   // Waiting for the lock and building an index may take long; nothing else runs on this connection.
@@ -43,8 +45,10 @@ export async function migrate(
     try {
       if ((await isLanded(client, sets)) && (await foreign.isCurrent(client))) return;
       await client.query('select pg_advisory_lock($1)', [LOCK]);
+      await failPoints.pass('migrate.locked');
       await client.query(CREATE_TABLE);
-      for (const set of sets) await land(client, set);
+      for (const set of sets) await land(client, set, failPoints);
+      await failPoints.pass('migrate.landed');
       if (!(await foreign.isCurrent(client))) await foreign.install(client);
     } finally {
       // Ending the session frees the lock.
@@ -99,12 +103,13 @@ async function landed(client: pg.ClientBase, set: MigrationSet): Promise<number>
   return rows.length;
 }
 
-async function land(client: pg.ClientBase, set: MigrationSet): Promise<void> {
+async function land(client: pg.ClientBase, set: MigrationSet, failPoints: FailPoints): Promise<void> {
   const done = await landed(client, set);
   for (const migration of set.migrations.slice(done)) {
     await client.query('begin');
     try {
       await client.query(migration.sql);
+      await failPoints.pass('migrate.changed');
       await client.query(
         'insert into tandem_migration (owner, number, name, checksum) values ($1, $2, $3, $4)',
         [set.owner, migration.number, migration.name, checksum(migration)],

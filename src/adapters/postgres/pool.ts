@@ -1,5 +1,6 @@
 import { instanceMigrations, postgresInstances } from './instances.ts';
 import { PlatformError } from '../../contract/errors.ts';
+import { type FailPoints, noFailPoints } from '../../runtime/fail-points.ts';
 import type {
   ConsumerGroups,
   EventLog,
@@ -43,6 +44,8 @@ export interface PostgresOptions {
   readonly report?: (error: unknown) => void;
   /** Other limits of the event log than its defaults. */
   readonly logLimits?: Partial<EventLogLimits>;
+  /** Points that a chaos run may have armed. Default: none is. */
+  readonly failPoints?: FailPoints;
 }
 
 /** Everything that one PostgreSQL server gives to a process. */
@@ -74,7 +77,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
   if (!(options.connectionsMax >= CONNECTIONS_MIN)) {
     throw new PlatformError('CONFIGURATION', `connectionsMax must be at least ${CONNECTIONS_MIN}`);
   }
-  const { applicationName } = options;
+  const { applicationName, failPoints = noFailPoints } = options;
   const servers = new Servers(url, applicationName);
   const report = options.report ?? (() => undefined);
   const connection: ConnectionOptions = { servers, applicationName };
@@ -96,6 +99,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     writersMax: writers,
     readers: readerPool,
     limits: options.logLimits,
+    failPoints,
   });
   let closing: Promise<void> | undefined;
   const close = async (): Promise<void> => {
@@ -115,7 +119,8 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     groups: eventLog.groups,
     jobs,
     instances: postgresInstances(tables, signals),
-    migrate: (sets) => migrate(connection, [logMigrations, instanceMigrations, ...sets], jobsSchema),
+    migrate: (sets) =>
+      migrate(connection, [logMigrations, instanceMigrations, ...sets], jobsSchema, failPoints),
     ping: () => translated(async () => void (await pool.query('select 1'))),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),

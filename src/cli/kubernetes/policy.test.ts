@@ -232,7 +232,9 @@ describe('scaling', () => {
 
   it('goes down to none only for train, and only with KEDA', () => {
     const none = { replicas: { min: 0, max: 2 } };
-    const deployment = defineDeployment({ services: { train: { replicas: { min: 0, max: 3 } }, registry: none } });
+    const deployment = defineDeployment({
+      services: { train: { replicas: { min: 0, max: 3 } }, registry: none },
+    });
     const least = (chosen: readonly string[]) =>
       Object.fromEntries(
         planOf({ ...options, deployment, overlays: chosen }).services.map(({ name, min }) => [name, min]),

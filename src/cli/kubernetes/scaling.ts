@@ -3,7 +3,12 @@ import type { ITriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1a
 import type { IHorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler';
 import type { IHorizontalPodAutoscalerBehavior } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscalerBehavior';
 import type { IMetricSpec } from 'kubernetes-models/autoscaling/v2/MetricSpec';
-import { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ServiceName } from '../../contract/index.ts';
+import {
+  SCALING_METRICS,
+  SCALING_SIGNALS,
+  type ScalingSignal,
+  type ServiceName,
+} from '../../contract/index.ts';
 import { NEED_MS } from '../../runtime/index.ts';
 import { metadata, objectName, secretName } from './names.ts';
 import type { Plan, ServicePlan } from './plan.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../adapters/system/index.ts';
-import { createLogger, createMetrics, type MetricsRegistry } from '../../runtime/index.ts';
+import { createLogger, createMetrics, type MetricsRegistry, noFailPoints } from '../../runtime/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import { processStart } from '../process-identity.ts';
 import { type Control, openControl, startControl } from './control.ts';
@@ -43,6 +43,7 @@ beforeEach(async () => {
     file,
     clock: systemClock(),
     logger,
+    failPoints: noFailPoints,
   });
   control = await startControl(dataDir, supervisor, registry);
   await supervisor.start(undefined);

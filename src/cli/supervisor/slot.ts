@@ -1,5 +1,5 @@
 import type { ServiceName } from '../../contract/index.ts';
-import type { Clock, Logger } from '../../runtime/index.ts';
+import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
 import { BackOff } from './back-off.ts';
 import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
 import { type Fault, watchLife } from './life.ts';
@@ -21,6 +21,7 @@ export interface SlotParts {
   readonly metrics: SupervisorMetrics;
   /** Told whenever {@link Slot.record} is another. */
   readonly changed: () => void;
+  readonly failPoints: FailPoints;
 }
 
 /** A child that was found running, with its restarts so far. */
@@ -122,10 +123,11 @@ export class Slot {
   }
 
   async #start(): Promise<Child | undefined> {
-    const { service, number, logger, spawn, changed } = this.#parts;
+    const { service, number, logger, spawn, changed, failPoints } = this.#parts;
     this.#state = 'starting';
     try {
       const child = await spawn();
+      await failPoints.pass('supervisor.spawned');
       this.#child = child;
       changed();
       return child;

@@ -1,7 +1,7 @@
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { ReplicaRange } from '../../define/index.ts';
-import type { Clock, Logger } from '../../runtime/index.ts';
+import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
 import type { ProcessIdentity } from '../process-identity.ts';
 import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
 import { checkRange } from './description.ts';
@@ -37,6 +37,7 @@ export interface SupervisorParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: SupervisorMetrics;
+  readonly failPoints: FailPoints;
 }
 
 /** No process, and no share of the machine. */
@@ -115,6 +116,7 @@ export class Supervisor {
   async scale(service: ServiceName, replicas: number | ReplicaRange | null): Promise<void> {
     const fleet = this.#idleFleet(service);
     fleet.bound(replicas === null ? null : checkRange(service, replicas));
+    await this.#parts.failPoints.pass('supervisor.scaling');
     await this.#rebalance();
   }
 
@@ -257,7 +259,7 @@ export class Supervisor {
   }
 
   #add(service: ServiceName, from?: { readonly slot: number; readonly adopted: Adopted }): Slot {
-    const { spawn, graceMs, memoryMax, clock, logger, metrics } = this.#parts;
+    const { spawn, graceMs, memoryMax, clock, logger, metrics, failPoints } = this.#parts;
     const fleet = this.#fleet(service);
     const number = from?.slot ?? lowestFree(fleet.slots);
     const slot = new Slot(
@@ -270,6 +272,7 @@ export class Supervisor {
         clock,
         logger,
         metrics,
+        failPoints,
         changed: () => void this.#save(),
       },
       from?.adopted,

@@ -8,6 +8,7 @@ import { claimDataDirectory, findDev } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase, removeData } from '../database.ts';
 import { isPortFree, nextFreePort } from '../free-port.ts';
 import { type Interrupt, listenForInterrupt } from '../interrupt.ts';
+import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
 import { findService, PROCESS, SERVICES } from '../settings.ts';
 import { livingProcesses, readState } from '../supervisor/state-file.ts';
@@ -48,8 +49,11 @@ export async function dev(
     note(`removing the data in ${dataDir}`);
     await removeData(dataDir, true);
   }
+  const failPoints = openFailPoints(config.section(PROCESS).failPoints, 'dev', logger);
   const database =
-    databaseUrl === undefined ? await embeddedDatabase(dataDir, logger, note) : givenDatabase(databaseUrl);
+    databaseUrl === undefined
+      ? await embeddedDatabase(dataDir, logger, note, failPoints)
+      : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   const running = await startProcess({
@@ -60,6 +64,7 @@ export async function dev(
     port,
     peers: new Map(),
     logger,
+    failPoints,
   });
   await using _stopServices = { [Symbol.asyncDispose]: () => running.stop(graceMs) };
   const { url } = running.services;
@@ -140,15 +145,19 @@ export async function run(
   const { app } = await loadApp(file);
   using interrupt = listenForInterrupt(graceMs + STOP_MARGIN_MS, note);
   const logger = createLogger({ level: logLevel ?? 'info', format: process.stderr.isTTY ? 'text' : 'json' });
+  const failPoints = openFailPoints(config.section(PROCESS).failPoints, definition.name, logger);
   // Several processes may stand on the embedded database of one data directory: nobody stops it under the
   // others.
   const database =
-    databaseUrl === undefined ? await embeddedDatabase(dataDir, logger, note) : givenDatabase(databaseUrl);
+    databaseUrl === undefined
+      ? await embeddedDatabase(dataDir, logger, note, failPoints)
+      : givenDatabase(databaseUrl);
   const running = await startProcess({
     definitions: [definition],
     app,
     config,
     logger,
+    failPoints,
     peers,
     databaseUrl: database.url,
     port: port ?? 0,

@@ -11,6 +11,7 @@ import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
 import { isPortFree, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
+import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
 import { processStart } from '../process-identity.ts';
 import { findService, PROCESS, SCALING } from '../settings.ts';
@@ -66,9 +67,12 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     level: logLevel ?? (output.isWatched ? 'warn' : 'info'),
     format: process.stderr.isTTY ? 'text' : 'json',
   });
+  const failPoints = openFailPoints(section.failPoints, 'up', logger);
   const left = await readState(dataDir);
   const database =
-    databaseUrl === undefined ? await embeddedDatabase(dataDir, logger, note) : givenDatabase(databaseUrl);
+    databaseUrl === undefined
+      ? await embeddedDatabase(dataDir, logger, note, failPoints)
+      : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   using gatewayPort = await takeGatewayPort(config, left);
@@ -101,6 +105,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     file: stateFile,
     clock: systemClock(),
     logger,
+    failPoints,
   });
   await using control = await startControl(dataDir, supervisor, registry);
   await using _stopProcesses = stopping(supervisor, stateFile);

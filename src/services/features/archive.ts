@@ -98,7 +98,7 @@ export class Archive {
   }
 
   async #flushOnce(plan: SourcePlan): Promise<number> {
-    const { log, warehouse, objects, tables, groups, metrics } = this.#host;
+    const { log, warehouse, objects, tables, groups, metrics, failPoints } = this.#host;
     const source = plan.source.name;
     const topic = sourceTopic(source);
     const claims = await this.#claim(topic, (await log.topic(topic)).partitions);
@@ -139,10 +139,12 @@ export class Archive {
       `copy (select * from records order by _partition, _offset) to ${literal(path)} (format parquet, compression zstd)`,
     );
     const file = await objects.putFile(path);
+    await failPoints.pass('features.archive.stored');
     await tables.transaction(async (tx) => {
       await insertFile(tx, source, { ...file, rows: records });
       for (const item of done) await groups.commit(item.claim, item.offset, tx);
     });
+    await failPoints.pass('features.archive.committed');
     for (const item of done)
       this.#claims.set(claimKey(item.claim), { ...item.claim, committed: item.offset });
     metrics
@@ -171,7 +173,7 @@ export class Archive {
   }
 
   async #merge(plan: SourcePlan): Promise<void> {
-    const { tables, warehouse, objects, options } = this.#host;
+    const { tables, warehouse, objects, options, failPoints } = this.#host;
     const source = plan.source.name;
     const small = await tables.query<{ digest: string; rows: number }>(
       `select digest, rows from features_archive_file
@@ -187,6 +189,7 @@ export class Archive {
         `copy (select * from ${from} order by _partition, _offset) to ${literal(path)} (format parquet, compression zstd)`,
       );
       const merged = await objects.putFile(path);
+      await failPoints.pass('features.archive.merged');
       await tables.transaction(async (tx) => {
         await tx.query(
           'update features_archive_file set retired_at = now() where source = $1 and digest = any($2)',

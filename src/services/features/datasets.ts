@@ -77,6 +77,7 @@ export class Datasets {
     const served =
       request.knowledge === 'latest' ? {} : { id: definitionHash({ ...head, file: body.file.digest }) };
     const manifest = dataset.parse({ ...head, id, ...body, ...served });
+    await this.#host.failPoints.pass('features.dataset.stored');
     await this.#host.tables.query(
       `insert into features_dataset (id, manifest) values ($1, $2)
        on conflict (id) do update set manifest = $2, built_at = now()`,

@@ -97,7 +97,7 @@ export class Feed {
   }
 
   async #follow(plan: SourcePlan, partition: number): Promise<void> {
-    const { log, logger, clock, metrics } = this.#host;
+    const { log, logger, clock, metrics, failPoints } = this.#host;
     const { signal } = this.#stopping;
     const source = plan.source.name;
     const failures = metrics.counter('read_failures_total', 'Failed reads of the log', ['source']);
@@ -114,7 +114,10 @@ export class Feed {
           first ? { ...options, waitMs: 0 } : options,
         );
         if (batches.length === 0) this.#behind.delete(`${source}/${String(partition)}`);
-        for (const batch of batches) await this.#applyBatch(plan, batch);
+        for (const batch of batches) {
+          await failPoints.pass('features.apply.before');
+          await this.#applyBatch(plan, batch);
+        }
         pauseMs = PAUSE_MS_MIN;
       } catch (error) {
         if (signal.aborted) return;

@@ -58,6 +58,7 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   let state = makeState();
   if (!(await snapshots.restore(state))) state = makeState();
   await rebuild(host, archive, state);
+  await host.failPoints.pass('features.restore.after');
   const feed = new Feed(host, state);
   feed.start();
   const lag = new Lag(host.clock.monotonic());
@@ -142,6 +143,7 @@ function vectorReader(
     const positions = vectorPositions(state, vector);
     rowsRead.add(rows.length, { vector: vector.vector.name });
     if (request.record) {
+      await host.failPoints.pass('features.receipts.before');
       const served = rows.map((row, index) => ({ ...row, event: events[index] }));
       await recordServed(host.log, vector, positions, served.filter(hasEvent));
     }

@@ -44,16 +44,19 @@ export class Snapshots {
 
   /** Saves the state. The one before is removed once the new one is noted. */
   async save(state: OnlineState): Promise<void> {
-    const { objects, tables, metrics, clock } = this.#host;
+    const { objects, tables, metrics, clock, failPoints } = this.#host;
     const started = clock.monotonic();
     const positions = positionsOf(state);
     const bytes = await state.save().finishInTurns(() => clock.sleep(0));
+    await failPoints.pass('features.snapshot.before');
     const saved = await objects.put(bytes);
+    await failPoints.pass('features.snapshot.stored');
     await tables.query(
       `insert into features_snapshot (name, digest, bytes, positions) values ($1, $2, $3, $4)
        on conflict (name) do update set digest = $2, bytes = $3, positions = $4, saved_at = now()`,
       [NAME, saved.digest, saved.bytes, JSON.stringify(Object.fromEntries(positions))],
     );
+    await failPoints.pass('features.snapshot.noted');
     const before = this.#newest;
     this.#newest = saved.digest;
     this.positions = positions;

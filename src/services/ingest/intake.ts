@@ -154,11 +154,14 @@ export class Intake {
 
   async #write(batch: Batch): Promise<void> {
     const listed: RecordResult[] = [];
+    const { failPoints, log } = this.#context.host;
     try {
+      await failPoints.pass('ingest.append.before');
       await settleAll([
-        batch.append(this.#context.host.log, (appended) => this.#accepted(appended, listed)),
+        batch.append(log, (appended) => this.#accepted(appended, listed)),
         this.#quarantine(batch, listed),
       ]);
+      await failPoints.pass('ingest.append.after');
       this.#done = batch.next;
     } catch (error) {
       this.#failed = true;
@@ -185,6 +188,7 @@ export class Intake {
     const refused = batch.refused.map((item) => ({ ...item, id: host.random.id() }));
     const context = { source: source.name, contract: source.hash, at: host.clock.now() };
     await insertRefused(host.tables, context, refused);
+    await host.failPoints.pass('ingest.quarantine.after');
     this.#tally.quarantined += refused.length;
     for (const { id, index, rejection } of refused) {
       metrics.quarantined.add(1, { source: source.name, code: rejection.code });

@@ -112,6 +112,7 @@ class Replay {
       listed.push({ status: 'quarantined', index, quarantineId: id, ...rejection });
     }
     await batch.append(host.log, (appended) => this.#accepted(appended, listed));
+    await host.failPoints.pass('ingest.replay.appended');
     const done = this.#close(part);
     if (done.length > 0) await deleteRefused(host.tables, source.name, done);
     if (failures.length > 0) {

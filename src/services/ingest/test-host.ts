@@ -31,6 +31,7 @@ import type {
   Signals,
   Tables,
 } from '../../runtime/index.ts';
+import { noFailPoints } from '../../runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { ingest, type IngestOptions } from './index.ts';
 import { ingestOptions } from './limits.ts';
@@ -129,9 +130,11 @@ export class TestIngest {
       objects: absent as ServiceHost['objects'],
       warehouse: absent as ServiceHost['warehouse'],
       compute: absent as ServiceHost['compute'],
+      failPoints: noFailPoints,
       call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
       logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
       metrics: metrics.of('ingest'),
+      trace: NO_TRACE,
     };
     const service = await ingest.start(host);
     return new TestIngest({ source: options.source, clock, metrics, service }, store.log);

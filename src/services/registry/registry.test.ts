@@ -33,7 +33,7 @@ import {
   timestamp,
   vector,
 } from '../../define/index.ts';
-import type { RunningService, ServiceHost } from '../../runtime/index.ts';
+import { noFailPoints, type RunningService, type ServiceHost } from '../../runtime/index.ts';
 import { registry, type RegistryOptions, verifyAudit } from './index.ts';
 
 const payments = source('payments', {
@@ -97,6 +97,7 @@ beforeAll(async () => {
     signals,
     objects,
     clock,
+    failPoints: noFailPoints,
   } as unknown as ServiceHost<RegistryOptions>);
 }, 60_000);
 

@@ -94,7 +94,7 @@ export async function createRelease(host: ServiceHost, request: ReleaseRequest):
   assertStorable('reason', request.reason);
   assertStorable('idempotencyKey', request.idempotencyKey);
   const requestHash = definitionHash({ ...request, idempotencyKey: undefined });
-  return host.tables.transaction(async (tx) => {
+  const created = await host.tables.transaction(async (tx) => {
     await tx.query(ENSURE_DECISION, [decision.name]);
     const [state] = await tx.query<{ current: number | null }>(LOCK_DECISION, [decision.name]);
     const repeated = await findByKey(tx, request.idempotencyKey, requestHash);
@@ -103,6 +103,8 @@ export async function createRelease(host: ServiceHost, request: ReleaseRequest):
     checkExpected(decision.name, request.expected, state?.current ?? null);
     return insert(host, tx, { decision, request, requestHash });
   });
+  await host.failPoints.pass('registry.release.committed');
+  return created;
 }
 
 /** One page of releases, of one decision or of all, newest first. */
@@ -237,6 +239,7 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
     subject: id,
     details: { model: model.name, version: request.version, threshold, reason, revision: state.revision },
   });
+  await host.failPoints.pass('registry.release.switched');
   await host.signals.notify(RELEASE_SIGNAL, tx);
   return getRelease(tx, id);
 }

@@ -61,7 +61,7 @@ export async function registerVersion(
   await check(host, input);
   const at = host.clock.now();
   const { passed } = judgeGates(model.gates, input.gates);
-  return host.tables.transaction(async (tx) => {
+  const registered = await host.tables.transaction(async (tx) => {
     await tx.query(ENSURE_MODEL, [modelName]);
     await tx.query(LOCK_MODEL, [modelName]);
     const raced = await findByKey(tx, modelName, idempotencyKey, requestHash);
@@ -96,8 +96,11 @@ export async function registerVersion(
         requestHash,
       },
     });
+    await host.failPoints.pass('registry.version.inserted');
     return toVersion(row);
   });
+  await host.failPoints.pass('registry.version.committed');
+  return registered;
 }
 
 /** One page of a model's versions, newest first. Rejects with MODEL_NOT_FOUND. */

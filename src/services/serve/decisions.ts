@@ -148,6 +148,7 @@ export class Decisions {
     const { ledger } = this.#parts;
     if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
     else await ledger.recordBuffered(entry, context);
+    await host.failPoints.pass('serve.answer.before');
     const doneAt = clock.monotonic();
     metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
     metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });

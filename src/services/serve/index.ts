@@ -28,10 +28,10 @@ export const serve: ServiceDefinition<ServeOptions> = {
 };
 
 function run(host: ServiceHost<ServeOptions>): RunningService {
-  const { clock, logger, objects, options, tables } = host;
+  const { clock, failPoints, logger, objects, options, tables } = host;
   const metrics = serveMetrics(host.metrics);
   const partitions = new LedgerPartitions({ tables, logger, days: options.ledgerDays });
-  const ledger = new Ledger({ tables, partitions, clock, logger, metrics, limits: options });
+  const ledger = new Ledger({ tables, partitions, clock, logger, metrics, failPoints, limits: options });
   const watch = new ReleaseWatch(host, metrics);
   const decisions = new Decisions({ host, watch, ledger, metrics });
   const past = { host, ledger, models: new ModelCache(objects, options.replayModelsMax) };

@@ -5,7 +5,7 @@ import { openPostgres, type Postgres } from '../../adapters/postgres/pool.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { PlatformError } from '../../contract/index.ts';
 import { features, count, id, key, source, timestamp, vector } from '../../define/index.ts';
-import type { CallContext, Clock, Logger, Tables } from '../../runtime/index.ts';
+import { type CallContext, type Clock, type Logger, noFailPoints, type Tables } from '../../runtime/index.ts';
 import { Ledger, type LedgerParts } from './ledger.ts';
 import { firstIdAt, LedgerPartitions } from './ledger-partitions.ts';
 import { findEntry, insertEntries, type NewEntry, vectorIdOf } from './ledger-store.ts';
@@ -87,6 +87,7 @@ function ledgerOn(tables: Tables, limits: Partial<LedgerParts['limits']> = {}, t
     tables,
     partitions: new LedgerPartitions({ tables, logger, days: 0 }),
     clock: time,
+    failPoints: noFailPoints,
     logger,
     metrics: {
       ledgerBuffered: { set: () => undefined },

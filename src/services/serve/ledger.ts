@@ -1,5 +1,5 @@
 import { PlatformError } from '../../contract/index.ts';
-import type { CallContext, Clock, Logger, Tables } from '../../runtime/index.ts';
+import type { CallContext, Clock, FailPoints, Logger, Tables } from '../../runtime/index.ts';
 import { expired, textOf } from './failures.ts';
 import type { LedgerPartitions } from './ledger-partitions.ts';
 import { insertEntries, isDataError, type NewEntry } from './ledger-store.ts';
@@ -17,6 +17,7 @@ export interface LedgerParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Pick<ServeMetrics, 'ledgerBuffered' | 'ledgerLost'>;
+  readonly failPoints: FailPoints;
   readonly limits: Pick<ServeOptions, 'ledgerBatchMax' | 'ledgerBufferMax' | 'ledgerLagMsMax'>;
 }
 
@@ -191,11 +192,14 @@ export class Ledger {
   }
 
   async #write(group: readonly Pending[]): Promise<void> {
+    const { failPoints, tables } = this.#parts;
     try {
+      await failPoints.pass('serve.ledger.before');
       await insertEntries(
-        this.#parts.tables,
+        tables,
         group.map((pending) => pending.entry),
       );
+      await failPoints.pass('serve.ledger.committed');
     } catch (error) {
       if (isDataError(error) && group.length > 1) {
         // One entry that the database cannot hold must not take the others with it.

@@ -124,7 +124,7 @@ export class ReleaseWatch {
   }
 
   async #follow(release: Release): Promise<void> {
-    const { app, clock, logger } = this.#host;
+    const { app, clock, logger, failPoints } = this.#host;
     const decision = app.decisions.get(release.decision);
     const before = this.#loaded.get(release.decision)?.release.id;
     // A decision that only another version of the app knows is that one's business.
@@ -137,10 +137,12 @@ export class ReleaseWatch {
     if (failed?.release === release.id && clock.monotonic() < failed.nextAttemptAt) return;
     try {
       const loaded = await this.#load(release, decision);
+      await failPoints.pass('serve.release.loaded');
       this.#loaded.set(release.decision, loaded);
       this.#failures.delete(release.decision);
       this.#metrics.releaseLoads.add(1, { decision: release.decision, result: 'loaded' });
       logger.info('A release took over', { release: release.id, before, revision: this.#revision });
+      await failPoints.pass('serve.release.swapped');
     } catch (error) {
       const attempts = failed?.release === release.id ? failed.attempts + 1 : 1;
       // What is only not available now is tried again at the next poll.

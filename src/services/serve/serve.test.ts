@@ -32,7 +32,14 @@ import {
 import { source, timestamp, vector } from '../../define/index.ts';
 import { encodeLogistic } from '../../ml/onnx/encode-logistic.ts';
 import { loadModel } from '../../ml/onnx/load-model.ts';
-import type { Logger, Objects, RunningService, ServiceHost, Tables } from '../../runtime/index.ts';
+import {
+  type Logger,
+  noFailPoints,
+  type Objects,
+  type RunningService,
+  type ServiceHost,
+  type Tables,
+} from '../../runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { registry, type RegistryOptions } from '../registry/index.ts';
 import { serve, type ServeOptions } from './index.ts';
@@ -242,9 +249,15 @@ class World implements AsyncDisposable {
       objects,
       tables,
       signals: postgres.signals,
+      failPoints: noFailPoints,
       logger,
     };
-    return { ...parts, call: this.call, metrics: metrics.of(prefix) } as unknown as ServiceHost<TOptions>;
+    return {
+      ...parts,
+      call: this.call,
+      metrics: metrics.of(prefix),
+      trace: NO_TRACE,
+    } as unknown as ServiceHost<TOptions>;
   }
 }
 

@@ -70,6 +70,7 @@ export function bundleStep(context: RunContext, parts: BundleParts): Promise<Ste
         lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
         idempotencyKey: key,
       };
+      await host.failPoints.pass('train.bundle.claimed');
       const call = { params: { model: model.name }, query: {}, body };
       const { version, passed } = await host.call(routes.registerVersion, call, { signal });
       return { output: { version, passed }, artefacts: [parts.fitted.onnx.digest] };

@@ -34,6 +34,7 @@ export async function execute(attempt: Attempt): Promise<void> {
   const { host, job, active, metrics } = attempt;
   const run = await claimRun(host.tables, job.payload.run);
   if (run === undefined) return;
+  await host.failPoints.pass('train.run.claimed');
   const progress = new RunProgress(host.tables, host.clock, { id: run.id, epoch: run.epoch });
   active.add(progress);
   metrics.running.set(active.size);
@@ -55,6 +56,7 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
   try {
     const context = contextOf(host, { run, progress, metrics, signal });
     const { version } = await runPipeline(context);
+    await host.failPoints.pass('train.run.ending');
     await end({ state: 'done', version, error: null });
     host.logger.info('run done', { run: run.id, model: run.model, version });
   } catch (error) {

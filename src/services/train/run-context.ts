@@ -69,6 +69,7 @@ async function findOrDo<TOutput>(
   const result = await unlessAborted(signal, plan.work(key));
   const seconds = (host.clock.monotonic() - startMs) / 1_000;
   metrics.stepSeconds.observe(seconds, { step: plan.name });
+  await host.failPoints.pass('train.step.done');
   const finishedAt = host.clock.now();
   const record = await recordStep(host.tables, {
     ...result,
@@ -78,6 +79,7 @@ async function findOrDo<TOutput>(
     seconds,
     finishedAt,
   });
+  await host.failPoints.pass('train.step.recorded');
   return { record, found: false };
 }
 

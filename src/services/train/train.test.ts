@@ -10,6 +10,7 @@ import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { threadCompute } from '../../adapters/threads/index.ts';
 import { PlatformError, routes, type Run } from '../../contract/index.ts';
 import { loadModel } from '../../ml/index.ts';
+import { noFailPoints } from '../../runtime/index.ts';
 import type {
   Compute,
   Metrics,
@@ -72,6 +73,7 @@ async function startTrain(
   const service = await train.start({
     app,
     options: train.options.parse(set),
+    failPoints: noFailPoints,
     instance: 'test',
     clock: systemClock(),
     random: systemRandom(),
@@ -86,6 +88,7 @@ async function startTrain(
     call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: silent,
+    trace: NO_TRACE,
     ...changes,
   });
   services.add(service);

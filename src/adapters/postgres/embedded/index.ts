@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { PlatformError } from '../../../contract/errors.ts';
+import { type FailPoints, noFailPoints } from '../../../runtime/fail-points.ts';
 import { refuseUnsafe } from '../safety.ts';
 import { checkBinaries, locateBinaries, repairLinks } from './binaries.ts';
 import { clusterPassword, ensureCluster, SUPERUSER } from './cluster.ts';
@@ -32,6 +33,8 @@ export interface EmbeddedOptions {
   readonly directory: string;
   /** Told in words what takes long: creating the database. Default: nobody is told. */
   readonly log?: (line: string) => void;
+  /** Points that a chaos run may have armed. Default: none is. */
+  readonly failPoints?: FailPoints;
 }
 
 /** A PostgreSQL server on this machine's loopback. It outlives the process that started it unless stopped. */
@@ -69,6 +72,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const found = await locateBinaries();
   const place = await choosePlace(options.directory, found);
   return withStartLock(place.home, async () => {
+    const { failPoints = noFailPoints } = options;
+    await failPoints.pass('embedded.start.before');
     const password = await clusterPassword(place.home);
     const running = await adopt(place, password);
     if (running !== undefined) return describe(place, running, password, true);
@@ -76,6 +81,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     await checkBinaries(place.binaries);
     await ensureCluster(place, password, options.log ?? (() => undefined));
     const started = await launch(place);
+    await failPoints.pass('embedded.start.launched');
     try {
       await prepare(started.port, password);
     } catch (error) {

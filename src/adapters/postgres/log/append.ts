@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { PlatformError } from '../../../contract/errors.ts';
+import type { FailPoints } from '../../../runtime/fail-points.ts';
 import type { EventLogLimits } from '../../../runtime/ports/index.ts';
 import { isRefusal, stateOf, translate } from '../failures.ts';
 import { encodeFrame } from './frame.ts';
@@ -61,6 +62,7 @@ export class Appender {
   readonly #limits: EventLogLimits;
   readonly #writersMax: number;
   readonly #listener: AppendListener;
+  readonly #failPoints: FailPoints;
   readonly #queues = new Map<number, Queue[]>();
   readonly #ready: Queue[] = [];
   #writers = 0;
@@ -75,12 +77,14 @@ export class Appender {
     limits: EventLogLimits,
     writersMax: number,
     listener: AppendListener,
+    failPoints: FailPoints,
   ) {
     this.#pool = pool;
     this.#topics = topics;
     this.#limits = limits;
     this.#writersMax = writersMax;
     this.#listener = listener;
+    this.#failPoints = failPoints;
   }
 
   append(
@@ -182,10 +186,12 @@ export class Appender {
     let failure: unknown;
     try {
       client = await this.#pool.connect();
+      await this.#failPoints.pass('log.append.before');
       // Taken only now: whoever came while the connection was awaited is in the batch.
       calls = takeCalls(queue);
       const batches = pack(calls);
       const base = await this.#insert(client, queue, batches);
+      await this.#failPoints.pass('log.append.committed');
       let offset = base;
       for (const call of calls) {
         call.resolve(offset);

@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { PlatformError } from '../../../contract/errors.ts';
 import type { ConsumerGroups, EventLog, EventLogLimits, Tables } from '../../../runtime/ports/index.ts';
+import type { FailPoints } from '../../../runtime/fail-points.ts';
 import { translated } from '../failures.ts';
 import { Appender } from './append.ts';
 import { postgresGroups } from './groups.ts';
@@ -24,6 +25,7 @@ export interface PostgresLogOptions {
   /** Connections that read. */
   readonly readers: pg.Pool;
   readonly limits: Partial<EventLogLimits> | undefined;
+  readonly failPoints: FailPoints;
 }
 
 export interface PostgresLog {
@@ -45,6 +47,7 @@ export function postgresLog(options: PostgresLogOptions): PostgresLog {
     limits,
     options.writersMax,
     (topic, partition, next) => tail.advance(topic, partition, next),
+    options.failPoints,
   );
   const reader = new Reader(options.readers, tail);
   const log: EventLog = {

@@ -31,7 +31,7 @@ import type {
   Signals,
   Tables,
 } from '../../runtime/index.ts';
-import { noFailPoints } from '../../runtime/index.ts';
+import { NO_TRACE, noFailPoints } from '../../runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { ingest, type IngestOptions } from './index.ts';
 import { ingestOptions } from './limits.ts';

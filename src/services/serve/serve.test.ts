@@ -34,6 +34,7 @@ import { encodeLogistic } from '../../ml/onnx/encode-logistic.ts';
 import { loadModel } from '../../ml/onnx/load-model.ts';
 import {
   type Logger,
+  NO_TRACE,
   noFailPoints,
   type Objects,
   type RunningService,

@@ -1,6 +1,6 @@
 import { PlatformError, type ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
-import { combinedCaller } from './caller.ts';
+import { combinedCaller, declaredCaller } from './caller.ts';
 import { Discovery } from './discovery.ts';
 import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
 import type { RootLogger } from './logger.ts';
@@ -52,6 +52,8 @@ export interface StartOptions {
   readonly http: { readonly host: string; readonly port: number; readonly limits: HttpLimits };
   /** The platform's version, for /openapi.json. */
   readonly version: string;
+  /** What this process is a build of. Default: not known, and nothing is said of it. */
+  readonly build?: BuildInfo;
   readonly logger: RootLogger;
   readonly metrics: MetricsRegistry;
   /** What is kept of traces. Default: that of the schema. */
@@ -60,6 +62,14 @@ export interface StartOptions {
   readonly spanExporter?: SpanExporter | undefined;
   /** Targets of the scaling signals, where they are not those of the table. */
   readonly scalingTargets?: ScalingTargets;
+}
+
+/** What a process says about the build that it runs. */
+export interface BuildInfo {
+  /** Short name of the build; every answer carries it in `x-tandem-build`. */
+  readonly id: string;
+  /** Hash of its contract. */
+  readonly contract: string;
 }
 
 /** Services that run in this process, on one port. */
@@ -140,7 +150,8 @@ export async function startServices(
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
     for (const definition of definitions) {
-      const host = hostOf(definition, ports, options, { instance, call: caller.call, tracer });
+      const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
+      const host = hostOf(definition, ports, options, { instance, call, tracer });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
       running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
@@ -149,6 +160,7 @@ export async function startServices(
       ...options.http,
       forward: caller.forward,
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
+      ...(options.build === undefined ? {} : { build: options.build }),
       clock,
       random,
       logger,
@@ -156,8 +168,10 @@ export async function startServices(
       tracer,
     });
     const { href } = http.url;
+    const { build } = options;
+    const about = build === undefined ? {} : { build: build.id, contract: build.contract };
     await discovery.announce(
-      names.map((service) => ({ service, id: instance, url: href })),
+      names.map((service) => ({ service, id: instance, url: href, ...about })),
       async (service) => (await running.get(service)?.ready())?.ready === true,
     );
   } catch (error) {

@@ -9,7 +9,13 @@ export {
   readConfig,
   variableName,
 } from './config.ts';
-export { type Ports, type RunningServices, startServices, type StartOptions } from './host.ts';
+export {
+  type BuildInfo,
+  type Ports,
+  type RunningServices,
+  startServices,
+  type StartOptions,
+} from './host.ts';
 export { CALL_LIMITS, httpCaller, type HttpCaller, type HttpCallerOptions } from './http/client.ts';
 export {
   httpLimits,

@@ -105,8 +105,8 @@ async function landed(client: pg.ClientBase, set: MigrationSet): Promise<number>
     if (known === undefined) {
       throw new PlatformError(
         'CONFIGURATION',
-        `The database was migrated by a newer version: ${set.owner} has step ${number}, this version knows ` +
-          `${set.migrations.length}. Update this process.`,
+        `The database was migrated by a newer version: ${set.owner} has step ${number} (${name}), which is not ` +
+          `additive, and this version knows ${set.migrations.length}. Update this process.`,
         { details: { owner: set.owner, found: number, known: set.migrations.length } },
       );
     }

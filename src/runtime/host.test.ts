@@ -133,7 +133,9 @@ describe('startServices', () => {
     const caller = definition('train', async (host) => void (call = host.call));
     open = await startServices([caller, definition('serve', async () => undefined)], ports, options());
     const input = { params: { name: 'me' }, query: { times: 1 }, body: {} };
-    expect(() => call?.(testRoutes.greet, input)).toThrow('The train service calls greet and does not say so');
+    expect(() => call?.(testRoutes.greet, input)).toThrow(
+      'The train service calls greet and does not say so',
+    );
   });
 
   it('names its build in every answer, and gives none that breaks its contract', async () => {

@@ -33,7 +33,9 @@ export function platformFiles(files: readonly ContentFile[]): readonly ContentFi
   const folder = files.some(({ path }) => path === 'src/cli/main.ts') ? 'src/' : 'dist/';
   return files.filter(
     ({ path }) =>
-      path === 'package.json' || path.startsWith('node_modules/') || (path.startsWith(folder) && !/\.test\.ts$/.test(path)),
+      path === 'package.json' ||
+      path.startsWith('node_modules/') ||
+      (path.startsWith(folder) && !/\.test\.ts$/.test(path)),
   );
 }
 
@@ -59,7 +61,10 @@ async function folderFiles(root: string): Promise<ContentFile[]> {
 
 async function tarballFiles(place: string, size: number): Promise<ContentFile[]> {
   if (size > BUILD_LIMITS.tarballBytesMax) {
-    throw refused(place, `it has ${String(size)} bytes, at most ${String(BUILD_LIMITS.tarballBytesMax)} are taken`);
+    throw refused(
+      place,
+      `it has ${String(size)} bytes, at most ${String(BUILD_LIMITS.tarballBytesMax)} are taken`,
+    );
   }
   const archive = await unpacked(place);
   const files: ContentFile[] = [];
@@ -67,7 +72,8 @@ async function tarballFiles(place: string, size: number): Promise<ContentFile[]>
   const seen = new Set<string>();
   for (const { header, data } of archive) {
     if (header.type === 'directory' || header.type === 'pax-global-header') continue;
-    if (header.type !== 'file') throw refused(place, `${header.name} is a ${String(header.type)}; only files are taken`);
+    if (header.type !== 'file')
+      throw refused(place, `${header.name} is a ${String(header.type)}; only files are taken`);
     const path = insidePath(place, header.name);
     if (seen.has(path)) throw refused(place, `${path} is in it twice`);
     seen.add(path);
@@ -118,7 +124,8 @@ class ContentLimits {
     this.#files += 1;
     this.#bytes += bytes;
     const { filesMax, contentBytesMax, pathLengthMax } = BUILD_LIMITS;
-    if (path.length > pathLengthMax) throw refused(this.#place, `the path ${path.slice(0, 64)}... is too long`);
+    if (path.length > pathLengthMax)
+      throw refused(this.#place, `the path ${path.slice(0, 64)}... is too long`);
     if (this.#files > filesMax) throw refused(this.#place, `it has more than ${String(filesMax)} files`);
     if (this.#bytes > contentBytesMax) throw tooLarge(this.#place);
   }

@@ -20,7 +20,8 @@ export async function describeContract(build: Build): Promise<BuildContract> {
     throw refused(build, 'its contract is not of a form that this supervisor knows');
   }
   const words = err.trim().slice(-SHOWN_CHARACTERS_MAX);
-  const how = code === null ? `no answer within ${String(BUILD_LIMITS.describeMs)} ms` : `exit code ${String(code)}`;
+  const how =
+    code === null ? `no answer within ${String(BUILD_LIMITS.describeMs)} ms` : `exit code ${String(code)}`;
   throw refused(build, `'tandem contract' of it failed (${how})${words === '' ? '' : `: ${words}`}`);
 }
 
@@ -33,7 +34,10 @@ function parse(text: string): unknown {
 }
 
 function refused(build: Build, reason: string): PlatformError {
-  return new PlatformError('BUILD_INCOMPATIBLE', `The build ${buildName(build)} cannot be deployed: ${reason}`);
+  return new PlatformError(
+    'BUILD_INCOMPATIBLE',
+    `The build ${buildName(build)} cannot be deployed: ${reason}`,
+  );
 }
 
 interface Ran {

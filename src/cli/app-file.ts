@@ -5,7 +5,7 @@ import { PlatformError } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 
 /** Where an app is looked for when nobody says. */
-const PLACES = ['app.ts', 'app.js', 'app.mjs', 'src/app.ts', 'src/app.js'];
+export const APP_PLACES = ['app.ts', 'app.js', 'app.mjs', 'src/app.ts', 'src/app.js'];
 
 /**
  * Loads the app: the default export of a TypeScript or JavaScript module, made by `defineApp`. Without `file`
@@ -34,13 +34,13 @@ export async function loadApp(
 }
 
 async function findAppFile(file: string | undefined): Promise<string> {
-  for (const place of file === undefined ? PLACES : [file]) {
+  for (const place of file === undefined ? APP_PLACES : [file]) {
     const path = resolve(place);
     if (await isThere(path)) return path;
   }
   const text =
     file === undefined
-      ? `There is no app in this folder (looked for ${PLACES.join(', ')}). Name one with --app FILE.`
+      ? `There is no app in this folder (looked for ${APP_PLACES.join(', ')}). Name one with --app FILE.`
       : `--app: there is no file ${resolve(file)}`;
   throw new PlatformError('CONFIGURATION', text);
 }

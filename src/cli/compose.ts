@@ -5,6 +5,7 @@ import { directoryObjects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
+import { contractHash } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import {
   type Config,
@@ -17,6 +18,7 @@ import {
   startServices,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
+import { contractOf } from './deploy/contract.ts';
 import { HTTP, PROCESS, SCALING, serviceOptions } from './settings.ts';
 import { VERSION } from './version.ts';
 
@@ -45,7 +47,7 @@ export interface RunningProcess {
  */
 export async function startProcess(composition: Composition): Promise<RunningProcess> {
   const { definitions, config, logger } = composition;
-  const { dataDir, databaseConnectionsMax, host } = config.section(PROCESS);
+  const { build: id = VERSION, dataDir, databaseConnectionsMax, host } = config.section(PROCESS);
   const names = definitions.map(({ name }) => name);
   const postgres = await openPostgres(composition.databaseUrl, {
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
@@ -56,6 +58,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   const metrics = createMetrics();
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
+  const build = { id, contract: contractHash(await contractOf(composition.app)) };
   try {
     const ports = await openPorts(postgres, dataDir, composition);
     const services = await startServices(definitions, ports, {
@@ -65,6 +68,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       migrate: (sets) => postgres.migrate(sets),
       http: { host, port: composition.port, limits },
       version: VERSION,
+      build,
       logger,
       metrics,
       scalingTargets: config.section(SCALING),

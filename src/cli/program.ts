@@ -257,6 +257,12 @@ function addOperatingVerbs(program: Command, exit: (code: number) => void): void
       const { doctor } = await import('./verbs/doctor.ts');
       exit((await doctor(await readConfigOf(options), outputOf(options))) ? EXIT.done : EXIT.failed);
     });
+  verb(program, 'contract', 'show what this build says to its neighbours and expects of them')
+    .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
+    .action(async (options: CommonOptions & { readonly app?: string }) => {
+      const { showContract } = await import('./verbs/contract.ts');
+      await showContract(options.app, outputOf(options));
+    });
   settingsVerb(program, 'config', 'show the effective configuration and where each value comes from')
     .option('--url <url>', 'the server that verbs speak to')
     .action(async (options: SettingsOptions) => {

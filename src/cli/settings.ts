@@ -44,6 +44,8 @@ export interface ProcessOptions {
   readonly warehouseThreads: number;
   /** Which process of a service this is, as `serve-2`, where somebody counts them. Default: none. */
   readonly replica?: string | undefined;
+  /** Name of the build that this process runs, for its answers; `tandem deploy` sets it. Default: the version. */
+  readonly build?: string | undefined;
   /** How long a process takes at most to stop, in milliseconds. Default 8,000. */
   readonly graceMs: number;
   /** Points of the code at which processes fail on purpose, for chaos runs; refused in production. Default none. */
@@ -94,6 +96,11 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .regex(/^[a-z]+-\d+$/)
       .optional()
       .describe('Which process of a service this is, as serve-2'),
+    build: z
+      .string()
+      .regex(/^[\w.+-]{1,64}$/)
+      .optional()
+      .describe("Name of the build, in its answers; 'tandem deploy' sets it"),
     graceMs: z
       .number()
       .int()

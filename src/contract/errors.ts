@@ -22,6 +22,8 @@ export const ERROR_CODES = {
   METHOD_NOT_ALLOWED: { status: 405, retryable: false, text: 'The route exists but not with this method' },
   CONFLICT: { status: 409, retryable: false, text: 'The state has moved on: read it again and decide anew' },
   GATE_FAILED: { status: 409, retryable: false, text: 'The model version did not pass its gates' },
+  BUILD_INCOMPATIBLE: { status: 409, retryable: false, text: 'The build cannot run beside what runs now' },
+  BUILD_ROLLED_BACK: { status: 409, retryable: false, text: 'The build failed, and the one before is back' },
   FENCED: { status: 409, retryable: false, text: 'Another owner holds the partition: this owner must stop' },
   OFFSET_OUT_OF_RANGE: { status: 410, retryable: false, text: 'The offset was dropped by retention' },
   BODY_TOO_LARGE: { status: 413, retryable: false, text: 'The body is larger than the limit' },

@@ -2,6 +2,16 @@
  * What the services say to each other. One word per idea: app, source, event, quarantine, feature group, vector, label,
  * dataset, model, version, decision, release, ledger, receipt, run (docs/concepts/words.md explains each).
  */
+export { incompatibilities } from './build/compatibility.ts';
+export {
+  type BuildContract,
+  contractHash,
+  describeBuild,
+  type Party,
+  readBuildContract,
+  type StepContract,
+} from './build/description.ts';
+export { breakingWords } from './build/migration-compatibility.ts';
 export {
   ERROR_CODES,
   type ErrorCode,

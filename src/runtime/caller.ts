@@ -94,6 +94,24 @@ function callHandler(
   });
 }
 
+/**
+ * Lets a service call only what it says that it calls, because what it says is what builds of its neighbours are
+ * compared with. Throws a TypeError on another call.
+ */
+export function declaredCaller(name: ServiceName, declared: readonly AnyRoute[], caller: Caller): Caller {
+  const known = new Set(declared.map((route) => route.name));
+  const call = caller as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
+  const checked = (route: AnyRoute, ...rest: unknown[]): Promise<unknown> => {
+    if (!known.has(route.name)) {
+      throw new TypeError(
+        `The ${name} service calls ${route.name} and does not say so: add it to its 'calls'`,
+      );
+    }
+    return call(route, ...rest);
+  };
+  return checked as Caller;
+}
+
 export interface CombinedCaller {
   readonly call: Caller;
   /** Passes a request on to another process as it came. */

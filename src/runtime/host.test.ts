@@ -8,7 +8,7 @@ import { httpLimits } from './http/index.ts';
 import { testClock, testRandom, testRoutes, testService } from './http/test-service.ts';
 import { createLogger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
-import type { ServiceDefinition, ServiceHost } from './service.ts';
+import { handler, type ServiceDefinition, type ServiceHost } from './service.ts';
 
 /** The services of these tests reach for nothing but time and chance; whoever does reach for more fails. */
 const untouched = new Proxy(
@@ -123,9 +123,53 @@ describe('startServices', () => {
       early = await host.call(testRoutes.greet, input).catch((error: unknown) => error);
       late = () => host.call(testRoutes.greet, input);
     });
-    open = await startServices([caller, definition('serve', async () => undefined)], ports, options());
+    const calls = [testRoutes.greet];
+    const services = [{ ...caller, calls }, definition('serve', async () => undefined)];
+    open = await startServices(services, ports, options());
     expect(early).toMatchObject({ code: 'UNAVAILABLE' });
     expect(await (late as () => Promise<unknown>)()).toMatchObject({ text: 'hello me' });
+  });
+
+  it('lets a service call only what it says that it calls', async () => {
+    let call: TestHost['call'] | undefined;
+    const caller = definition('train', async (host) => void (call = host.call));
+    open = await startServices([caller, definition('serve', async () => undefined)], ports, options());
+    const input = { params: { name: 'me' }, query: { times: 1 }, body: {} };
+    expect(() => call?.(testRoutes.greet, input)).toThrow(
+      'The train service calls greet and does not say so',
+    );
+  });
+
+  it('names its build in every answer, and gives none that breaks its contract', async () => {
+    const announced: unknown[] = [];
+    const instances = { ...ports.instances, announce: async (list: unknown) => void announced.push(list) };
+    const serve = definition('serve', async () => undefined);
+    const wrong: ServiceDefinition<{ readonly size: number }> = {
+      ...serve,
+      async start(host) {
+        const running = await serve.start(host);
+        const order = handler(testRoutes.order, async () => ({ count: Number.NaN }));
+        const others = running.handlers.filter(({ route }) => route.name !== 'order');
+        return { ...running, handlers: [...others, order] };
+      },
+    };
+    const build = { id: 'abc', contract: 'sha256:1' };
+    open = await startServices([wrong], { ...ports, instances }, options({ build }));
+    const [good, bad, life, none] = await Promise.all([
+      fetch(new URL('/v1/greetings/you', open.url)),
+      fetch(new URL('/v1/orders', open.url), {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ items: [{ id: 'a', count: 1 }] }),
+      }),
+      fetch(new URL('/livez', open.url)),
+      fetch(new URL('/nowhere', open.url)),
+    ]);
+    expect([good, bad, life, none].map(({ status }) => status)).toEqual([200, 500, 200, 404]);
+    for (const answer of [good, bad, life, none]) expect(answer.headers.get('x-tandem-build')).toBe('abc');
+    expect(await life.json()).toEqual({ alive: true, build: 'abc', contract: 'sha256:1' });
+    expect(announced[0]).toMatchObject([{ service: 'serve', build: 'abc', contract: 'sha256:1' }]);
+    expect(lines.join()).toContain('result.count: expected a number');
   });
 
   it('stops what has started when something fails to start', async () => {

@@ -1,6 +1,6 @@
 import { PlatformError, type ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
-import { combinedCaller } from './caller.ts';
+import { combinedCaller, declaredCaller } from './caller.ts';
 import { Discovery } from './discovery.ts';
 import type { FailPoints } from './fail-points.ts';
 import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
@@ -54,6 +54,8 @@ export interface StartOptions {
   readonly http: { readonly host: string; readonly port: number; readonly limits: HttpLimits };
   /** The platform's version, for /openapi.json. */
   readonly version: string;
+  /** What this process is a build of. Default: not known, and nothing is said of it. */
+  readonly build?: BuildInfo;
   readonly logger: RootLogger;
   readonly metrics: MetricsRegistry;
   /** What is kept of traces. Default: that of the schema. */
@@ -62,6 +64,14 @@ export interface StartOptions {
   readonly spanExporter?: SpanExporter | undefined;
   /** Targets of the scaling signals, where they are not those of the table. */
   readonly scalingTargets?: ScalingTargets;
+}
+
+/** What a process says about the build that it runs. */
+export interface BuildInfo {
+  /** Short name of the build; every answer carries it in `x-tandem-build`. */
+  readonly id: string;
+  /** Hash of its contract. */
+  readonly contract: string;
 }
 
 /** Services that run in this process, on one port. */
@@ -142,7 +152,8 @@ export async function startServices(
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
     for (const definition of definitions) {
-      const host = hostOf(definition, ports, options, { instance, call: caller.call, tracer });
+      const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
+      const host = hostOf(definition, ports, options, { instance, call, tracer });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
       running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
@@ -151,6 +162,7 @@ export async function startServices(
       ...options.http,
       forward: caller.forward,
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
+      ...(options.build === undefined ? {} : { build: options.build }),
       clock,
       random,
       logger,
@@ -158,8 +170,10 @@ export async function startServices(
       tracer,
     });
     const { href } = http.url;
+    const { build } = options;
+    const about = build === undefined ? {} : { build: build.id, contract: build.contract };
     await discovery.announce(
-      names.map((service) => ({ service, id: instance, url: href })),
+      names.map((service) => ({ service, id: instance, url: href, ...about })),
       async (service) => (await running.get(service)?.ready())?.ready === true,
     );
   } catch (error) {

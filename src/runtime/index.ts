@@ -18,7 +18,13 @@ export {
   noFailPoints,
   parseFailPoints,
 } from './fail-points.ts';
-export { type Ports, type RunningServices, startServices, type StartOptions } from './host.ts';
+export {
+  type BuildInfo,
+  type Ports,
+  type RunningServices,
+  startServices,
+  type StartOptions,
+} from './host.ts';
 export { CALL_LIMITS, httpCaller, type HttpCaller, type HttpCallerOptions } from './http/client.ts';
 export {
   httpLimits,

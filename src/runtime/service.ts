@@ -133,5 +133,7 @@ export interface ServiceDefinition<TOptions = unknown> {
   /** Its configuration: unknown names are errors; set by `TANDEM_<SERVICE>_<OPTION>` in the environment. */
   readonly options: z.ZodType<TOptions>;
   readonly migrations: MigrationSet;
+  /** Routes of other services that it calls; any other call is refused. Default: none. */
+  readonly calls?: readonly AnyRoute[];
   start(host: ServiceHost<TOptions>): Promise<RunningService>;
 }

@@ -102,6 +102,34 @@ describe('PostgreSQL: migrations', () => {
     ]);
     await expect(postgres.migrate([{ ...shop, migrations: [second] }])).rejects.toThrow('has the number 2');
   });
+
+  it('starts on the database of a newer version whose steps only add', async () => {
+    await using database = await freshDatabase();
+    const options = { applicationName: 'conformance', connectionsMax: 3 };
+    await using postgres = await openPostgres(database.url, options);
+    await postgres.migrate([shop]);
+    // As the first version of the platform left it.
+    await postgres.tables.query('alter table tandem_migration drop column additive');
+    await postgres.migrate([shop]);
+    const third = {
+      number: 3,
+      name: 'note',
+      additive: true,
+      sql: 'alter table shop_order add column note text',
+    };
+    const newer = { ...shop, migrations: [...shop.migrations, third] };
+    await postgres.migrate([newer]);
+    await postgres.migrate([shop]);
+    // What it says of itself is not enough.
+    const fourth = {
+      number: 4,
+      name: 'gone',
+      additive: true,
+      sql: 'alter table shop_order drop column note',
+    };
+    await postgres.migrate([{ ...shop, migrations: [...newer.migrations, fourth] }]);
+    await expect(postgres.migrate([newer])).rejects.toThrow('step 4 (gone), which is not additive');
+  });
 });
 
 describe('PostgreSQL: trust', () => {

@@ -4,4 +4,5 @@ export {
   removeEmbedded,
   startEmbedded,
 } from './embedded/index.ts';
+export { schemaSteps } from './schema-steps.ts';
 export { openPostgres, type Postgres, type PostgresOptions } from './pool.ts';

@@ -28,6 +28,7 @@ export const instanceMigrations: MigrationSet = {
     {
       number: 2,
       name: 'readiness of instances, and services that are needed',
+      additive: true,
       sql: `
         alter table tandem_instance add column ready boolean not null default true;
         create table tandem_need (
@@ -35,6 +36,14 @@ export const instanceMigrations: MigrationSet = {
           needed_since timestamptz not null,
           needed_at timestamptz not null
         );`,
+    },
+    {
+      number: 3,
+      name: 'builds of instances',
+      additive: true,
+      sql: `
+        alter table tandem_instance add column build text;
+        alter table tandem_instance add column contract text;`,
     },
   ],
 };
@@ -47,17 +56,24 @@ interface AnnouncedRow extends Record<string, unknown> {
   readonly isChanged: boolean;
 }
 
+interface InstanceRow extends Record<string, unknown>, Pick<Instance, 'service' | 'id' | 'url' | 'ready'> {
+  readonly build: string | null;
+  readonly contract: string | null;
+}
+
 /** The port `Instances` on PostgreSQL. */
 export function postgresInstances(tables: Tables, signals: Signals): Instances {
   return {
     async announce(instances, leaseMs) {
       const rows = await tables.query<AnnouncedRow>(
         `with before as (select service, id, ready from tandem_instance where id = any($2))
-         insert into tandem_instance as mine (service, id, url, lease_until, ready)
-         select service, id, url, now() + $4::float8 * interval '1 ms', ready
-         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[]) announced (service, id, url, ready)
+         insert into tandem_instance as mine (service, id, url, lease_until, ready, build, contract)
+         select service, id, url, now() + $4::float8 * interval '1 ms', ready, build, contract
+         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[])
+           announced (service, id, url, ready, build, contract)
          on conflict (service, id) do update
-           set url = excluded.url, lease_until = excluded.lease_until, ready = excluded.ready
+           set url = excluded.url, lease_until = excluded.lease_until, ready = excluded.ready,
+             build = excluded.build, contract = excluded.contract
          returning xmax = 0 as "isNew", exists (
            select from before
            where before.service = mine.service and before.id = mine.id and before.ready <> mine.ready
@@ -68,6 +84,8 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
           instances.map(({ url }) => url),
           leaseMs,
           instances.map(({ ready }) => ready ?? true),
+          instances.map(({ build }) => build ?? null),
+          instances.map(({ contract }) => contract ?? null),
         ],
       );
       const hasNew = rows.some(({ isNew }) => isNew);
@@ -83,10 +101,16 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
       await tables.query('delete from tandem_instance where id = $1', [id]);
       await signals.notify(INSTANCES_SIGNAL);
     },
-    live: () =>
-      tables.query<Instance & Record<string, unknown>>(
-        'select service, id, url, ready from tandem_instance where lease_until > now() order by service, id',
-      ),
+    async live() {
+      const rows = await tables.query<InstanceRow>(
+        'select service, id, url, ready, build, contract from tandem_instance where lease_until > now() order by service, id',
+      );
+      return rows.map(({ build, contract, ...instance }) => ({
+        ...instance,
+        ...(build === null ? {} : { build }),
+        ...(contract === null ? {} : { contract }),
+      }));
+    },
     async need(service) {
       await tables.query(
         `insert into tandem_need as known (service, needed_since, needed_at) values ($1, now(), now())

@@ -279,12 +279,12 @@ export const jobsSchema: ForeignSchema = {
   async isCurrent(client) {
     const boss = makeBoss({ executeSql: (text, values) => client.query(text, values) });
     if (!(await boss.isInstalled())) return false;
-    return (await boss.schemaVersion()) === (await newestVersion());
+    return (await boss.schemaVersion()) === (await jobsSchemaVersion());
   },
   async install(client) {
     const boss = makeBoss({ executeSql: (text, values) => client.query(text, values) }, true);
     const found = (await boss.isInstalled()) ? ((await boss.schemaVersion()) ?? 0) : 0;
-    const known = await newestVersion();
+    const known = await jobsSchemaVersion();
     if (found > known) {
       throw new PlatformError(
         'CONFIGURATION',
@@ -296,7 +296,8 @@ export const jobsSchema: ForeignSchema = {
   },
 };
 
-async function newestVersion(): Promise<number> {
+/** Version of the tables that this version of pg-boss works on. */
+export async function jobsSchemaVersion(): Promise<number> {
   const { default: manifest } = (await import('pg-boss/package.json', { with: { type: 'json' } })) as {
     default: { pgboss: { schema: number } };
   };

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
-import { PlatformError } from '../../contract/errors.ts';
+import { breakingWords, PlatformError, type StepContract } from '../../contract/index.ts';
 import type { FailPoints } from '../../runtime/fail-points.ts';
 import type { Migration, MigrationSet } from '../../runtime/ports/index.ts';
 import { type ConnectionOptions, makeClient } from './connection.ts';
@@ -18,6 +18,14 @@ const CREATE_TABLE = `create table if not exists tandem_migration (
   primary key (owner, number)
 )`;
 
+/** Databases of the first version lack the column. */
+const ADD_ADDITIVE = `alter table tandem_migration add column if not exists additive boolean not null default false`;
+
+/** Reads the column whether it is there or not. */
+const LANDED = `
+select number, name, checksum, coalesce((to_jsonb(m) ->> 'additive')::boolean, false) as additive
+from tandem_migration m where owner = $1 order by number`;
+
 /** A step of the schema that is not ours: it says whether anything is to do, and does it. */
 export interface ForeignSchema {
   isCurrent(client: pg.ClientBase): Promise<boolean>;
@@ -28,8 +36,9 @@ export interface ForeignSchema {
  * Brings the schema to the state of `sets`: each step once, in its own transaction, in the order of the sets.
  * One advisory lock covers everything, so any number of processes may call it at the same time.
  *
- * Rejects with CONFIGURATION when a landed step was changed afterwards, and when the database holds steps
- * that this version does not know (it was migrated by a newer one).
+ * A newer version may have been here: its steps that are additive are no hindrance, so that versions run side
+ * by side and the older one can start again. Rejects with CONFIGURATION when the database holds other steps that
+ * this version does not know, and when a landed step was changed afterwards.
  */
 export async function migrate(
   options: ConnectionOptions,
@@ -47,6 +56,7 @@ export async function migrate(
       await client.query('select pg_advisory_lock($1)', [LOCK]);
       await failPoints.pass('migrate.locked');
       await client.query(CREATE_TABLE);
+      if (!(await hasAdditive(client))) await client.query(ADD_ADDITIVE);
       for (const set of sets) await land(client, set, failPoints);
       await failPoints.pass('migrate.landed');
       if (!(await foreign.isCurrent(client))) await foreign.install(client);
@@ -75,19 +85,32 @@ async function isLanded(client: pg.ClientBase, sets: readonly MigrationSet[]): P
   return true;
 }
 
+/** Asked first: altering a table, even to no effect, waits for everybody who reads it. */
+async function hasAdditive(client: pg.ClientBase): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `select from pg_attribute where attrelid = 'tandem_migration'::regclass and attname = 'additive'`,
+  );
+  return rowCount === 1;
+}
+
+interface LandedStep {
+  readonly number: number;
+  readonly name: string;
+  readonly checksum: string;
+  readonly additive: boolean;
+}
+
 /** How many steps of the set are in the database, after checking that they are the ones that we know. */
 async function landed(client: pg.ClientBase, set: MigrationSet): Promise<number> {
-  const { rows } = await client.query<{ number: number; checksum: string }>(
-    'select number, checksum from tandem_migration where owner = $1 order by number',
-    [set.owner],
-  );
-  for (const { number, checksum: found } of rows) {
+  const { rows } = await client.query<LandedStep>(LANDED, [set.owner]);
+  for (const { number, name, checksum: found, additive } of rows) {
     const known = set.migrations[number - 1];
+    if (known === undefined && additive) continue;
     if (known === undefined) {
       throw new PlatformError(
         'CONFIGURATION',
-        `The database was migrated by a newer version: ${set.owner} has step ${number}, this version knows ` +
-          `${set.migrations.length}. Update this process.`,
+        `The database was migrated by a newer version: ${set.owner} has step ${number} (${name}), which is not ` +
+          `additive, and this version knows ${set.migrations.length}. Update this process.`,
         { details: { owner: set.owner, found: number, known: set.migrations.length } },
       );
     }
@@ -111,8 +134,8 @@ async function land(client: pg.ClientBase, set: MigrationSet, failPoints: FailPo
       await client.query(migration.sql);
       await failPoints.pass('migrate.changed');
       await client.query(
-        'insert into tandem_migration (owner, number, name, checksum) values ($1, $2, $3, $4)',
-        [set.owner, migration.number, migration.name, checksum(migration)],
+        'insert into tandem_migration (owner, number, name, checksum, additive) values ($1, $2, $3, $4, $5)',
+        [set.owner, migration.number, migration.name, checksum(migration), isAdditive(migration)],
       );
       await client.query('commit');
     } catch (error) {
@@ -120,6 +143,26 @@ async function land(client: pg.ClientBase, set: MigrationSet, failPoints: FailPo
       throw error;
     }
   }
+}
+
+/** The steps of sets as a build's contract has them, by owner. */
+export function describeMigrations(sets: readonly MigrationSet[]): Record<string, StepContract[]> {
+  return Object.fromEntries(
+    sets.map(({ owner, migrations }) => [
+      owner,
+      migrations.map((migration) => ({
+        number: migration.number,
+        name: migration.name,
+        checksum: checksum(migration),
+        additive: isAdditive(migration),
+      })),
+    ]),
+  );
+}
+
+/** A step that says so and whose words do not speak against it. */
+function isAdditive({ additive, sql }: Migration): boolean {
+  return additive === true && breakingWords(sql) === undefined;
 }
 
 function checksum(migration: Migration): string {

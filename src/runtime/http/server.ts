@@ -29,6 +29,8 @@ export interface HttpOptions {
   /** Passes requests on to other processes, for services that do so. */
   readonly forward?: Forward;
   readonly info: OpenApiInfo;
+  /** What every answer says it comes from. Default: nothing. */
+  readonly build?: { readonly id: string; readonly contract: string };
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -209,6 +211,7 @@ function admit(server: Server) {
       if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
     });
     reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
+    if (options.build !== undefined) reply.header('x-tandem-build', options.build.id);
     if (server.leaving) sayGoodbye(reply);
     const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
     try {
@@ -359,7 +362,8 @@ async function perform(server: Server, { entry, readers, call, request }: Work):
   // Work whose time is over before it begins is never begun.
   if (call.deadlineMs <= clock.monotonic())
     throw deadlineError(entry.route.name, timeoutOf(entry.route, request, limits));
-  return withScope(call, () => entry.handle({ params, query, body }, call));
+  const result = await withScope(call, () => entry.handle({ params, query, body }, call));
+  return readers.result(result);
 }
 
 /** Answers with an error, after reading what is left of the body as far as that is cheap. */
@@ -415,7 +419,9 @@ function clip(text: string): string {
 function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   const { app, options } = server;
   let document: string | undefined;
-  app.get('/livez', (_request, reply) => sendResult(reply, { alive: true }));
+  const { build } = options;
+  const life = { alive: true, ...(build === undefined ? {} : { build: build.id, contract: build.contract }) };
+  app.get('/livez', (_request, reply) => sendResult(reply, life));
   app.get('/readyz', async (_request, reply) => answerReadiness(server, reply));
   app.get('/metrics', async (_request, reply) => {
     server.observer.snapshot();

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { PlatformError } from '../../contract/index.ts';
+import { type AnyRoute, PlatformError } from '../../contract/index.ts';
 import type { HandlerEntry } from '../service.ts';
 
 /** Most problems that one answer lists. */
@@ -24,8 +24,14 @@ export function partReader(part: 'params' | 'query' | 'body', schema: z.ZodType,
   };
 }
 
-/** The readers of a route's parts. */
-export type RouteReaders = Readonly<Record<'params' | 'query' | 'body', PartReader>>;
+/** The readers of a route's parts, and the check of what its handler answers. */
+export type RouteReaders = Readonly<Record<'params' | 'query' | 'body' | 'result', PartReader>>;
+
+/**
+ * Results of a route that are checked: the first ones of a process, which say whether this build answers as its
+ * contract says, and then one of many. Checking each would cost the callers of large answers more than it tells.
+ */
+const RESULT_CHECKS = { first: 1_000, thenOneOf: 64 } as const;
 
 /** Compiles the readers of a route. `raw`: its body is bytes that are handed over as they come. */
 export function routeReaders(entry: HandlerEntry, raw: boolean): RouteReaders {
@@ -34,6 +40,23 @@ export function routeReaders(entry: HandlerEntry, raw: boolean): RouteReaders {
     params: partReader('params', route.params as z.ZodType, true),
     query: partReader('query', route.query as z.ZodType, true),
     body: raw ? (given) => given : partReader('body', route.body as z.ZodType, false),
+    result: resultCheck(route),
+  };
+}
+
+/** Gives back what it is given. Throws INTERNAL when that is not what the route answers, e.g. NaN for a number. */
+function resultCheck(route: AnyRoute): PartReader {
+  const schema = route.result as z.ZodType;
+  let seen = 0;
+  return (given) => {
+    seen += 1;
+    if (seen > RESULT_CHECKS.first && seen % RESULT_CHECKS.thenOneOf !== 0) return given;
+    const checked = schema.safeParse(given);
+    if (checked.success) return given;
+    const cause = wrongPart('result', given, checked.error, false);
+    throw new PlatformError('INTERNAL', `${route.name} came to an answer that its contract does not allow`, {
+      cause,
+    });
   };
 }
 

@@ -11,6 +11,10 @@ export interface Instance {
    * Whether it can do its job now; callers turn to one that cannot only when there is no other. Default true.
    */
   readonly ready?: boolean;
+  /** The build that it runs, as its answers name it in `x-tandem-build`. */
+  readonly build?: string;
+  /** Hash of the contract of the build. */
+  readonly contract?: string;
 }
 
 /** A service that was called when no process served it. */

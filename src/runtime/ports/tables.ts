@@ -33,6 +33,12 @@ export interface Migration {
   readonly number: number;
   readonly name: string;
   readonly sql: string;
+  /**
+   * Whether a version that does not know the step works on a database that has it: it adds tables, indexes, or columns
+   * that are null or have a default, and nothing that is there changes. Only such steps can be rolled out and back while
+   * services run. Default `false`.
+   */
+  readonly additive?: boolean;
 }
 
 /** The migrations of one owner (a service or an adapter). */

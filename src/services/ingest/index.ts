@@ -23,6 +23,7 @@ export const ingest: ServiceDefinition<IngestOptions> = {
   summary: 'Checks records against the contract of their source, makes them durable and acknowledges them',
   options: ingestOptions,
   migrations: ingestMigrations,
+  calls: [routes.getFeaturesStatus],
   async start(host) {
     const limits = limitsOf(host);
     const contracts = contractsOf(host, limits);

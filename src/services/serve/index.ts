@@ -24,6 +24,7 @@ export const serve: ServiceDefinition<ServeOptions> = {
   summary: 'Answers decisions by the releases in charge, and keeps the ledger of them',
   options: serveOptions,
   migrations: serveMigrations,
+  calls: [routes.getCurrentReleases, routes.getRelease, routes.readVector, routes.replayVector],
   start: (host) => Promise.resolve(run(host)),
 };
 

@@ -24,6 +24,7 @@ export const train: ServiceDefinition<TrainOptions> = {
   summary: 'Trains models: builds the dataset, fits, evaluates, judges and registers the version',
   options: trainOptions,
   migrations: trainMigrations,
+  calls: [routes.buildDataset, routes.getFeaturesStatus, routes.registerVersion],
   start,
 };
 

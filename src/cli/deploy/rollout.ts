@@ -1,0 +1,161 @@
+import type { ServiceName } from '../../contract/index.ts';
+import type { Clock } from '../../runtime/index.ts';
+import type { ProcessRecord } from '../supervisor/state-file.ts';
+import type { Build } from './build.ts';
+import { lookAt, watchCanary } from './canary.ts';
+import { ROLLOUT_TIMES } from './limits.ts';
+
+/** A place for one process, of one build for good. */
+export interface RolloutSlot {
+  readonly build: Build;
+  readonly becameReady: Promise<boolean>;
+  record(): ProcessRecord;
+}
+
+/** The processes of a service, as a roll-out moves them. */
+export interface RolloutFleet<TSlot extends RolloutSlot = RolloutSlot> {
+  /** How many there are to be. */
+  readonly replicas: number;
+  /** Those that are to stay. */
+  active(): readonly TSlot[];
+  add(build: Build): TSlot;
+  /** Resolves when its process has ended. */
+  remove(slot: TSlot): Promise<void>;
+}
+
+/** How far a roll-out is. */
+export type RolloutPhase = 'starting' | 'canary' | 'replacing' | 'rolling back';
+
+export interface RolloutParts {
+  readonly service: ServiceName;
+  readonly from: Build;
+  readonly to: Build;
+  readonly fleet: RolloutFleet;
+  /** Whether two of its processes may not run side by side. */
+  readonly stopFirst: boolean;
+  /** Whether the first new process is watched before the others follow. */
+  readonly watched: boolean;
+  readonly clock: Clock;
+  /** Leaves everything as it is. */
+  readonly signal: AbortSignal;
+  /** Told before anything of the phase is done. */
+  readonly enter: (phase: RolloutPhase) => Promise<void>;
+}
+
+/** `interrupted`: nothing was decided; whoever comes next does. */
+export type RolloutEnd =
+  | { readonly how: 'done' | 'interrupted' }
+  | { readonly how: 'rolled back'; readonly reason: string };
+
+/**
+ * Replaces the processes of a service by those of another build, one by one: the new one is ready before an old one stops.
+ * The first is watched beside the old ones; when anything is wrong the old ones stay, or come back, and the new ones go.
+ */
+export async function rollOut(parts: RolloutParts): Promise<RolloutEnd> {
+  const rollout = new Rollout(parts);
+  const reason = await rollout.forward();
+  if (parts.signal.aborted) return { how: 'interrupted' };
+  if (reason === undefined) return { how: 'done' };
+  await rollout.back();
+  return parts.signal.aborted ? { how: 'interrupted' } : { how: 'rolled back', reason };
+}
+
+class Rollout {
+  readonly #parts: RolloutParts;
+
+  constructor(parts: RolloutParts) {
+    this.#parts = parts;
+  }
+
+  /** Resolves with what is wrong with the new build, if anything is. */
+  async forward(): Promise<string | undefined> {
+    const { fleet, stopFirst, watched, signal, enter } = this.#parts;
+    if (fleet.replicas === 0 && this.#old().length === 0) return undefined;
+    await enter('starting');
+    if (stopFirst) await Promise.all(this.#old().map((slot) => fleet.remove(slot)));
+    const first = await this.#start();
+    if (typeof first === 'string' || signal.aborted) return String(first);
+    if (watched) {
+      await enter('canary');
+      const problem = await this.#watch(first);
+      if (problem !== undefined || signal.aborted) return problem;
+    }
+    await enter('replacing');
+    return this.#replace();
+  }
+
+  async #replace(): Promise<string | undefined> {
+    const { fleet, signal } = this.#parts;
+    for (;;) {
+      const fallen = this.#fresh().find((slot) => slot.record().restarts > 0);
+      if (fallen !== undefined) return 'a new process ended';
+      if (this.#fresh().length < fleet.replicas) {
+        const next = await this.#start();
+        if (typeof next === 'string' || signal.aborted) return String(next);
+      }
+      const [oldest] = this.#old();
+      if (oldest === undefined) return undefined;
+      await fleet.remove(oldest);
+      if (signal.aborted) return undefined;
+    }
+  }
+
+  /** Brings back as many old processes as there were, then ends the new ones. */
+  async back(): Promise<void> {
+    const { fleet, stopFirst, from, clock, signal, enter } = this.#parts;
+    await enter('rolling back');
+    const fresh = this.#fresh();
+    const removing = (): Promise<unknown> => Promise.all(fresh.map((slot) => fleet.remove(slot)));
+    if (stopFirst) await removing();
+    while (this.#old().length < fleet.replicas && !signal.aborted) {
+      const back = fleet.add(from);
+      // One that does not become ready at once is tried again by its slot.
+      await readyWithin(back, clock, signal);
+    }
+    if (!stopFirst && !signal.aborted) await removing();
+  }
+
+  #fresh(): readonly RolloutSlot[] {
+    return this.#parts.fleet.active().filter(({ build }) => build.id === this.#parts.to.id);
+  }
+
+  #old(): readonly RolloutSlot[] {
+    return this.#parts.fleet.active().filter(({ build }) => build.id !== this.#parts.to.id);
+  }
+
+  /** One more new process; the reason when it does not become ready. */
+  async #start(): Promise<RolloutSlot | string> {
+    const { fleet, to, service, clock, signal } = this.#parts;
+    const slot = fleet.add(to);
+    const how = await readyWithin(slot, clock, signal);
+    if (how === 'ready') return slot;
+    const why = how === 'late' ? `within ${String(ROLLOUT_TIMES.readyMsMax / 1_000)} s` : 'but ended';
+    return `the new process did not become ready ${why}; 'tandem logs ${service}' shows what it wrote`;
+  }
+
+  #watch(slot: RolloutSlot): Promise<string | undefined> {
+    const { clock, signal } = this.#parts;
+    return watchCanary({
+      fresh: () => slot.record(),
+      old: () => this.#old().map((other) => other.record()),
+      look: lookAt,
+      clock,
+      signal,
+    });
+  }
+}
+
+async function readyWithin(
+  slot: RolloutSlot,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<'ready' | 'ended' | 'late'> {
+  const over = new AbortController();
+  const late = clock
+    .sleep(ROLLOUT_TIMES.readyMsMax, AbortSignal.any([signal, over.signal]))
+    .then(() => 'late' as const);
+  const ready = slot.becameReady.then((isReady) => (isReady ? ('ready' as const) : ('ended' as const)));
+  const how = await Promise.race([ready, late]);
+  over.abort();
+  return how;
+}

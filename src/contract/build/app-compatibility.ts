@@ -1,0 +1,181 @@
+import type { FieldContract, Party, SourceContract } from './description.ts';
+import type { ServiceName } from '../route.ts';
+
+/** What of an app a service takes from which other one: both must mean the same by it. */
+const SHARED: readonly {
+  readonly what: 'source' | 'vector' | 'label' | 'model' | 'decision';
+  readonly user: ServiceName;
+  readonly owner: ServiceName;
+}[] = [
+  { what: 'source', user: 'ingest', owner: 'features' },
+  { what: 'source', user: 'serve', owner: 'features' },
+  { what: 'vector', user: 'serve', owner: 'features' },
+  { what: 'vector', user: 'train', owner: 'features' },
+  { what: 'label', user: 'train', owner: 'features' },
+  { what: 'model', user: 'train', owner: 'registry' },
+  { what: 'decision', user: 'serve', owner: 'registry' },
+];
+
+/** Services that read events which an earlier build of themselves or of ingest accepted. */
+const SOURCE_READERS: ReadonlySet<ServiceName> = new Set(['ingest', 'features', 'serve']);
+
+/** Problems between the apps of two builds, in words. */
+export function appProblems(candidate: Party, other: Party): string[] {
+  if (candidate.service === other.service) return sameServiceProblems(candidate, other);
+  return SHARED.flatMap(({ what, user, owner }) => {
+    if (user === candidate.service && owner === other.service)
+      return missing(what, { user: candidate, owner: other, isFirst: true });
+    if (user === other.service && owner === candidate.service)
+      return missing(what, { user: other, owner: candidate, isFirst: false });
+    return [];
+  });
+}
+
+type Shared = (typeof SHARED)[number]['what'];
+
+/** What the user of something would miss at its owner. */
+function missing(what: Shared, pair: Pair): string[] {
+  const { user, owner } = pair;
+  const [used, owned] = [user.contract.app, owner.contract.app];
+  switch (what) {
+    case 'source':
+      return missingSources(pair);
+    case 'vector':
+      return missingHashes('vector', used.vectors, owned.vectors, pair);
+    case 'label':
+      return missingHashes('label', used.labels, owned.labels, pair);
+    case 'model':
+      return missingNames('model', used.models, owned.models, pair);
+    case 'decision':
+      return missingNames('decision', used.decisions, owned.decisions, pair);
+  }
+}
+
+interface Pair {
+  readonly user: Party;
+  readonly owner: Party;
+  /** Whether the user is the new one of the two: then the owner could have gone first. */
+  readonly isFirst: boolean;
+}
+
+/** What to do about an owner that lacks something. */
+function advice({ owner, isFirst }: Pair): string {
+  return isFirst ? `: deploy ${owner.service} first, or both together` : '; it is still needed';
+}
+
+const nameOf = ({ service, build }: Party): string => `${service} (${build})`;
+
+function missingHashes(
+  what: 'vector' | 'label',
+  used: Readonly<Record<string, string>>,
+  owned: Readonly<Record<string, string>>,
+  pair: Pair,
+): string[] {
+  const { user, owner } = pair;
+  return Object.entries(used).flatMap(([name, hash]) => {
+    const found = owned[name];
+    if (found === hash) return [];
+    if (found === undefined) {
+      return [`${nameOf(user)} needs ${what} '${name}', which ${nameOf(owner)} does not have${advice(pair)}`];
+    }
+    return [
+      `${what} '${name}' is another one in ${nameOf(user)} (${brief(hash)}) than in ${nameOf(owner)} (${brief(found)}): ` +
+        `a ${what} that runs stays as it is; give the changed one a name of its own`,
+    ];
+  });
+}
+
+function missingNames(
+  what: 'model' | 'decision',
+  used: Readonly<Record<string, unknown>>,
+  owned: Readonly<Record<string, unknown>>,
+  pair: Pair,
+): string[] {
+  const { user, owner } = pair;
+  return Object.keys(used)
+    .filter((name) => !Object.hasOwn(owned, name))
+    .map(
+      (name) => `${nameOf(user)} has ${what} '${name}', which ${nameOf(owner)} does not know${advice(pair)}`,
+    );
+}
+
+function missingSources(pair: Pair): string[] {
+  const { user, owner } = pair;
+  const owned = owner.contract.app.sources;
+  return Object.entries(user.contract.app.sources).flatMap(([name, source]) => {
+    const known = owned[name];
+    if (known === undefined) {
+      return [`${nameOf(user)} has source '${name}', which ${nameOf(owner)} does not know${advice(pair)}`];
+    }
+    return sourceDifferences(known, source).map(
+      (text) => `source '${name}', as ${nameOf(owner)} reads what ${nameOf(user)} accepts: ${text}`,
+    );
+  });
+}
+
+function sameServiceProblems(candidate: Party, running: Party): string[] {
+  const { service } = candidate;
+  const [after, before] = [candidate.contract.app, running.contract.app];
+  const problems: string[] = [];
+  if (before.name !== after.name) {
+    problems.push(`the app is '${after.name}', but ${nameOf(running)} runs '${before.name}'`);
+  }
+  if (SOURCE_READERS.has(service)) {
+    for (const [name, source] of Object.entries(before.sources)) {
+      const known = after.sources[name];
+      if (known === undefined) problems.push(`source '${name}' of ${nameOf(running)} is gone`);
+      else {
+        const texts = sourceDifferences(known, source);
+        problems.push(...texts.map((text) => `source '${name}', for events of ${nameOf(running)}: ${text}`));
+      }
+    }
+  }
+  if (service === 'serve') {
+    for (const name of Object.keys(before.decisions)) {
+      if (Object.hasOwn(after.decisions, name)) continue;
+      problems.push(`decision '${name}' of ${nameOf(running)} is gone`);
+    }
+  }
+  return problems;
+}
+
+/** Why `reader` does not read every event that `writer` lets in, in words. */
+export function sourceDifferences(reader: SourceContract, writer: SourceContract): string[] {
+  const problems = (['id', 'time', 'key'] as const).flatMap((role) =>
+    reader[role] === writer[role]
+      ? []
+      : [`its ${role} is '${reader[role]}' for one and '${writer[role]}' for the other`],
+  );
+  for (const [name, field] of Object.entries(writer.fields)) {
+    const known = reader.fields[name];
+    if (known === undefined) problems.push(`field '${name}' is not known, but may come`);
+    else problems.push(...fieldDifferences(known, field).map((text) => `field '${name}' ${text}`));
+  }
+  for (const [name, field] of Object.entries(reader.fields)) {
+    if (field.optional || Object.hasOwn(writer.fields, name)) continue;
+    problems.push(`field '${name}' is needed, but need not come: a new field is optional`);
+  }
+  return problems;
+}
+
+function fieldDifferences(reader: FieldContract, writer: FieldContract): string[] {
+  const problems: string[] = [];
+  if (reader.kind !== writer.kind) return [`takes ${reader.kind}, ${writer.kind} may come`];
+  if (!reader.optional && writer.optional) problems.push('is needed, but need not come');
+  for (const unit of ['currency', 'decimals'] as const) {
+    if (reader[unit] === writer[unit]) continue;
+    problems.push(
+      `has the ${unit} ${String(reader[unit])} for one and ${String(writer[unit])} for the other`,
+    );
+  }
+  const [least, given] = [reader.minimum ?? -Infinity, writer.minimum ?? -Infinity];
+  if (given < least) problems.push(`takes at least ${String(least)}, less may come`);
+  const [most, largest] = [reader.maximum ?? Infinity, writer.maximum ?? Infinity];
+  if (largest > most) problems.push(`takes at most ${String(most)}, more may come`);
+  return problems;
+}
+
+/** The first digits of a hash. */
+function brief(hash: string): string {
+  return hash.replace(/^sha256:/, '').slice(0, 8);
+}

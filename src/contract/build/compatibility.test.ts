@@ -1,0 +1,313 @@
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import {
+  boolean,
+  count,
+  decision,
+  defineApp,
+  defineModel,
+  features,
+  id,
+  integer,
+  key,
+  label,
+  logistic,
+  byTime,
+  source,
+  text,
+  timestamp,
+  vector,
+} from '../../define/index.ts';
+import type { App } from '../../define/index.ts';
+import type { AnyRoute, ServiceName } from '../route.ts';
+import { routes } from '../routes/index.ts';
+import { incompatibilities } from './compatibility.ts';
+import {
+  contractHash,
+  describeBuild,
+  type Party,
+  readBuildContract,
+  type StepContract,
+} from './description.ts';
+import { breakingWords } from './migration-compatibility.ts';
+
+interface AppChange {
+  readonly fields?: Readonly<Record<string, ReturnType<typeof text> | ReturnType<typeof boolean>>>;
+  readonly window?: '1d' | '2d';
+  readonly second?: boolean;
+}
+
+function app(change: AppChange = {}): App {
+  const orders = source('orders', {
+    id: 'orderId',
+    time: 'at',
+    key: 'customerId',
+    fields: { orderId: id(), at: timestamp(), customerId: key() },
+  });
+  const reports = source('reports', {
+    id: 'reportId',
+    time: 'at',
+    key: 'orderId',
+    fields: { reportId: id(), at: timestamp(), orderId: key(), ...change.fields },
+  });
+  const bad = label('bad', { of: orders, from: reports, on: 'orderId', maturesAfter: '7d' });
+  const customer = features('customer', { from: orders, key: 'customerId' }, () => ({
+    orders: count().over(change.window ?? '1d'),
+  }));
+  const model = (name: string) =>
+    defineModel(name, {
+      vector: vector(name, { candidate: orders, customer }),
+      label: bad,
+      trainer: logistic(),
+      split: byTime(),
+      gates: [],
+    });
+  const first = decision('check', { model: model('basket'), subject: 'customerId' });
+  const second = decision('again', { model: model('basket2'), subject: 'customerId' });
+  return defineApp('shop', {
+    decisions: change.second === true ? { check: first, again: second } : { check: first },
+    sources: [reports],
+  });
+}
+
+interface Change {
+  readonly app?: App;
+  /** Routes in place of those with the same name; `null` takes one away. */
+  readonly routes?: Readonly<Record<string, AnyRoute | null>>;
+  readonly calls?: readonly AnyRoute[];
+  readonly steps?: readonly StepContract[];
+}
+
+const STEPS: readonly StepContract[] = [{ number: 1, name: 'tables', checksum: 'a', additive: false }];
+
+function party(service: ServiceName, build: string, change: Change = {}): Party {
+  const changed = change.routes ?? {};
+  const all = Object.values<AnyRoute>(routes).flatMap((route) => {
+    const other = changed[route.name];
+    return other === null ? [] : [other ?? route];
+  });
+  const contract = describeBuild({
+    platform: '1.0.0',
+    services: [
+      {
+        name: service,
+        provides: all.filter((route) => route.service === service),
+        calls:
+          change.calls ??
+          (service === 'serve' ? [all.find(({ name }) => name === 'readVector') ?? routes.readVector] : []),
+      },
+    ],
+    app: change.app ?? app(),
+    migrations: { [service]: change.steps ?? STEPS },
+  });
+  // As it comes from another process.
+  const read = readBuildContract(JSON.parse(JSON.stringify(contract)));
+  if (read === undefined) throw new Error('the description cannot be read');
+  return { service, build, contract: read };
+}
+
+const { readVector } = routes;
+const readBody = readVector.body as unknown as z.ZodObject;
+const readResult = readVector.result as unknown as z.ZodObject;
+const withBody = (body: z.ZodType): AnyRoute => ({ ...readVector, body }) as AnyRoute;
+const withResult = (result: z.ZodType): AnyRoute => ({ ...readVector, result }) as AnyRoute;
+
+const OLD_SERVE = party('serve', 'old');
+const OLD_FEATURES = party('features', 'old');
+
+/** What is wrong with features of a new build beside a serve that runs. */
+function newFeatures(change: Change): string[] {
+  return incompatibilities(party('features', 'new', change), [OLD_SERVE]);
+}
+
+describe('a build beside those that run', () => {
+  it('is fine when nothing changed, and has the same contract', () => {
+    for (const service of ['ingest', 'features', 'train', 'registry', 'serve'] as const) {
+      const same = party(service, 'new');
+      expect(incompatibilities(same, [party(service, 'old'), OLD_SERVE, OLD_FEATURES])).toEqual([]);
+      expect(contractHash(same.contract)).toBe(contractHash(party(service, 'old').contract));
+    }
+  });
+
+  it('may take more and give more', () => {
+    const body = withBody(readBody.extend({ trace: z.boolean().optional() }));
+    const result = withResult(readResult.extend({ tookMs: z.number() }));
+    expect(newFeatures({ routes: { readVector: body } })).toEqual([]);
+    expect(newFeatures({ routes: { readVector: result } })).toEqual([]);
+  });
+
+  it.each([
+    [
+      'needs a member that does not come',
+      withBody(readBody.extend({ tenant: z.string() })),
+      'body.tenant is needed, but need not come',
+    ],
+    [
+      'takes a smaller range',
+      withBody(readBody.extend({ waitMs: z.number().int().min(0).max(100).default(9) })),
+      'body.waitMs takes at most 100, up to 60000 may come',
+    ],
+    [
+      'does not know a member',
+      withBody(readBody.omit({ record: true })),
+      'body.record is not known, but may come',
+    ],
+    [
+      'leaves out what is read',
+      withResult(readResult.omit({ hash: true })),
+      'result.hash is needed, but need not come',
+    ],
+    [
+      'answers of another type',
+      withResult(readResult.extend({ names: z.string() })),
+      'result.names takes array, string may come',
+    ],
+    [
+      'moved',
+      { ...readVector, path: '/v2/vectors/{vector}/read' } as AnyRoute,
+      'it is at POST /v2/vectors/{vector}/read',
+    ],
+    [
+      'may not be repeated',
+      { ...readVector, idempotent: false } as AnyRoute,
+      'it may not be repeated any more, but callers do',
+    ],
+  ])('is refused when a route %s', (_, route, reason) => {
+    expect(newFeatures({ routes: { readVector: route } })).toEqual([
+      `serve (old) calls POST /v1/vectors/{vector}/read (readVector) of features (new): ${reason}`,
+    ]);
+  });
+
+  it('is refused when a route is gone, for a service that calls it and for callers from outside', () => {
+    const gone = party('features', 'new', { routes: { readVector: null } });
+    expect(incompatibilities(gone, [OLD_SERVE])).toEqual([
+      'serve (old) calls POST /v1/vectors/{vector}/read (readVector), which features (new) does not answer',
+    ]);
+    expect(incompatibilities(gone, [OLD_FEATURES])).toEqual([
+      'features POST /v1/vectors/{vector}/read (readVector) is answered by old and not by new',
+    ]);
+  });
+
+  it('is refused when it calls what a neighbour that runs does not answer', () => {
+    const route = { ...readVector, name: 'readVectors', path: '/v1/vectors' } as AnyRoute;
+    const serve = party('serve', 'new', { calls: [route] });
+    expect(incompatibilities(serve, [OLD_FEATURES])).toEqual([
+      'serve (new) calls POST /v1/vectors (readVectors), which features (old) does not answer',
+    ]);
+    const more = party('serve', 'new', {
+      calls: [withBody(readBody.extend({ trace: z.boolean().optional() }))],
+    });
+    expect(incompatibilities(more, [OLD_FEATURES])[0]).toContain('body.trace is not known, but may come');
+  });
+
+  it('is refused when an answer for callers from outside loses a value', () => {
+    const result = (routes.decide.result as unknown as z.ZodObject).extend({ score: z.string() });
+    const serve = party('serve', 'new', { routes: { decide: { ...routes.decide, result } as AnyRoute } });
+    expect(incompatibilities(serve, [OLD_SERVE])).toEqual([
+      'serve POST /v1/decisions/{decision} (decide) of new, for callers that know old: result.score takes number, string may come',
+    ]);
+  });
+});
+
+describe('the app of a build', () => {
+  it('may not change a vector that runs, in whichever order', () => {
+    const changed = app({ window: '2d' });
+    for (const [candidate, other] of [
+      [party('serve', 'new', { app: changed }), OLD_FEATURES],
+      [party('features', 'new', { app: changed }), OLD_SERVE],
+    ] as const) {
+      const [problem, ...more] = incompatibilities(candidate, [other]);
+      expect(problem).toMatch(/^vector 'basket' is another one in serve .* name of its own$/);
+      expect(more).toEqual([]);
+    }
+  });
+
+  it('may add a vector, features first', () => {
+    const more = app({ second: true });
+    expect(incompatibilities(party('features', 'new', { app: more }), [OLD_SERVE])).toEqual([]);
+    const [problem] = incompatibilities(party('serve', 'new', { app: more }), [OLD_FEATURES]);
+    expect(problem).toBe(
+      "serve (new) needs vector 'basket2', which features (old) does not have: deploy features first, or both together",
+    );
+    expect(
+      incompatibilities(party('serve', 'new', { app: more }), [party('features', 'new', { app: more })]),
+    ).toEqual([]);
+    const gone = incompatibilities(party('features', 'old'), [party('serve', 'new', { app: more })]);
+    expect(gone[0]).toContain('it is still needed');
+  });
+
+  it('may add an optional field to a source, features first, and nothing else', () => {
+    const more = app({ fields: { note: text({ optional: true }) } });
+    const ingest = party('ingest', 'new', { app: more });
+    expect(incompatibilities(ingest, [OLD_FEATURES])).toEqual([
+      "source 'reports', as features (old) reads what ingest (new) accepts: field 'note' is not known, but may come",
+    ]);
+    const newer = party('features', 'new', { app: more });
+    expect(incompatibilities(newer, [party('ingest', 'old'), OLD_FEATURES])).toEqual([]);
+    expect(incompatibilities(ingest, [newer, party('ingest', 'old')])).toEqual([]);
+    const needed = party('ingest', 'new', { app: app({ fields: { note: text() } }) });
+    expect(incompatibilities(needed, [party('ingest', 'old')])[0]).toContain("field 'note' is needed");
+    const other = party('ingest', 'new', { app: app({ fields: { note: boolean({ optional: true }) } }) });
+    expect(incompatibilities(other, [ingest])[0]).toContain("field 'note' takes boolean, text may come");
+    const narrow = party('ingest', 'new', {
+      app: app({ fields: { note: text({ optional: true, lengthMax: 9 }) } }),
+    });
+    expect(incompatibilities(narrow, [ingest])[0]).toContain('takes at most 9, more may come');
+  });
+
+  it('may not lose a decision, or be another app', () => {
+    const more = party('serve', 'old', { app: app({ second: true }) });
+    expect(incompatibilities(party('serve', 'new'), [more])).toEqual([
+      "decision 'again' of serve (old) is gone",
+    ]);
+    const one = source('orders', {
+      id: 'a',
+      time: 'b',
+      key: 'a',
+      fields: { a: id(), b: timestamp(), n: integer({ optional: true }) },
+    });
+    const another = party('ingest', 'new', { app: defineApp('other', { decisions: {}, sources: [one] }) });
+    expect(incompatibilities(another, [party('ingest', 'old')])[0]).toBe(
+      "the app is 'other', but ingest (old) runs 'shop'",
+    );
+  });
+});
+
+describe('the schema of a build', () => {
+  const added = (additive: boolean): Change => ({
+    steps: [...STEPS, { number: 2, name: 'more', checksum: 'b', additive }],
+  });
+
+  it('may add steps that are additive, forth and back', () => {
+    const newer = party('serve', 'new', added(true));
+    expect(incompatibilities(newer, [OLD_SERVE])).toEqual([]);
+    expect(incompatibilities(OLD_SERVE, [newer])).toEqual([]);
+  });
+
+  it('is refused with a step that is not, and with one that was changed', () => {
+    expect(incompatibilities(party('serve', 'new', added(false)), [OLD_SERVE])).toEqual([
+      'step 2 (more) of the schema of serve is not additive, and old does not know it: the two cannot run side by side',
+    ]);
+    const changed = { steps: [{ number: 1, name: 'tables', checksum: 'z', additive: false }] };
+    expect(incompatibilities(party('serve', 'new', changed), [OLD_SERVE])[0]).toContain(
+      'a step that has landed stays as it is',
+    );
+  });
+
+  it.each([
+    ['drop table a', 'drop table'],
+    ['alter table a drop column b', 'drop column'],
+    ['ALTER TABLE a\n  RENAME COLUMN b TO c', 'alter table a rename'],
+    ['alter table a alter column b set not null', 'alter table a alter column b set not null'],
+    ['alter table a alter column b type text', 'alter table a alter column b type'],
+    ['alter table a add column b text not null', 'alter table a add column b text not null'],
+    ['alter table a add constraint c check (b > 0)', 'alter table a add constraint'],
+    ['delete from a', 'delete from'],
+    ['create table a (b text not null); -- drop table c', undefined],
+    ['alter table a add column b text not null default 0', undefined],
+    ['alter table a add column if not exists b text', undefined],
+    ['create index c on a (b)', undefined],
+  ])('finds in %j what speaks against it', (sql, words) => {
+    expect(breakingWords(sql)).toBe(words);
+  });
+});

@@ -1,0 +1,189 @@
+import { z } from 'zod';
+import { type App, definitionHash } from '../../define/index.ts';
+import { type AnyRoute, SERVICE_NAMES, type ServiceName } from '../route.ts';
+
+/** A JSON Schema, as it stands in a description. */
+export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
+
+/** The form of descriptions that this version writes and reads. */
+const FORMAT = 1;
+
+const schema: z.ZodType<JsonSchema> = z.union([z.boolean(), z.record(z.string(), z.unknown())]);
+
+const routeContract = z.object({
+  service: z.string(),
+  method: z.string(),
+  path: z.string(),
+  params: schema,
+  query: schema,
+  /** `true` when the body is bytes of any form. */
+  body: schema,
+  result: schema,
+  idempotent: z.boolean(),
+  timeoutMs: z.number(),
+  bodyBytesMax: z.number(),
+});
+
+const field = z.object({
+  kind: z.string(),
+  optional: z.boolean(),
+  minimum: z.number().optional(),
+  maximum: z.number().optional(),
+  currency: z.string().optional(),
+  decimals: z.number().optional(),
+});
+
+const sourceContract = z.object({
+  hash: z.string(),
+  id: z.string(),
+  time: z.string(),
+  key: z.string(),
+  fields: z.record(z.string(), field),
+});
+
+const step = z.object({
+  number: z.number().int(),
+  name: z.string(),
+  checksum: z.string(),
+  /** Whether a build that does not know the step works on a database that has it. */
+  additive: z.boolean(),
+});
+
+const buildContract = z.object({
+  format: z.literal(FORMAT),
+  /** Version of the platform. */
+  platform: z.string(),
+  services: z.partialRecord(
+    z.enum(SERVICE_NAMES),
+    z.object({
+      /** Routes that it answers, by name. */
+      provides: z.record(z.string(), routeContract),
+      /** Routes of other services that it calls, by name, as it knows them. */
+      calls: z.record(z.string(), routeContract),
+    }),
+  ),
+  app: z.object({
+    name: z.string(),
+    sources: z.record(z.string(), sourceContract),
+    /** Hashes by name. */
+    vectors: z.record(z.string(), z.string()),
+    labels: z.record(z.string(), z.string()),
+    models: z.record(z.string(), z.object({ vector: z.string(), label: z.string() })),
+    decisions: z.record(z.string(), z.object({ model: z.string() })),
+  }),
+  /** Steps of the schema by owner, in order. */
+  migrations: z.record(z.string(), z.array(step)),
+});
+
+/** What a build says to its neighbours and expects of them. */
+export type BuildContract = z.infer<typeof buildContract>;
+/** One route as a build knows it. */
+export type RouteContract = z.infer<typeof routeContract>;
+/** The contract of a source as a build knows it. */
+export type SourceContract = z.infer<typeof sourceContract>;
+/** One field of it. */
+export type FieldContract = z.infer<typeof field>;
+/** One step of a schema as a build knows it. */
+export type StepContract = z.infer<typeof step>;
+
+/** A service as one build of it runs, or is to run. */
+export interface Party {
+  readonly service: ServiceName;
+  /** How people call the build: its label and id. */
+  readonly build: string;
+  readonly contract: BuildContract;
+}
+
+export interface DescribedService {
+  readonly name: ServiceName;
+  readonly provides: readonly AnyRoute[];
+  readonly calls: readonly AnyRoute[];
+}
+
+export interface DescribedBuild {
+  /** Version of the platform. */
+  readonly platform: string;
+  readonly services: readonly DescribedService[];
+  readonly app: App;
+  readonly migrations: Readonly<Record<string, readonly StepContract[]>>;
+}
+
+/** Describes a build by its routes, its app and its schema. Equal builds give equal descriptions. */
+export function describeBuild(build: DescribedBuild): BuildContract {
+  const services = build.services.map(({ name, provides, calls }) => [
+    name,
+    { provides: describeRoutes(provides), calls: describeRoutes(calls) },
+  ]);
+  return {
+    format: FORMAT,
+    platform: build.platform,
+    services: Object.fromEntries(services) as BuildContract['services'],
+    app: describeApp(build.app),
+    migrations: Object.fromEntries(
+      Object.entries(build.migrations).map(([owner, steps]) => [owner, [...steps]]),
+    ),
+  };
+}
+
+/** Reads what a build says of itself; `undefined` when it is no description of a form that is known here. */
+export function readBuildContract(value: unknown): BuildContract | undefined {
+  return buildContract.safeParse(value).data;
+}
+
+/** The version of a contract. */
+export function contractHash(contract: BuildContract): string {
+  return definitionHash(contract);
+}
+
+function describeRoutes(routes: readonly AnyRoute[]): Record<string, RouteContract> {
+  return Object.fromEntries(routes.map((route) => [route.name, describeRoute(route)]));
+}
+
+/** Describes a route: what it takes before defaults are filled in, and what it answers. */
+export function describeRoute(route: AnyRoute): RouteContract {
+  const { service, method, path, idempotent, timeoutMs, bodyBytesMax } = route;
+  return {
+    service,
+    method,
+    path,
+    params: schemaOf(route.params as z.ZodType, 'input'),
+    query: schemaOf(route.query as z.ZodType, 'input'),
+    body: schemaOf(route.body as z.ZodType, 'input'),
+    result: schemaOf(route.result as z.ZodType, 'output'),
+    idempotent,
+    timeoutMs,
+    bodyBytesMax,
+  };
+}
+
+function schemaOf(of: z.ZodType, io: 'input' | 'output'): JsonSchema {
+  const { $schema: _, ...rest } = z.toJSONSchema(of, { io, unrepresentable: 'any' });
+  return Object.keys(rest).length === 0 ? true : rest;
+}
+
+function describeApp(app: App): BuildContract['app'] {
+  const hashes = (items: ReadonlyMap<string, { readonly hash: string }>): Record<string, string> =>
+    Object.fromEntries([...items].map(([name, { hash }]) => [name, hash]));
+  return {
+    name: app.name,
+    sources: Object.fromEntries(
+      [...app.sources].map(([name, { hash, id, time, key, fields }]) => [
+        name,
+        { hash, id, time, key, fields: describeFields(fields) },
+      ]),
+    ),
+    vectors: hashes(app.vectors),
+    labels: hashes(app.labels),
+    models: Object.fromEntries(
+      [...app.models].map(([name, { vector, label }]) => [name, { vector: vector.name, label: label.name }]),
+    ),
+    decisions: Object.fromEntries(
+      [...app.decisions].map(([name, { model }]) => [name, { model: model.name }]),
+    ),
+  };
+}
+
+/** Whom a field is about says nothing about its values. */
+function describeFields(fields: Readonly<Record<string, FieldContract>>): Record<string, FieldContract> {
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, field.parse(value)]));
+}

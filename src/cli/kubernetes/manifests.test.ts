@@ -42,11 +42,19 @@ const objectsOf = (options: PlanOptions): Manifest[] =>
 /** A copy in which no two places share an object. */
 const copyOf = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-/** Every object in a value with its path, itself included. */
-function* nodes(value: unknown, path = ''): Generator<[string, Record<string, unknown>]> {
+/** Where every object in a value stands, itself included. */
+function* places(value: unknown, keys: readonly string[] = []): Generator<readonly string[]> {
   if (typeof value !== 'object' || value === null) return;
-  if (!Array.isArray(value)) yield [path, value as Record<string, unknown>];
-  for (const [key, child] of Object.entries(value)) yield* nodes(child, `${path}/${key}`);
+  if (!Array.isArray(value)) yield keys;
+  for (const [key, child] of Object.entries(value)) yield* places(child, [...keys, key]);
+}
+
+/** The object at a place. */
+function at(value: unknown, keys: readonly string[]): Record<string, unknown> {
+  return keys.reduce<unknown>((node, key) => (node as Record<string, unknown>)[key], value) as Record<
+    string,
+    unknown
+  >;
 }
 
 /** What may have keys of any name: kind and path. */
@@ -80,11 +88,11 @@ describe('rendered manifests', () => {
   it('an unknown field is refused wherever it stands', () => {
     let planted = 0;
     for (const object of [...objectsOf(plain), ...objectsOf(everything)]) {
-      for (const [path] of nodes(object)) {
+      for (const keys of places(object)) {
+        const path = ['', ...keys].join('/');
         if (MAP.test(object.kind + path)) continue;
         const copy = copyOf(object);
-        const [, node] = [...nodes(copy)].find(([at]) => at === path) ?? [];
-        Object.assign(node ?? {}, { imag: 'x' });
+        at(copy, keys)['imag'] = 'x';
         expect(mistakesOf(copy), `${object.kind}${path}`).toEqual([`${path}/imag: unknown field`]);
         planted += 1;
       }
@@ -95,13 +103,12 @@ describe('rendered manifests', () => {
   it('a value of a wrong type is refused wherever it stands', () => {
     let planted = 0;
     for (const object of [...objectsOf(plain), ...objectsOf(everything)]) {
-      for (const [path, node] of nodes(object)) {
-        for (const [key, value] of Object.entries(node)) {
+      for (const keys of places(object)) {
+        for (const [key, value] of Object.entries(at(object, keys))) {
           if (typeof value === 'object') continue;
           const copy = copyOf(object);
-          const [, target] = [...nodes(copy)].find(([at]) => at === path) ?? [];
-          Object.assign(target ?? {}, { [key]: { wrong: true } });
-          expect(mistakesOf(copy), `${object.kind}${path}/${key}`).not.toEqual([]);
+          at(copy, keys)[key] = { wrong: true };
+          expect(mistakesOf(copy), [object.kind, ...keys, key].join('/')).not.toEqual([]);
           planted += 1;
         }
       }

@@ -95,10 +95,16 @@ export function scaledObject(plan: Plan, service: ServicePlan): IScaledObject {
       advanced: { horizontalPodAutoscalerConfig: { name: objectName(plan, name), behavior: BEHAVIOUR } },
       triggers:
         min === 0
-          ? [databaseTrigger(plan, name)]
+          ? fromNone(plan, name)
           : SCALING_SIGNALS[name].map((signal) => metricTrigger(plan, name, signal)),
     },
   };
+}
+
+/** Where there is no pod nobody says how much there is to do, so the database is asked; pods say their own part still. */
+function fromNone(plan: Plan, name: ServiceName): Trigger[] {
+  const own = SCALING_SIGNALS[name].filter((signal) => signal.of === 'process');
+  return [databaseTrigger(plan, name), ...own.map((signal) => metricTrigger(plan, name, signal))];
 }
 
 function metricTrigger(plan: Plan, service: string, signal: ScalingSignal): Trigger {

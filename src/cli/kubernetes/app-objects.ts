@@ -5,7 +5,7 @@ import type { IConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { INamespace } from 'kubernetes-models/v1/Namespace';
 import { appLabels, metadata, objectName } from './names.ts';
 import type { Plan } from './plan.ts';
-import { commonSettings, HTTP_PORT, podSpec } from './pod.ts';
+import { commonSettings, DATABASE_SECRETS, HTTP_PORT, podSpec } from './pod.ts';
 
 /** How long a migration may take, in seconds: building an index on a large table does. */
 const MIGRATION_SECONDS = 3_600;
@@ -65,6 +65,7 @@ export function migrationJob(plan: Plan): IJob {
           ...podSpec(plan, {
             component,
             args: ['migrate'],
+            secrets: DATABASE_SECRETS,
             env: [],
             cpuMilli: 100,
             memoryMi: 256,

@@ -3,6 +3,7 @@ import { configHash, configMap, gatewayRoute, migrationJob, namespace } from './
 import { secretName } from './names.ts';
 import { commonEgress, denyAll, servicePolicy } from './network.ts';
 import type { Plan, ServicePlan } from './plan.ts';
+import { DATABASE_SECRETS, OBJECT_SECRETS } from './pod.ts';
 import { autoscaler, scaledObject, triggerAuthentication } from './scaling.ts';
 import { clusterService, deployment, disruptionBudget, serviceAccount } from './service-objects.ts';
 
@@ -75,12 +76,17 @@ function kustomization(resources: readonly string[]): ManifestFile {
 
 /** Names of the secrets, without values. No YAML, so that nobody applies it. */
 function secretsExample(plan: Plan): ManifestFile {
-  const names = new Set(['DATABASE_URL', ...plan.services.flatMap(({ secretEnv }) => secretEnv)]);
+  const names = new Set([
+    ...DATABASE_SECRETS,
+    ...OBJECT_SECRETS,
+    ...plan.services.flatMap(({ secretEnv }) => secretEnv),
+  ]);
   const lines = [
     MARK,
     '# Copy it outside of the repository, fill it in, and give it to the cluster:',
     `# kubectl -n ${plan.namespace} create secret generic ${secretName(plan)} --from-env-file=FILE`,
     '# DATABASE_URL: postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full',
+    "# OBJECT_URL: s3://BUCKET/PREFIX?region=REGION, with &endpoint=URL for a store that is not Amazon's",
     ...[...names].map((name) => `${name}=`),
   ];
   return { path: 'secrets.env.example', objects: [], text: `${lines.join('\n')}\n` };

@@ -23,6 +23,11 @@ export const STOPPING = {
   marginSeconds: 5,
 } as const;
 
+/** What is secret for every part: where the database is, with its password. */
+export const DATABASE_SECRETS: readonly string[] = ['DATABASE_URL'];
+/** What is secret for services besides: where objects are, and the key to them. */
+export const OBJECT_SECRETS: readonly string[] = ['OBJECT_URL', 'AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'];
+
 /** Settings of every pod, for the ConfigMap. */
 export function commonSettings(plan: Plan): Record<string, string> {
   return {
@@ -39,6 +44,8 @@ export interface PodOptions {
   readonly component: string;
   /** What the image's entry point is told. */
   readonly args: readonly string[];
+  /** Variables whose values lie in the Secret. */
+  readonly secrets: readonly string[];
   readonly env: readonly IEnvVar[];
   readonly cpuMilli: number;
   readonly memoryMi: number;
@@ -73,7 +80,7 @@ export function podSpec(plan: Plan, options: PodOptions): IPodSpec {
         imagePullPolicy: plan.image.pinned === 'moving' ? 'Always' : 'IfNotPresent',
         args: [...options.args],
         envFrom: [{ configMapRef: { name: objectName(plan, 'config') } }],
-        env: [secretVariable(plan, 'DATABASE_URL'), ...options.env],
+        env: [...options.secrets.map((name) => secretVariable(plan, name)), ...options.env],
         ...options.serving,
         resources: {
           requests: {
@@ -107,6 +114,6 @@ export function podSpec(plan: Plan, options: PodOptions): IPodSpec {
 }
 
 /** A variable whose value lies in the app's Secret, under the same name. */
-export function secretVariable(plan: Plan, name: string): IEnvVar {
+function secretVariable(plan: Plan, name: string): IEnvVar {
   return { name, valueFrom: { secretKeyRef: { name: secretName(plan), key: name } } };
 }

@@ -23,7 +23,13 @@ const options: PlanOptions = {
     services: {
       serve: {
         replicas: { min: 3, max: 9 },
-        env: { UPSTREAM_TOKEN: SECRET, DB_PASSWORD: SECRET, COLOUR: 'blue', API_KEY: SECRET },
+        env: {
+          UPSTREAM_TOKEN: SECRET,
+          DB_PASSWORD: SECRET,
+          COLOUR: 'blue',
+          AWS_ACCESS_KEY_ID: 'open',
+          API_KEY: SECRET,
+        },
       },
     },
   }),
@@ -126,7 +132,14 @@ describe.each(overlays.map((chosen) => [chosen.join(' and ') || 'nothing more', 
       }
       const serve = pods(chosen).find(({ name }) => name === 'serve')?.spec.containers[0]?.env ?? [];
       expect(serve).toContainEqual({ name: 'COLOUR', value: 'blue' });
-      for (const name of ['DATABASE_URL', 'UPSTREAM_TOKEN', 'DB_PASSWORD', 'API_KEY']) {
+      for (const name of [
+        'DATABASE_URL',
+        'OBJECT_URL',
+        'AWS_SECRET_ACCESS_KEY',
+        'UPSTREAM_TOKEN',
+        'DB_PASSWORD',
+        'API_KEY',
+      ]) {
         const valueFrom = { secretKeyRef: { name: 'fraud-secrets', key: name } };
         expect(serve).toContainEqual({ name, valueFrom });
         expect(files(chosen).find(({ path }) => path === 'secrets.env.example')?.text).toMatch(
@@ -259,6 +272,8 @@ describe('the environment of a pod', () => {
     for (const { name, spec } of pods([])) {
       // The variables that a cluster makes of Services would be unknown options.
       expect(spec.enableServiceLinks, name).toBe(false);
+      const names = (spec.containers[0]?.env ?? []).map((variable) => variable.name);
+      expect(names, name).toEqual([...new Set(names)]);
       const environment: Record<string, string> = { ...config };
       for (const { name: key, value, valueFrom } of spec.containers[0]?.env ?? []) {
         environment[key] = expand(

@@ -8,7 +8,7 @@ import type { IService } from 'kubernetes-models/v1/Service';
 import type { IServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 import { metadata, objectName, selectorLabels } from './names.ts';
 import type { Plan, ServicePlan } from './plan.ts';
-import { HTTP_PORT, podSpec, secretVariable, STOPPING } from './pod.ts';
+import { DATABASE_SECRETS, HTTP_PORT, OBJECT_SECRETS, podSpec, STOPPING } from './pod.ts';
 
 const MI_BYTES = 2 ** 20;
 /** Old versions that a cluster can go back to. */
@@ -50,6 +50,7 @@ export function deployment(plan: Plan, service: ServicePlan, configHash: string)
           ...podSpec(plan, {
             component: name,
             args: ['run', name],
+            secrets: secretsOf(service),
             env: environment(plan, service),
             serving: serving(),
             cpuMilli,
@@ -78,6 +79,12 @@ function strategy({ isSingle }: ServicePlan): IDeploymentStrategy {
   return { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
 }
 
+/** What it takes from the Secret, unless the deployment gives it openly: a name may stand once. */
+function secretsOf({ env, secretEnv }: ServicePlan): string[] {
+  const names = new Set([...DATABASE_SECRETS, ...OBJECT_SECRETS, ...secretEnv]);
+  return [...names].filter((name) => !Object.hasOwn(env, name));
+}
+
 function environment(plan: Plan, { name, traits, memoryMi, env, secretEnv }: ServicePlan): IEnvVar[] {
   const service = objectName(plan, name);
   const names = [
@@ -103,7 +110,6 @@ function environment(plan: Plan, { name, traits, memoryMi, env, secretEnv }: Ser
   return [
     ...own.filter((variable) => !given.has(variable.name)),
     ...Object.entries(env).map(([key, value]) => ({ name: key, value: literal(value) })),
-    ...secretEnv.map((key) => secretVariable(plan, key)),
   ];
 }
 

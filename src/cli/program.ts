@@ -271,7 +271,11 @@ function addOperatingVerbs(program: Command, exit: (code: number) => void): void
     });
 }
 
-type RenderOptions = Omit<RenderVerbOptions, 'force'> & { readonly force?: boolean; readonly json?: boolean };
+type RenderOptions = Omit<RenderVerbOptions, 'force'> & {
+  readonly app?: string;
+  readonly force?: boolean;
+  readonly json?: boolean;
+};
 
 function addKubernetesVerbs(program: Command): void {
   const group = program.command('k8s').description('what a Kubernetes cluster needs').exitOverride();
@@ -290,6 +294,8 @@ function addKubernetesVerbs(program: Command): void {
     .option('--force', 'write beside files of others, and over those with the same name')
     .action(async (options: RenderOptions) => {
       const { renderKubernetes } = await import('./verbs/k8s.ts');
-      await renderKubernetes({ ...options, force: options.force === true }, outputOf(options));
+      const { app } = options;
+      const config = await readConfigOf({ ...(app === undefined ? {} : { app }), set: [] });
+      await renderKubernetes(config, { ...options, force: options.force === true }, outputOf(options));
     });
 }

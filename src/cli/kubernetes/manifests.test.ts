@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import type { IContainer } from 'kubernetes-models/v1/Container';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { filesBelow } from '../../../test/tidy/tree.ts';
@@ -114,6 +115,12 @@ describe('rendered manifests', () => {
       }
     }
     expect(planted).toBeGreaterThan(1_000);
+  });
+
+  it('an unknown field does not even compile', () => {
+    // @ts-expect-error: `imag` is not a field of a container.
+    const container: IContainer = { name: 'serve', imag: 'fraud:1' };
+    expect(Object.keys(container)).toContain('imag');
   });
 
   it('a missing field, a quantity and a number out of range are refused', () => {

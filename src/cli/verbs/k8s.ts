@@ -1,23 +1,27 @@
 import { resolve } from 'node:path';
+import type { Config } from '../../runtime/index.ts';
 import { loadApp } from '../app-file.ts';
 import { renderManifests } from '../kubernetes/manifests.ts';
 import { planOf, type PlanOptions } from '../kubernetes/plan.ts';
 import { writeFolder } from '../kubernetes/write-folder.ts';
 import { type Output, table } from '../output.ts';
+import { PROCESS } from '../settings.ts';
 import { loadDescription } from '../supervisor/description.ts';
 
 export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment' | 'overlays' | 'replicas'> {
-  /** Module of the app. */
-  readonly app?: string | undefined;
   readonly out: string;
   readonly force: boolean;
   readonly overlay: readonly string[];
 }
 
 /** `tandem k8s render`: writes the manifests of the app to a folder. */
-export async function renderKubernetes(options: RenderVerbOptions, output: Output): Promise<void> {
-  const { app: file, out, force, overlay, ...rest } = options;
-  const { app, path } = await loadApp(file);
+export async function renderKubernetes(
+  config: Config,
+  options: RenderVerbOptions,
+  output: Output,
+): Promise<void> {
+  const { out, force, overlay, ...rest } = options;
+  const { app, path } = await loadApp(config.section(PROCESS).app);
   const description = await loadDescription(path);
   const plan = planOf({
     ...rest,

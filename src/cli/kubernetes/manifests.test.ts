@@ -20,6 +20,7 @@ const everything: PlanOptions = {
   prometheus: 'https://prometheus.example:9090',
   databasePort: '6432',
   objectsPort: '9000',
+  egressPorts: ['443', '4318'],
   databaseConnections: '500',
   deployment: defineDeployment({
     services: {

@@ -44,8 +44,9 @@ export function commonEgress(plan: Plan): INetworkPolicy {
             { port: 53, protocol: 'TCP' },
           ],
         },
-        { ports: [{ port: plan.databasePort, protocol: 'TCP' }] },
-        { ports: [{ port: plan.objectsPort, protocol: 'TCP' }] },
+        ...[plan.databasePort, plan.objectsPort, ...plan.egressPorts].map((port) => ({
+          ports: [{ port, protocol: 'TCP' as const }],
+        })),
       ],
     },
   };

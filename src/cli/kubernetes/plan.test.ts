@@ -52,6 +52,7 @@ describe('what is asked for', () => {
     [{ prometheus: 'prometheus:9090' }, '--prometheus: expected'],
     [{ databasePort: '70000' }, '--database-port: expected a port'],
     [{ objectsPort: '443x' }, '--objects-port: expected a whole number'],
+    [{ egressPorts: ['http'] }, '--egress-port: expected a whole number'],
     [{ databaseConnections: '0' }, '--database-connections: expected a whole number'],
     [{ app: `a${'b'.repeat(50)}` }, 'at most 40 characters'],
   ])('%o is refused', (options, text) => {

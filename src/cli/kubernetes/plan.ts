@@ -24,6 +24,8 @@ export interface PlanOptions {
   readonly databaseConnections?: string | undefined;
   readonly databasePort?: string | undefined;
   readonly objectsPort?: string | undefined;
+  /** Ports that pods may reach besides. */
+  readonly egressPorts?: readonly string[];
   /** What the app's deployment says; `undefined` when there is none. */
   readonly deployment?: Deployment | undefined;
 }
@@ -61,6 +63,7 @@ export interface Plan {
   readonly connectionsMax: number;
   readonly databasePort: number;
   readonly objectsPort: number;
+  readonly egressPorts: readonly number[];
   readonly services: readonly ServicePlan[];
   /** What whoever renders should know. */
   readonly warnings: readonly string[];
@@ -98,6 +101,7 @@ export function planOf(options: PlanOptions): Plan {
     connectionsMax: Math.min(Math.max(share, CONNECTIONS.least), CONNECTIONS.most),
     databasePort: port('--database-port', options.databasePort ?? POSTGRESQL_PORT),
     objectsPort: port('--objects-port', options.objectsPort ?? OBJECTS_PORT),
+    egressPorts: (options.egressPorts ?? []).map((text) => port('--egress-port', text)),
     services,
     warnings: [
       ...routeMistakes(overlays, options),

@@ -12,6 +12,7 @@ export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment
   readonly out: string;
   readonly force: boolean;
   readonly overlay: readonly string[];
+  readonly egressPort: readonly string[];
 }
 
 /** `tandem k8s render`: writes the manifests of the app to a folder. */
@@ -20,13 +21,14 @@ export async function renderKubernetes(
   options: RenderVerbOptions,
   output: Output,
 ): Promise<void> {
-  const { out, force, overlay, ...rest } = options;
+  const { out, force, overlay, egressPort, ...rest } = options;
   const { app, path } = await loadApp(config.section(PROCESS).app);
   const description = await loadDescription(path);
   const plan = planOf({
     ...rest,
     app: app.name,
     overlays: overlay,
+    egressPorts: egressPort,
     deployment: description.file === null ? undefined : description.deployment,
   });
   const files = renderManifests(plan);

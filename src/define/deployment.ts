@@ -22,18 +22,19 @@ export interface ReplicaRange {
 export interface ServiceDeploymentOptions {
   /**
    * Processes of the service: a number that stays, or a range, within which the service's signals decide. 0 to 32, of
-   * features 0 or 1. Default: ingest and serve 1 to 4, train 0 to 2, the others 1.
+   * features 0 or 1. Default: ingest, serve and gateway 1 to 4, train 0 to 2, features and
+   * registry 1.
    */
   readonly replicas?: number | ReplicaRange;
   /**
    * Cores of one process, also a fraction. It decides how many processes fit on the machine and how many threads each one
-   * has. Default: serve, features and train 0.25, ingest and gateway 0.15, registry 0.05.
+   * has. Default: serve 0.25, features and train 0.2, ingest 0.15, gateway 0.1, registry 0.05.
    */
   readonly cpu?: number;
   /**
    * Memory of one process in MiB, at least 128. It decides how many processes fit on the machine; a process that holds
    * more is started anew, but only where the memory is given here. Default: train 1024, features 768, ingest and serve 384,
-   * registry and gateway 256.
+   * gateway and registry 256.
    */
   readonly memory?: number;
   /** Environment variables of these processes, besides those that they inherit. Default: none. */
@@ -79,11 +80,11 @@ export interface Deployment {
 /** What a service has unless the deployment says otherwise: a machine of one core and 4 GiB runs one of each. */
 const DEFAULTS: Readonly<Record<DeployedService, Pick<ServiceDeployment, 'replicas' | 'cpu' | 'memory'>>> = {
   ingest: { replicas: { min: 1, max: 4 }, cpu: 0.15, memory: 384 },
-  features: { replicas: { min: 1, max: 1 }, cpu: 0.25, memory: 768 },
+  features: { replicas: { min: 1, max: 1 }, cpu: 0.2, memory: 768 },
   registry: { replicas: { min: 1, max: 1 }, cpu: 0.05, memory: 256 },
-  train: { replicas: { min: 0, max: 2 }, cpu: 0.25, memory: 1_024 },
+  train: { replicas: { min: 0, max: 2 }, cpu: 0.2, memory: 1_024 },
   serve: { replicas: { min: 1, max: 4 }, cpu: 0.25, memory: 384 },
-  gateway: { replicas: { min: 1, max: 4 }, cpu: 0.15, memory: 256 },
+  gateway: { replicas: { min: 1, max: 4 }, cpu: 0.1, memory: 256 },
 };
 
 /**

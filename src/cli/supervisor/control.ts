@@ -39,7 +39,7 @@ export interface Control extends AsyncDisposable {
 }
 
 /**
- * Listens on the loopback for `GET /state`, `GET /metrics`, `POST /scale`, `POST /need` and `POST /restart`. Only who can
+ * Listens on the loopback for `GET /state`, `GET /metrics`, `POST /scale` and `POST /restart`. Only who can
  * read the file of the token, this user, is listened to.
  */
 export async function startControl(
@@ -134,12 +134,10 @@ async function obey(request: IncomingMessage, supervisor: Supervisor): Promise<v
     }
     case 'POST /restart':
       return supervisor.restart(read(serviceBody, await bodyOf(request)).service);
-    case 'POST /need':
-      return supervisor.need(read(serviceBody, await bodyOf(request)).service);
     default:
       throw new PlatformError(
         'ROUTE_NOT_FOUND',
-        'The supervisor knows GET /state, GET /metrics, POST /scale, POST /need and POST /restart',
+        'The supervisor knows GET /state, GET /metrics, POST /scale and POST /restart',
       );
   }
 }
@@ -174,8 +172,6 @@ export interface ControlClient {
   state(): Promise<UpState>;
   /** A number, a range, or `null` for what the description says. */
   scale(service: ServiceName, replicas: number | ReplicaRange | null): Promise<UpState>;
-  /** Says that somebody waits for a process of the service. */
-  need(service: ServiceName): Promise<UpState>;
   restart(service: ServiceName): Promise<UpState>;
 }
 
@@ -203,7 +199,6 @@ export async function openControl(dataDir: string): Promise<ControlClient> {
   return {
     state: () => ask('GET', '/state'),
     scale: (name, wanted) => ask('POST', '/scale', { service: name, replicas: wanted }),
-    need: (name) => ask('POST', '/need', { service: name }),
     restart: (name) => ask('POST', '/restart', { service: name }),
   };
 }

@@ -31,7 +31,6 @@ export class Fleet {
   problem: string | null = null;
   /** Why fewer run than wanted. */
   held: string | null = null;
-  #neededMs: number | undefined;
   #order: Omit<ScalingOrder, 'wanted'> = { reason: undefined, signal: undefined };
   #changed: { readonly at: number; readonly reason: string } | null = null;
 
@@ -64,11 +63,6 @@ export class Fleet {
     this.#wanted = clamp(this.#wanted, this.range);
   }
 
-  /** Somebody wants a process of it now. */
-  need(nowMs: number): void {
-    this.#neededMs = nowMs;
-  }
-
   /** Takes what a look led to; whether the number is another one now. */
   take({ wanted, reason, signal }: ScalingOrder, at: number): boolean {
     const isChanged = wanted !== this.#wanted;
@@ -96,7 +90,7 @@ export class Fleet {
       const { state, url } = slot.record();
       return state === 'ready' && url !== null ? [url] : [];
     });
-    return { service, range, wanted: this.#wanted, restarting, ready, neededMs: this.#neededMs };
+    return { service, range, wanted: this.#wanted, restarting, ready };
   }
 
   record(): ServiceRecord {

@@ -8,9 +8,15 @@ import type { SignalReading } from './autoscaler.ts';
 const CONNECTIONS_MAX = 3;
 
 /** What is known of services without asking their processes: it must be known while none of them runs. */
-export interface Outside extends AsyncDisposable {
+export interface OutsideLook {
   /** Signals by service; what cannot be read is not there. */
-  look(): Promise<ReadonlyMap<ServiceName, readonly SignalReading[]>>;
+  readonly signals: ReadonlyMap<ServiceName, readonly SignalReading[]>;
+  /** Services for which a call waits, with how long ago the last one said so, in milliseconds. */
+  readonly needs: ReadonlyMap<ServiceName, number>;
+}
+
+export interface Outside extends AsyncDisposable {
+  look(): Promise<OutsideLook>;
 }
 
 export interface OutsideParts {
@@ -20,10 +26,10 @@ export interface OutsideParts {
   readonly logger: Logger;
 }
 
-/** Looks into the database for runs that wait or are worked on. Connects when it is first asked. */
+/** Looks into the database for runs and for calls that wait. Connects when it is first asked. */
 export function openOutside({ databaseUrl, openJobsTarget, logger }: OutsideParts): Outside {
-  const [table] = SCALING_SIGNALS.train.filter(({ name }) => name === 'open_jobs');
-  const target = openJobsTarget ?? table?.target ?? 1;
+  const target =
+    openJobsTarget ?? SCALING_SIGNALS.train.find(({ name }) => name === 'open_jobs')?.target ?? 1;
   let opening: Promise<Postgres> | undefined;
   let isAway = false;
   const open = (): Promise<Postgres> => {
@@ -39,14 +45,20 @@ export function openOutside({ databaseUrl, openJobsTarget, logger }: OutsidePart
   return {
     async look() {
       try {
-        const { jobs } = await open();
-        const { ready, active } = await jobs.backlog(TRAIN_QUEUE);
+        const { jobs, instances } = await open();
+        const [{ ready, active }, needs] = await Promise.all([jobs.backlog(TRAIN_QUEUE), instances.needs()]);
+        if (isAway) logger.info('Waiting runs and calls can be counted again');
         isAway = false;
-        return new Map([['train', [{ name: 'open_jobs', value: ready + active, target, of: 'service' }]]]);
+        return {
+          signals: new Map([
+            ['train', [{ name: 'open_jobs', value: ready + active, target, of: 'service' }]],
+          ]),
+          needs: new Map(needs.map(({ service, agoMs }) => [service, agoMs])),
+        };
       } catch (error) {
-        if (!isAway) logger.warn('Waiting runs cannot be counted; train stays as it is', { error });
+        if (!isAway) logger.warn('Waiting runs and calls cannot be counted; train stays as it is', { error });
         isAway = true;
-        return new Map();
+        return { signals: new Map(), needs: new Map() };
       }
     },
     async [Symbol.asyncDispose]() {

@@ -2,6 +2,7 @@ import type { ServiceName } from '../../contract/index.ts';
 import type { ReplicaRange } from '../../define/index.ts';
 import type { Clock } from '../../runtime/index.ts';
 import { decide, type Observation, type Recommendation, type SignalReading } from './autoscaler.ts';
+import type { OutsideLook } from './outside.ts';
 import { combineSignals, type ProcessSignals } from './signals.ts';
 
 /** Times of scaling, in milliseconds. */
@@ -24,8 +25,6 @@ export interface ScaledService {
   readonly restarting: boolean;
   /** Addresses of the processes that are ready. */
   readonly ready: readonly string[];
-  /** When somebody last asked for a process of it, by the monotonic clock. */
-  readonly neededMs: number | undefined;
 }
 
 /** What a look at a service led to. */
@@ -41,8 +40,8 @@ export interface ScalerParts {
   readonly services: () => readonly ScaledService[];
   readonly apply: (service: ServiceName, order: ScalingOrder) => void;
   readonly ask: (url: string, service: ServiceName) => Promise<ProcessSignals | undefined>;
-  /** Signals that do not come from processes of the service. */
-  readonly outside: () => Promise<ReadonlyMap<ServiceName, readonly SignalReading[]>>;
+  /** What does not come from processes of the service. */
+  readonly outside: () => Promise<OutsideLook>;
   /** Only what was not asked for in this long may go, in milliseconds. */
   readonly downAfterMs: number;
   readonly clock: Clock;
@@ -93,7 +92,7 @@ export class Scaler {
   async look(): Promise<void> {
     const { services, outside, apply, clock, downAfterMs } = this.#parts;
     const before = services();
-    const [signals] = await Promise.all([outside(), this.#listen(before)]);
+    const [found] = await Promise.all([outside(), this.#listen(before)]);
     if (this.#stopping.signal.aborted) return;
     // Anew: while the processes were asked, somebody may have given an order.
     for (const scaled of services()) {
@@ -101,7 +100,7 @@ export class Scaler {
       if (scaled.restarting) continue;
       const past = this.#past.get(service) ?? { history: [], wentDownMs: undefined };
       const nowMs = clock.monotonic();
-      const observed = this.#observe(scaled, signals.get(service) ?? []);
+      const observed = this.#observe(scaled, found);
       const decision = decide({ nowMs, range, replicas: wanted, observed, downAfterMs, ...past });
       const { replicas, history, reason, signal } = decision;
       this.#past.set(service, { history, wentDownMs: replicas < wanted ? nowMs : past.wentDownMs });
@@ -124,23 +123,21 @@ export class Scaler {
   }
 
   /** `undefined` while it is not known what each ready process has to do. */
-  #observe(
-    { ready, service, neededMs }: ScaledService,
-    outside: readonly SignalReading[],
-  ): Observation | undefined {
+  #observe({ ready, service }: ScaledService, { signals, needs }: OutsideLook): Observation | undefined {
     const nowMs = this.#parts.clock.monotonic();
     const fresh = ready.flatMap((url) => {
       const heard = this.#heard.get(url);
       return heard !== undefined && nowMs - heard.atMs <= SCALER_TIMES.staleMs ? [heard.signals] : [];
     });
     if (fresh.length < ready.length) return undefined;
+    const outside = signals.get(service) ?? [];
     // What is known from outside is newer than what a process passes on.
     const known = new Set(outside.map(({ name }) => name));
     const own = combineSignals(service, fresh).filter(({ name }) => !known.has(name));
     return {
       ready: ready.length,
       signals: [...outside, ...own],
-      isNeeded: neededMs !== undefined && nowMs - neededMs <= SCALER_TIMES.needMs,
+      isNeeded: (needs.get(service) ?? Infinity) <= SCALER_TIMES.needMs,
     };
   }
 }

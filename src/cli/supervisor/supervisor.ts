@@ -120,11 +120,6 @@ export class Supervisor {
     await this.#rebalance();
   }
 
-  /** Somebody waits for a process of the service: one that is at zero starts. */
-  need(service: ServiceName): void {
-    this.#fleet(service).need(this.#parts.clock.monotonic());
-  }
-
   /** Every service, as the scaler needs to know it. */
   scaled(): readonly ScaledService[] {
     return [...this.#fleets.values()].map((fleet) => fleet.scaled());

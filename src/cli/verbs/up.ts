@@ -234,13 +234,19 @@ function wantedReplicas(
   return new Map(
     SERVICE_NAMES.map((service): [ServiceName, WantedReplicas] => {
       const flag = given.get(service);
-      const standard = flag ?? description.deployment.services[service].replicas;
+      const standard = flag ?? portable(service, description.deployment.services[service].replicas);
       const before = left?.services[service];
       if (before === undefined) return [service, { standard, scaled: null }];
       const { min, max, replicas, scaled } = before;
       return [service, { standard, scaled: scaled && flag === undefined ? { min, max } : null, replicas }];
     }),
   );
+}
+
+/** Where processes cannot share a port, load does not call for a second gateway. */
+function portable(service: ServiceName, range: ReplicaRange): ReplicaRange {
+  if (service !== 'gateway' || process.platform === 'linux') return range;
+  return { min: range.min, max: Math.max(range.min, 1) };
 }
 
 interface Announcement {

@@ -20,6 +20,8 @@ const FIRST_MS_MAX = 120_000;
 const LOOK_MS = 50;
 /** How long one process may take to say whether it is ready, in milliseconds. */
 const ANSWER_MS_MAX = 2_500;
+/** How long an init system waits before it starts a service again, in milliseconds: systemd's default. */
+const AGAIN_MS = 100;
 
 export interface PlatformOptions {
   /** File of the app. Default: `fixtures/app.ts`. */
@@ -30,6 +32,8 @@ export interface PlatformOptions {
   readonly set?: readonly string[];
   /** Environment of the supervisor and so of every process. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Start the supervisor again whenever it ends, as an init system would. Default: it stays away. */
+  readonly keepUp?: boolean;
   /** Told what is going on. */
   readonly note: (text: string) => void;
 }
@@ -40,6 +44,12 @@ export class Platform implements AsyncDisposable {
   readonly #options: PlatformOptions;
   #supervisor: ChildProcess | undefined;
   #hasFailed = false;
+  #isStopping = false;
+  /** A run that is told to end leaves no process behind. */
+  readonly #onSignal = (): void => {
+    this.#options.note('told to stop: stopping everything');
+    void this[Symbol.asyncDispose]().finally(() => process.exit(1));
+  };
 
   private constructor(dataDir: string, options: PlatformOptions) {
     this.dataDir = dataDir;
@@ -48,10 +58,21 @@ export class Platform implements AsyncDisposable {
 
   /** Starts everything and waits until it is ready. */
   static async start(options: PlatformOptions): Promise<Platform> {
+    return Platform.begin(options, async (platform) => {
+      await platform.untilReady(FIRST_MS_MAX);
+    });
+  }
+
+  /** Starts everything and waits for what `first` waits for. */
+  static async begin(
+    options: PlatformOptions,
+    first: (platform: Platform) => Promise<void>,
+  ): Promise<Platform> {
     const platform = new Platform(await mkdtemp(join(tmpdir(), 'tandem-chaos-')), options);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, platform.#onSignal);
     try {
       await platform.startSupervisor();
-      await platform.untilReady(FIRST_MS_MAX);
+      await first(platform);
       return platform;
     } catch (error) {
       platform.failed();
@@ -95,6 +116,14 @@ export class Platform implements AsyncDisposable {
       },
     );
     await log.close();
+    this.#supervisor.once('exit', () => {
+      if (this.#options.keepUp !== true || this.#isStopping) return;
+      setTimeout(() => void this.#again(), AGAIN_MS);
+    });
+  }
+
+  async #again(): Promise<void> {
+    if (!this.#isStopping) await this.startSupervisor();
   }
 
   /** The supervisor, as long as it runs. */
@@ -176,7 +205,8 @@ export class Platform implements AsyncDisposable {
       const why = await this.unready(without);
       const tookMs = performance.now() - begun;
       if (why === undefined) return tookMs;
-      if (this.supervisorPid === undefined) throw new Error(`The supervisor does not run; ${why}`);
+      if (this.supervisorPid === undefined && this.#options.keepUp !== true)
+        throw new Error(`The supervisor does not run; ${why}`);
       if (tookMs > withinMs) throw new Error(`Not everything is ready after ${String(withinMs)} ms: ${why}`);
       await sleep(LOOK_MS);
     }
@@ -189,6 +219,8 @@ export class Platform implements AsyncDisposable {
 
   /** Stops everything, keeps the logs if something failed, and removes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
     const supervisor = this.#supervisor;
     if (supervisor !== undefined && this.supervisorPid !== undefined) {
       const ended = new Promise((resolve) => supervisor.once('exit', resolve));

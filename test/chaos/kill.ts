@@ -194,13 +194,17 @@ async function killOutside(state: Kills, kind: Outside): Promise<void> {
 /** Arms the point in one process, makes it pass, and waits for its death. */
 async function killInside(state: Kills, point: FailPointName): Promise<void> {
   const { context, orders, note } = state;
-  const { kind, passages, drive } = POINT_PLANS[point];
-  await orders.arm(kind, `${point}=kill@${String(1 + context.random.integer(passages))}`);
-  const driven = drive?.(context).catch((error: unknown) => note(`${point}: ${String(error)}`));
+  const { kind, which = 'any', passages, drive } = POINT_PLANS[point];
+  const living = kind === 'up' ? [] : await context.platform.living(kind);
+  const { pid } = living[context.random.integer(Math.max(living.length, 1))] ?? { pid: 0 };
+  const who = { any: kind, next: `${kind}.start`, told: String(pid) }[which];
+  await orders.arm(who, `${point}=kill@${String(1 + context.random.integer(passages))}`);
+  if (which === 'told') await orders.taken(who);
+  const driven = drive?.(context, pid).catch((error: unknown) => note(`${point}: ${String(error)}`));
   const fired = await orders.fired(FIRE_MS_MAX);
   if (kind === 'serve') state.serves += drive === undefined ? 1 : 2;
   if (fired === undefined) {
-    await orders.disarm(kind);
+    await orders.disarm(who);
     state.silent.push(point);
   } else {
     await died(fired.pid);

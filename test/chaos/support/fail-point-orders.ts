@@ -30,6 +30,11 @@ export class FailPointOrders implements AsyncDisposable {
     await rename(draft, join(this.folder, `${who}.arm`));
   }
 
+  /** Waits until somebody has taken the order. */
+  async taken(who: string): Promise<void> {
+    while ((await readdir(this.folder)).includes(`${who}.arm`)) await sleep(LOOK_MS);
+  }
+
   /** Takes an order back, also from a process that has it already. */
   async disarm(who: string): Promise<void> {
     await rm(join(this.folder, `${who}.arm`), { force: true });

@@ -18,11 +18,14 @@ export interface DriverContext {
   readonly runs: Set<string>;
 }
 
-type Driver = (context: DriverContext) => Promise<unknown>;
+/** `pid`: the process that is armed, if the plan says that it is told. */
+type Driver = (context: DriverContext, pid: number) => Promise<unknown>;
 
 export interface PointPlan {
   /** Who is to pass it. */
   readonly kind: ServiceName | 'up';
+  /** Which process of that kind: any that runs, the next that starts, or the one that {@link PointPlan.drive} is told. */
+  readonly which?: 'any' | 'next' | 'told';
   /** It acts at one of so many passages. */
   readonly passages: number;
   /** Makes it pass; without one the load or the clock does. */
@@ -77,11 +80,13 @@ const readWithReceipt: Driver = ({ requests, unique }) => {
   return requests.call(routes.readVector, { params: { vector: 'basket' }, body }, PATIENCE_MS);
 };
 
-function killOne(service: ServiceName, signal: NodeJS.Signals = 'SIGKILL'): Driver {
+const terminate: Driver = (_, pid) => Promise.resolve(process.kill(pid, 'SIGTERM'));
+
+function killOne(service: ServiceName): Driver {
   return async ({ platform, random }) => {
     const living = await platform.living(service);
     const one = living[random.integer(Math.max(living.length, 1))];
-    if (one !== undefined) process.kill(one.pid, signal);
+    if (one !== undefined) process.kill(one.pid, 'SIGKILL');
   };
 }
 
@@ -106,7 +111,7 @@ export const POINT_PLANS: Readonly<Record<FailPointName, PointPlan>> = {
   'ingest.replay.appended': { kind: 'ingest', passages: 1, drive: sendAndCorrectBad },
   'log.append.before': { kind: 'ingest', passages: 50 },
   'log.append.committed': { kind: 'ingest', passages: 50 },
-  'features.restore.after': { kind: 'features', passages: 1, drive: killOne('features') },
+  'features.restore.after': { kind: 'features', which: 'next', passages: 1, drive: killOne('features') },
   'features.apply.before': { kind: 'features', passages: 50 },
   'features.snapshot.before': { kind: 'features', passages: 2 },
   'features.snapshot.stored': { kind: 'features', passages: 2 },
@@ -130,9 +135,9 @@ export const POINT_PLANS: Readonly<Record<FailPointName, PointPlan>> = {
   'serve.ledger.before': { kind: 'serve', passages: 20 },
   'serve.ledger.committed': { kind: 'serve', passages: 20 },
   'serve.answer.before': { kind: 'serve', passages: 50 },
-  'discovery.announce.before': { kind: 'serve', passages: 1, drive: killOne('serve') },
-  'discovery.announce.after': { kind: 'ingest', passages: 1, drive: killOne('ingest') },
-  'discovery.withdraw.before': { kind: 'serve', passages: 1, drive: killOne('serve', 'SIGTERM') },
+  'discovery.announce.before': { kind: 'serve', which: 'next', passages: 1, drive: killOne('serve') },
+  'discovery.announce.after': { kind: 'ingest', which: 'next', passages: 1, drive: killOne('ingest') },
+  'discovery.withdraw.before': { kind: 'serve', which: 'told', passages: 1, drive: terminate },
   'migrate.locked': { kind: 'ingest', passages: 1 },
   'migrate.changed': { kind: 'ingest', passages: 3 },
   'migrate.landed': { kind: 'ingest', passages: 1 },

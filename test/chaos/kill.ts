@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killTree } from '../../examples/fraud/driver/process-tree.ts';
 import { isAlive } from '../../src/cli/process-identity.ts';
-import { SERVICE_NAMES, type ServiceName } from '../../src/contract/index.ts';
+import { SERVICE_NAMES } from '../../src/contract/index.ts';
 import { SeededRandom } from '../../src/ml/random.ts';
 import type { FailPointName } from '../../src/runtime/index.ts';
 import type { ChaosOptions, ChaosResult } from './run.ts';
@@ -161,34 +161,29 @@ function isOutside(what: Outside | FailPointName): what is Outside {
 
 async function killOutside(state: Kills, kind: Outside): Promise<void> {
   const { platform, random } = state.context;
-  switch (kind) {
-    case 'supervisor': {
-      const pid = platform.supervisorPid;
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
-      return;
-    }
-    case 'postmaster': {
-      const pid = await platform.postmasterPid();
-      if (pid !== undefined) process.kill(pid, 'SIGKILL');
-      return;
-    }
-    case 'everything': {
-      const postmaster = await platform.postmasterPid();
-      const pids = (await platform.living()).map(({ pid }) => pid);
-      state.serves += REPLICAS.serve;
-      if (platform.supervisorPid !== undefined) process.kill(platform.supervisorPid, 'SIGKILL');
-      for (const pid of pids) process.kill(pid, 'SIGKILL');
-      if (postmaster !== undefined) await killTree(postmaster);
-      return;
-    }
-    default: {
-      const living = await platform.living(kind satisfies ServiceName);
-      const one = living[random.integer(Math.max(living.length, 1))];
-      if (one === undefined) throw new Error(`No process of ${kind} runs`);
-      process.kill(one.pid, 'SIGKILL');
-      if (kind === 'serve') state.serves += 1;
-    }
-  }
+  if (kind === 'supervisor') return killIfAny(platform.supervisorPid);
+  if (kind === 'postmaster') return killIfAny(await platform.postmasterPid());
+  if (kind === 'everything') return killEverything(state);
+  const living = await platform.living(kind);
+  const one = living[random.integer(Math.max(living.length, 1))];
+  if (one === undefined) throw new Error(`No process of ${kind} runs`);
+  if (kind === 'serve') state.serves += 1;
+  killIfAny(one.pid);
+}
+
+/** As when the machine loses its power, but for what the operating system still writes out. */
+async function killEverything(state: Kills): Promise<void> {
+  const { platform } = state.context;
+  const postmaster = await platform.postmasterPid();
+  const living = await platform.living();
+  state.serves += REPLICAS.serve;
+  killIfAny(platform.supervisorPid);
+  for (const { pid } of living) killIfAny(pid);
+  if (postmaster !== undefined) await killTree(postmaster);
+}
+
+function killIfAny(pid: number | undefined): void {
+  if (pid !== undefined) process.kill(pid, 'SIGKILL');
 }
 
 /** Arms the point in one process, makes it pass, and waits for its death. */

@@ -1,5 +1,5 @@
 import { routes, type ServiceName } from '../../../src/contract/index.ts';
-import { SeededRandom } from '../../../src/ml/random.ts';
+import type { SeededRandom } from '../../../src/ml/random.ts';
 import type { FailPointName } from '../../../src/runtime/index.ts';
 import type { Platform } from './platform.ts';
 import { release, startRun } from './releases.ts';
@@ -13,7 +13,7 @@ export interface DriverContext {
   /** The version that is released again and again. */
   readonly version: number;
   /** Another text at each call. */
-  unique(): string;
+  readonly unique: () => string;
   /** Runs that were started, which must all end well. */
   readonly runs: Set<string>;
 }
@@ -42,7 +42,7 @@ const train: Driver = async ({ requests, runs, unique }) => {
 const switchRelease: Driver = ({ requests, version, unique }) => release(requests, version, unique());
 
 /** Refused, because its time is none. */
-const sendBad: Driver = ({ requests, unique }) =>
+const sendBad = ({ requests, unique }: DriverContext): Promise<unknown> =>
   requests.call(
     routes.ingestEvents,
     {
@@ -53,7 +53,7 @@ const sendBad: Driver = ({ requests, unique }) =>
   );
 
 /** Puts everything that waits in quarantine back, with a time. */
-export const correctBad: Driver = async ({ requests }) => {
+export const correctBad = async ({ requests }: DriverContext): Promise<void> => {
   const params = { source: 'returns' };
   const { records } = await requests.call(routes.listQuarantine, { params }, PATIENCE_MS);
   if (records.length === 0) return;

@@ -185,13 +185,8 @@ async function stop(platform: Platform, stopped: Stopped): Promise<() => Promise
     };
   }
   const replicas = (await platform.processes(stopped)).length;
-  await scale(platform, stopped, 0);
-  return () => scale(platform, stopped, replicas);
-}
-
-async function scale(platform: Platform, service: ServiceName, replicas: number): Promise<void> {
-  const { code, err } = await platform.tandem('scale', service, String(replicas));
-  if (code !== 0) throw new Error(`tandem scale ${service} ${String(replicas)}: ${err}`);
+  await platform.scale(stopped, 0);
+  return () => platform.scale(stopped, replicas);
 }
 
 function violationsOf({ stopped, probes, run }: Observed): string[] {

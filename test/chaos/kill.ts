@@ -60,10 +60,18 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
   const random = new SeededRandom(seed);
   await using orders = await FailPointOrders.open();
   const begun: FailPointName[] = [];
-  const options = { replicas: REPLICAS, set: SETTINGS, environment: orders.environment, keepUp: true, note };
+  // One ingest at first: with two the second one migrates while the first is being killed.
+  const options = {
+    replicas: { ...REPLICAS, ingest: 1 },
+    set: SETTINGS,
+    environment: orders.environment,
+    keepUp: true,
+    note,
+  };
   await using platform = await Platform.begin(options, async (starting) => {
     await firstStart(starting, orders, begun);
     await starting.untilReady(READY_MS_MAX);
+    await starting.scale('ingest', REPLICAS.ingest);
   });
   try {
     await using requests = new Requests(await makeTarget(platform.target));

@@ -43,6 +43,7 @@ export class Platform implements AsyncDisposable {
   readonly dataDir: string;
   readonly #options: PlatformOptions;
   #supervisor: ChildProcess | undefined;
+  #replicas: Readonly<Partial<Record<ServiceName, number>>>;
   #hasFailed = false;
   #isStopping = false;
   /** A run that is told to end leaves no process behind. */
@@ -54,6 +55,7 @@ export class Platform implements AsyncDisposable {
   private constructor(dataDir: string, options: PlatformOptions) {
     this.dataDir = dataDir;
     this.#options = options;
+    this.#replicas = options.replicas ?? {};
   }
 
   /** Starts everything and waits until it is ready. */
@@ -88,9 +90,9 @@ export class Platform implements AsyncDisposable {
 
   /** Starts `tandem up`, on what is there; does not wait for it. Its messages go to `logs/supervisor.log`. */
   async startSupervisor(): Promise<void> {
-    const { app, replicas = {}, set = [], environment = {} } = this.#options;
+    const { app, set = [], environment = {} } = this.#options;
     const file = app ?? fileURLToPath(new URL('../fixtures/app.ts', import.meta.url));
-    const numbers = Object.entries(replicas).map(([service, number]) => `${service}=${String(number)}`);
+    const numbers = Object.entries(this.#replicas).map(([service, number]) => `${service}=${String(number)}`);
     await mkdir(join(this.dataDir, 'logs'), { recursive: true });
     const log = await open(join(this.dataDir, 'logs', 'supervisor.log'), 'a');
     this.#supervisor = spawn(
@@ -152,6 +154,13 @@ export class Platform implements AsyncDisposable {
       child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
       child.once('close', (code) => resolve({ code, out, err }));
     });
+  }
+
+  /** From now on that many processes of the service, also after a restart of the supervisor. */
+  async scale(service: ServiceName, replicas: number): Promise<void> {
+    this.#replicas = { ...this.#replicas, [service]: replicas };
+    const { code, err } = await this.tandem('scale', service, String(replicas));
+    if (code !== 0) throw new Error(`tandem scale ${service} ${String(replicas)}: ${err}`);
   }
 
   /** The processes as the supervisor last wrote them down. */

@@ -18,8 +18,9 @@ const FOLDER = 'folder:';
 /**
  * The fail-points of this process, as `TANDEM_FAIL_POINTS` says: unset, none is ever armed. Else points as
  * {@link parseFailPoints} reads them, or `folder:PATH`, where a chaos run leaves orders while this process runs: a
- * file `KIND.arm` is for one process of that kind (a service, `up` or `dev`), `PID.arm` for that one. Who takes an
- * order renames it to `PID.armed`, and writes the name of a point that acts to `PID.fired` before it does.
+ * file `KIND.arm` is for one process of that kind (a service, `up` or `dev`), `KIND.start.arm` for the next one that
+ * starts, `PID.arm` for that one. Who takes an order renames it to `PID.armed`, and writes the name of a point that acts
+ * to `PID.fired` before it does.
  *
  * Throws CONFIGURATION for a value it cannot read, and whenever NODE_ENV is `production`.
  */
@@ -50,8 +51,8 @@ export function openFailPoints(given: string | undefined, kind: string, logger: 
 /** Takes orders, the first before it returns, so that also points of the start can be armed. */
 function followOrders(folder: string, kind: string, points: ArmedFailPoints, logger: Logger): void {
   const own = String(process.pid);
-  const look = (): void => {
-    for (const name of [kind, own]) {
+  const look = (names: readonly string[]): void => {
+    for (const name of names) {
       const text = take(join(folder, `${name}.arm`), join(folder, `${own}.armed`));
       if (text === undefined) continue;
       try {
@@ -61,8 +62,8 @@ function followOrders(folder: string, kind: string, points: ArmedFailPoints, log
       }
     }
   };
-  look();
-  setInterval(look, LOOK_MS).unref();
+  look([`${kind}.start`, kind]);
+  setInterval(look, LOOK_MS, [kind, own]).unref();
 }
 
 /** Renaming is atomic: of several processes of a kind one takes the order. */

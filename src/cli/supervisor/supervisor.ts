@@ -83,7 +83,8 @@ export class Supervisor {
     const [first, ...others] = order;
     if (first === undefined || this.#isStopping) return;
     void this.#fit(first);
-    await this.#becameReady(first, 'any');
+    // Where a supervisor was before this one the tables are up to date, mostly: nobody needs to wait for them.
+    if (left === undefined) await this.#becameReady(first, 'any');
     if (this.#isStopping) return;
     for (const service of others) void this.#fit(service);
     await Promise.all(order.map((service) => this.#becameReady(service, 'all')));

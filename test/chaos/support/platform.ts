@@ -20,6 +20,8 @@ const FIRST_MS_MAX = 120_000;
 const LOOK_MS = 50;
 /** How long one process may take to say whether it is ready, in milliseconds. */
 const ANSWER_MS_MAX = 2_500;
+/** How long an init system waits before it starts a service again, in milliseconds: systemd's default. */
+const AGAIN_MS = 100;
 
 export interface PlatformOptions {
   /** File of the app. Default: `fixtures/app.ts`. */
@@ -30,6 +32,8 @@ export interface PlatformOptions {
   readonly set?: readonly string[];
   /** Environment of the supervisor and so of every process. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Start the supervisor again whenever it ends, as an init system would. Default: it stays away. */
+  readonly keepUp?: boolean;
   /** Told what is going on. */
   readonly note: (text: string) => void;
 }
@@ -39,19 +43,38 @@ export class Platform implements AsyncDisposable {
   readonly dataDir: string;
   readonly #options: PlatformOptions;
   #supervisor: ChildProcess | undefined;
+  #replicas: Readonly<Partial<Record<ServiceName, number>>>;
   #hasFailed = false;
+  #isStopping = false;
+  /** A run that is told to end leaves no process behind. */
+  readonly #onSignal = (): void => {
+    this.#options.note('told to stop: stopping everything');
+    void this[Symbol.asyncDispose]().finally(() => process.exit(1));
+  };
 
   private constructor(dataDir: string, options: PlatformOptions) {
     this.dataDir = dataDir;
     this.#options = options;
+    this.#replicas = options.replicas ?? {};
   }
 
   /** Starts everything and waits until it is ready. */
   static async start(options: PlatformOptions): Promise<Platform> {
+    return Platform.begin(options, async (platform) => {
+      await platform.untilReady(FIRST_MS_MAX);
+    });
+  }
+
+  /** Starts everything and waits for what `first` waits for. */
+  static async begin(
+    options: PlatformOptions,
+    first: (platform: Platform) => Promise<void>,
+  ): Promise<Platform> {
     const platform = new Platform(await mkdtemp(join(tmpdir(), 'tandem-chaos-')), options);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, platform.#onSignal);
     try {
       await platform.startSupervisor();
-      await platform.untilReady(FIRST_MS_MAX);
+      await first(platform);
       return platform;
     } catch (error) {
       platform.failed();
@@ -67,9 +90,9 @@ export class Platform implements AsyncDisposable {
 
   /** Starts `tandem up`, on what is there; does not wait for it. Its messages go to `logs/supervisor.log`. */
   async startSupervisor(): Promise<void> {
-    const { app, replicas = {}, set = [], environment = {} } = this.#options;
+    const { app, set = [], environment = {} } = this.#options;
     const file = app ?? fileURLToPath(new URL('../fixtures/app.ts', import.meta.url));
-    const numbers = Object.entries(replicas).map(([service, number]) => `${service}=${String(number)}`);
+    const numbers = Object.entries(this.#replicas).map(([service, number]) => `${service}=${String(number)}`);
     await mkdir(join(this.dataDir, 'logs'), { recursive: true });
     const log = await open(join(this.dataDir, 'logs', 'supervisor.log'), 'a');
     this.#supervisor = spawn(
@@ -95,6 +118,14 @@ export class Platform implements AsyncDisposable {
       },
     );
     await log.close();
+    this.#supervisor.once('exit', () => {
+      if (this.#options.keepUp !== true || this.#isStopping) return;
+      setTimeout(() => void this.#again(), AGAIN_MS);
+    });
+  }
+
+  async #again(): Promise<void> {
+    if (!this.#isStopping) await this.startSupervisor();
   }
 
   /** The supervisor, as long as it runs. */
@@ -123,6 +154,13 @@ export class Platform implements AsyncDisposable {
       child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
       child.once('close', (code) => resolve({ code, out, err }));
     });
+  }
+
+  /** From now on that many processes of the service, also after a restart of the supervisor. */
+  async scale(service: ServiceName, replicas: number): Promise<void> {
+    this.#replicas = { ...this.#replicas, [service]: replicas };
+    const { code, err } = await this.tandem('scale', service, String(replicas));
+    if (code !== 0) throw new Error(`tandem scale ${service} ${String(replicas)}: ${err}`);
   }
 
   /** The processes as the supervisor last wrote them down. */
@@ -176,7 +214,8 @@ export class Platform implements AsyncDisposable {
       const why = await this.unready(without);
       const tookMs = performance.now() - begun;
       if (why === undefined) return tookMs;
-      if (this.supervisorPid === undefined) throw new Error(`The supervisor does not run; ${why}`);
+      if (this.supervisorPid === undefined && this.#options.keepUp !== true)
+        throw new Error(`The supervisor does not run; ${why}`);
       if (tookMs > withinMs) throw new Error(`Not everything is ready after ${String(withinMs)} ms: ${why}`);
       await sleep(LOOK_MS);
     }
@@ -189,6 +228,8 @@ export class Platform implements AsyncDisposable {
 
   /** Stops everything, keeps the logs if something failed, and removes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#isStopping = true;
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
     const supervisor = this.#supervisor;
     if (supervisor !== undefined && this.supervisorPid !== undefined) {
       const ended = new Promise((resolve) => supervisor.once('exit', resolve));

@@ -66,8 +66,8 @@ export async function release(requests: Requests, version: number, key: string):
   }
 }
 
-/** History, a run, a release of both decisions; resolves when every serve process answers with it. */
-export async function prepareReleases(requests: Requests, seed: number): Promise<void> {
+/** History, a run, a release of both decisions; resolves with the version when decisions are answered by it. */
+export async function prepareReleases(requests: Requests, seed: number): Promise<number> {
   await sendHistory(requests, seed);
   const run = await finishRun(requests, (await startRun(requests, `first-${String(seed)}`)).id);
   if (run.version === null) throw new Error(`The run made no version: ${JSON.stringify(run.gates)}`);
@@ -79,4 +79,5 @@ export async function prepareReleases(requests: Requests, seed: number): Promise
       await requests.call(routes.decide, { params: { decision }, body });
     }
   }
+  return run.version;
 }

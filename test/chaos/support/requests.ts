@@ -7,6 +7,8 @@ import type { Target } from './target.ts';
 const PAUSE_MS = { first: 20, most: 500 } as const;
 /** How long one try may take unless told otherwise, in milliseconds: a stopped process answers nothing. */
 export const TRY_MS = 2_000;
+/** What a client waits beyond the deadline that it asks for, in milliseconds: an honest refusal may come then. */
+const SLACK_MS = 250;
 /** How long an idle connection is kept, in milliseconds. */
 const KEEP_ALIVE_MS = 4_000;
 /** Statuses that a service may honestly answer with while something is away or too busy. */
@@ -65,7 +67,7 @@ export class Requests implements AsyncDisposable {
           ...(body === undefined ? {} : { 'content-type': mediaType }),
         },
         ...(body === undefined ? {} : { body }),
-        signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs))),
+        signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)) + SLACK_MS),
       });
       const text = await answer.body.text();
       return { ...judge(answer.statusCode, text, answer.headers['retry-after']), at };

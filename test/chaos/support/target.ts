@@ -36,7 +36,11 @@ export async function makeTarget(recipe: TargetRecipe): Promise<Target> {
 /** How long a list of addresses is used before the state is read again, in milliseconds. */
 const FRESH_MS = 100;
 
-/** Every process that has an address, also one that is not ready: a client finds that out. */
+/**
+ * Every process that has an address, also one that is not ready: a client finds that out.
+ *
+ * @public loaded by name, see {@link makeTarget}
+ */
 export function target(options: TargetRecipe['options']): Target {
   const { dataDir = '' } = options;
   let readAt = -Infinity;

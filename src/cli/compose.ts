@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
-import { directoryObjects } from '../adapters/objects/index.ts';
+import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
@@ -11,6 +11,7 @@ import {
   type Config,
   createMetrics,
   type FailPoints,
+  type Objects,
   type Ports,
   type RootLogger,
   type RunningServices,
@@ -56,11 +57,16 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     report: (error) => logger.warn('Work in the background failed', { error }),
   });
   const metrics = createMetrics();
+  const opened = new AsyncDisposableStack();
+  opened.defer(() => postgres.close());
+  opened.defer(() => metrics.close());
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
   const build = { id, contract: contractHash(await contractOf(composition.app)) };
   try {
-    const ports = await openPorts(postgres, dataDir, composition);
+    const objects = await openObjects(dataDir, composition);
+    opened.defer(() => objects.close());
+    const ports = await openPorts(postgres, objects.objects, composition);
     const services = await startServices(definitions, ports, {
       app: composition.app,
       serviceOptions: serviceOptions(config),
@@ -77,25 +83,48 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       services,
       async stop(graceMs) {
         await services.stop(graceMs);
-        metrics.close();
-        await postgres.close();
+        await opened.disposeAsync();
       },
     };
   } catch (error) {
-    metrics.close();
-    await postgres.close();
+    await opened.disposeAsync();
     throw error;
   }
 }
 
+/** A store of objects, with what ends it. */
+interface OpenObjects {
+  readonly objects: Objects;
+  close(): Promise<void>;
+}
+
+/** Objects in the bucket of OBJECT_URL, else in a folder of the data directory. */
+async function openObjects(dataDir: string, { config, failPoints }: Composition): Promise<OpenObjects> {
+  const { objectUrl, objectCacheBytesMax } = config.section(PROCESS);
+  if (objectUrl === undefined) {
+    const folder = join(dataDir, 'objects');
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return { objects: directoryObjects(folder, failPoints), close: () => Promise.resolve() };
+  }
+  const cacheFolder = join(dataDir, 'objects-cache');
+  await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
+  const objects = s3Objects({
+    url: objectUrl,
+    environment: process.env,
+    cacheFolder,
+    cacheBytesMax: objectCacheBytesMax,
+  });
+  return { objects, close: async () => objects[Symbol.asyncDispose]() };
+}
+
 async function openPorts(
   postgres: Postgres,
-  dataDir: string,
+  objects: Objects,
   { config, failPoints }: Composition,
 ): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances } = postgres;
-  const folders = { objects: join(dataDir, 'objects'), warehouse: join(dataDir, 'warehouse') };
-  for (const folder of Object.values(folders)) await mkdir(folder, { recursive: true, mode: 0o700 });
+  const warehouse = join(config.section(PROCESS).dataDir, 'warehouse');
+  await mkdir(warehouse, { recursive: true, mode: 0o700 });
   return {
     clock: systemClock(),
     random: systemRandom(),
@@ -105,9 +134,9 @@ async function openPorts(
     groups,
     jobs,
     instances,
-    objects: directoryObjects(folders.objects, failPoints),
+    objects,
     warehouse: duckdbWarehouse({
-      directory: folders.warehouse,
+      directory: warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
     }),

@@ -80,7 +80,7 @@ function isAlive(pid: number): boolean {
  */
 export async function removeData(dataDir: string, isEmbedded: boolean): Promise<void> {
   if (isEmbedded) await removeEmbedded(join(dataDir, 'postgres'));
-  for (const folder of ['postgres', 'objects', 'warehouse']) {
+  for (const folder of ['postgres', 'objects', 'objects-cache', 'warehouse']) {
     await rm(join(dataDir, folder), { recursive: true, force: true });
   }
 }

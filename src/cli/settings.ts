@@ -34,8 +34,15 @@ export interface ProcessOptions {
   readonly dataDir: string;
   /** The server that verbs speak to. Default: the one that runs on the data directory. */
   readonly url?: string | undefined;
-  /** PostgreSQL to use instead of the embedded one. */
+  /** PostgreSQL to use instead of the embedded one; several hosts with commas between them. */
   readonly databaseUrl?: string | undefined;
+  /**
+   * Bucket for objects instead of a folder of the data directory, with credentials in the standard `AWS_` variables:
+   * `s3://bucket/prefix?region=eu-central-1`.
+   */
+  readonly objectUrl?: string | undefined;
+  /** Disk space for local copies of a bucket's objects, in bytes. Default 10 GiB. */
+  readonly objectCacheBytesMax: number;
   /** Connections of one process to PostgreSQL. Default 20. */
   readonly databaseConnectionsMax: number;
   /** Memory of one session of the warehouse, in bytes; beyond it it spills to disk. Default 1 GiB. */
@@ -71,6 +78,13 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .optional()
       .describe('The server that verbs speak to'),
     databaseUrl: z.string().optional().describe('PostgreSQL to use instead of the embedded one'),
+    objectUrl: z.string().optional().describe('Bucket for objects, s3://bucket/prefix, instead of a folder'),
+    objectCacheBytesMax: z
+      .number()
+      .int()
+      .min(2 ** 20)
+      .default(10 * 2 ** 30)
+      .describe("Disk space for local copies of a bucket's objects, in bytes"),
     databaseConnectionsMax: z
       .number()
       .int()
@@ -120,7 +134,7 @@ export const PROCESS: ConfigSection<ProcessOptions> = {
   name: 'process',
   prefix: 'TANDEM_',
   schema: processOptions,
-  variables: { databaseUrl: 'DATABASE_URL' },
+  variables: { databaseUrl: 'DATABASE_URL', objectUrl: 'OBJECT_URL' },
   secrets: ['databaseUrl'],
 };
 

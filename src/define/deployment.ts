@@ -5,7 +5,7 @@ export type DeployedService = (typeof DEPLOYED_SERVICES)[number];
 /** Most processes of one service. */
 export const REPLICAS_MAX = 32;
 /** Variables that must be the same for every process: each has a place of its own to be given at. */
-const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'TANDEM_DATA_DIR']);
+const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'OBJECT_URL', 'TANDEM_DATA_DIR']);
 /** Bounds of shares: cores of the processor, and memory in MiB. */
 const CPU = { min: 0.01, max: 1_024 } as const;
 const DOWN_AFTER = { min: 1, max: 86_400 } as const;

@@ -161,7 +161,10 @@ export class Discovery {
     const wasAway = this.#readAt !== undefined && now - this.#readAt > DISCOVERY.leaseMs - DISCOVERY.renewMs;
     if (wasAway) this.#keepUntil = now + DISCOVERY.leaseMs;
     if (now < this.#keepUntil) {
-      for (const [service, urls] of this.#known) for (const url of urls) add(known, service, url);
+      const present = new Set(live.map(({ url }) => new URL(url).href));
+      for (const [service, urls] of this.#known) {
+        for (const url of urls) if (!present.has(url.href)) add(known, service, url);
+      }
     }
     this.#readAt = now;
     this.#known = known;

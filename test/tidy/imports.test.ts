@@ -17,7 +17,11 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
     packages: ['zod', 'node:path', 'node:crypto', 'node:buffer'],
   },
   { folder: 'src/adapters/postgres', from: ['src/contract', 'src/runtime'], packages: ['pg', 'pg-boss'] },
-  { folder: 'src/adapters/objects', from: ['src/contract', 'src/runtime'], packages: [] },
+  {
+    folder: 'src/adapters/objects',
+    from: ['src/contract', 'src/runtime'],
+    packages: ['aws4fetch', 'undici'],
+  },
   {
     folder: 'src/adapters/duckdb',
     from: ['src/contract', 'src/runtime'],

@@ -6,17 +6,15 @@ import { dirname, join, resolve } from 'node:path';
 import { PlatformError } from '../../contract/errors.ts';
 import { type FailPoints, noFailPoints } from '../../runtime/fail-points.ts';
 import type { ObjectReference, Objects } from '../../runtime/ports/index.ts';
+import { hexOf, OBJECT_BYTES, readableFile, refuseLarge, verify } from './digest.ts';
 
 /** Limits of a directory of objects. */
 const OBJECT_LIMITS = {
-  /** Largest object that `get` reads into memory, in bytes; larger ones are read from `path`. */
-  getBytesMax: 2 ** 30,
   /** After this long a half-written file of another machine counts as left behind, in milliseconds. */
   abandonedMs: 86_400_000,
 } as const;
 
-const CHUNK_BYTES = 4 * 2 ** 20;
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const CHUNK_BYTES = OBJECT_BYTES.chunk;
 
 /**
  * The port `Objects` in a directory, which several processes and machines may share. An object
@@ -31,7 +29,7 @@ export function directoryObjects(root: string, failPoints: FailPoints = noFailPo
   return {
     put: (bytes) => coded(() => store.write(chunksOf(bytes))),
     async putFile(path) {
-      await readable(path);
+      await readableFile(path);
       return coded(() => store.write(createReadStream(path, { highWaterMark: CHUNK_BYTES })));
     },
     get: (digest) => coded(() => store.read(digest)),
@@ -79,14 +77,9 @@ class DirectoryStore {
   async read(digest: string): Promise<Uint8Array> {
     const path = this.#locate(digest);
     const { size } = await stat(path).catch((error: unknown) => notFound(error, digest));
-    if (size > OBJECT_LIMITS.getBytesMax) {
-      throw new PlatformError(
-        'UNPROCESSABLE',
-        `Object ${digest} has ${size} bytes, too many for memory: use its path`,
-      );
-    }
+    refuseLarge(digest, size);
     const bytes = await readFile(path).catch((error: unknown) => notFound(error, digest));
-    verify(digest, createHash('sha256').update(bytes).digest('hex'));
+    verify(digest, createHash('sha256').update(bytes).digest('hex'), 'on disk');
     return bytes;
   }
 
@@ -108,7 +101,7 @@ class DirectoryStore {
       const hash = createHash('sha256');
       for await (const chunk of createReadStream(path, { highWaterMark: CHUNK_BYTES }))
         hash.update(chunk as Buffer);
-      verify(digest, hash.digest('hex'));
+      verify(digest, hash.digest('hex'), 'on disk');
       this.#verified.add(digest);
     }
     return path;
@@ -121,13 +114,7 @@ class DirectoryStore {
 
   /** Only 64 hexadecimal digits become part of a path. */
   #locate(digest: string): string {
-    if (!DIGEST.test(digest)) {
-      throw new PlatformError(
-        'BAD_REQUEST',
-        `A digest is sha256: and 64 hexadecimal digits, not ${JSON.stringify(digest)}`,
-      );
-    }
-    const hex = digest.slice('sha256:'.length);
+    const hex = hexOf(digest);
     return join(this.#root, hex.slice(0, 2), hex.slice(2, 4), hex);
   }
 
@@ -152,7 +139,7 @@ class DirectoryStore {
  * Whether the process that was writing the file is gone. Of another machine's process only the file's age
  * tells, and of our own number too: a restarted container has the same one.
  */
-async function isAbandoned(path: string, name: string): Promise<boolean> {
+export async function isAbandoned(path: string, name: string): Promise<boolean> {
   const [, host, pid] = /^(.*)\.(\d+)\.[0-9a-f]+$/.exec(name) ?? [];
   if (host === hostname() && Number(pid) !== process.pid) return !isProcess(Number(pid));
   const found = await stat(path).catch(() => undefined);
@@ -204,22 +191,6 @@ async function synchronise(folder: string): Promise<void> {
 
 function* chunksOf(bytes: Uint8Array): Iterable<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += CHUNK_BYTES) yield bytes.subarray(at, at + CHUNK_BYTES);
-}
-
-async function readable(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
-  if (found?.isFile() !== true) throw new PlatformError('BAD_REQUEST', `There is no file ${path} to store`);
-}
-
-function verify(digest: string, hex: string): void {
-  if (digest === `sha256:${hex}`) return;
-  throw new PlatformError(
-    'INTERNAL',
-    `Object ${digest} is damaged on disk: its bytes are sha256:${hex}. Store it again.`,
-    {
-      details: { digest },
-    },
-  );
 }
 
 function notFound(error: unknown, digest: string): never {

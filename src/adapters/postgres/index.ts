@@ -5,4 +5,5 @@ export {
   startEmbedded,
 } from './embedded/index.ts';
 export { schemaSteps } from './schema-steps.ts';
+export { lookAtServers, type Sight } from './look.ts';
 export { openPostgres, type Postgres, type PostgresOptions } from './pool.ts';

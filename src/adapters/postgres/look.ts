@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Host } from './address.ts';
+import { type Host, readAddress } from './address.ts';
 
 /** What one look at a server found. */
 export interface Sight {
@@ -75,4 +75,12 @@ export async function ask(client: pg.ClientBase, host: Host): Promise<Sight> {
     system: identity?.system ?? '',
     startedAt,
   };
+}
+
+/** How long `lookAtServers` waits for a server, in milliseconds. */
+const LOOK_MS_MAX = 5_000;
+
+/** Looks at every server of a database address. Throws CONFIGURATION when it is none. */
+export function lookAtServers(url: string, applicationName: string): Promise<Sight[]> {
+  return Promise.all(readAddress(url).map((host) => look(host, applicationName, LOOK_MS_MAX)));
 }

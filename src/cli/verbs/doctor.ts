@@ -2,7 +2,8 @@ import { constants, existsSync } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { openPostgres } from '../../adapters/postgres/index.ts';
+import { s3Objects } from '../../adapters/objects/index.ts';
+import { lookAtServers, openPostgres } from '../../adapters/postgres/index.ts';
 import { PlatformError } from '../../contract/index.ts';
 import type { Config } from '../../runtime/index.ts';
 import { openClient } from '../client.ts';
@@ -38,6 +39,8 @@ export async function doctor(config: Config, output: Output): Promise<boolean> {
     await checkDisk(dataDir),
     await checkPort(config),
     await checkDatabase(databaseUrl),
+    ...(await checkHosts(databaseUrl)),
+    await checkObjects(config),
     await checkServer(config),
   ];
   const isWell = findings.every(({ state }) => state !== 'failed');
@@ -155,7 +158,16 @@ async function checkDatabase(url: string | undefined): Promise<Finding> {
   const check = 'database';
   if (url === undefined) return { check, state: 'ok', found: 'embedded; it starts with tandem dev' };
   try {
-    await using postgres = await openPostgres(url, { applicationName: 'tandem doctor', connectionsMax: 3 });
+    const warnings: unknown[] = [];
+    await using postgres = await openPostgres(url, {
+      applicationName: 'tandem doctor',
+      connectionsMax: 3,
+      report: (warning) => warnings.push(warning),
+    });
+    const [warning] = warnings;
+    if (PlatformError.is(warning)) {
+      return { check, state: 'warning', found: warning.message, fix: 'Bring a standby back' };
+    }
     const [row] = await postgres.tables.query<{ version: string }>(
       "select current_setting('server_version') as version",
     );
@@ -166,6 +178,51 @@ async function checkDatabase(url: string | undefined): Promise<Finding> {
       state: 'failed',
       found: PlatformError.is(error) ? error.message : String(error),
       fix: 'Check DATABASE_URL',
+    };
+  }
+}
+
+/** What each of several servers is. One that does not answer is no failure as long as another one takes writes. */
+async function checkHosts(url: string | undefined): Promise<Finding[]> {
+  if (url === undefined) return [];
+  try {
+    const sights = await lookAtServers(url, 'tandem doctor');
+    if (sights.length === 1) return [];
+    return sights.map(({ host, state }): Finding => {
+      const check = `database host ${host.name}`;
+      if (state !== 'silent') return { check, state: 'ok', found: state };
+      return {
+        check,
+        state: 'warning',
+        found: 'does not answer',
+        fix: 'See to it before the next one fails',
+      };
+    });
+  } catch {
+    // What is wrong with the address, the check of the database says.
+    return [];
+  }
+}
+
+async function checkObjects(config: Config): Promise<Finding> {
+  const check = 'objects';
+  const { objectUrl, objectCacheBytesMax, dataDir } = config.section(PROCESS);
+  if (objectUrl === undefined) return { check, state: 'ok', found: 'in a folder of the data directory' };
+  try {
+    await using objects = s3Objects({
+      url: objectUrl,
+      environment: process.env,
+      cacheFolder: join(dataDir, 'objects-cache'),
+      cacheBytesMax: objectCacheBytesMax,
+    });
+    await objects.check();
+    return { check, state: 'ok', found: `bucket ${new URL(objectUrl).hostname} answers` };
+  } catch (error) {
+    return {
+      check,
+      state: 'failed',
+      found: PlatformError.is(error) ? error.message : String(error),
+      fix: 'Check OBJECT_URL and the AWS_ variables',
     };
   }
 }

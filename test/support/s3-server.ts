@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ROOT } from '../tidy/tree.ts';
+
+/** The S3 server of the tests; it is no dependency, since nothing but its program is used. */
+const PACKAGE = 's3rver@3.7.1';
+/** Where it is installed. `npm install` clears node_modules of what it does not know. */
+const FOLDER = join(ROOT, '.cache', 's3rver');
+const PROGRAM = join(FOLDER, 'node_modules', 's3rver', 'bin', 's3rver.js');
+
+/** Why there is no S3 server, and how to get one; `undefined` when there is. */
+export function s3ServerMissing(): string | undefined {
+  if (existsSync(PROGRAM)) return undefined;
+  return `${PACKAGE} is not installed: npm install --prefix .cache/s3rver --no-save --no-package-lock --ignore-scripts ${PACKAGE}`;
+}
+
+/** A real S3 server on the loopback with an empty bucket. */
+export interface S3Server extends AsyncDisposable {
+  /** OBJECT_URL of the bucket. */
+  readonly url: string;
+  readonly port: number;
+  /** The variables that `s3Objects` reads. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Ends it; the objects stay. */
+  stop(): Promise<void>;
+  /** Starts it again on the same port. */
+  start(): Promise<void>;
+}
+
+export async function s3Server(): Promise<S3Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'tandem-s3-'));
+  let child: ChildProcess | undefined;
+  let port = 0;
+  const stop = async (): Promise<void> => {
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child?.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+  };
+  const start = async (): Promise<void> => {
+    const options = ['-d', folder, '-a', '127.0.0.1', '-p', String(port), '--configure-bucket', 'objects'];
+    const started = spawn(process.execPath, [PROGRAM, ...options], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child = started;
+    let log = '';
+    started.stderr.on('data', (chunk: Buffer) => (log = `${log}${chunk.toString()}`.slice(-2_000)));
+    port = await new Promise<number>((resolve, reject) => {
+      createInterface({ input: started.stdout }).on('line', (line) => {
+        const found = /listening on .*:(\d+)/.exec(line)?.[1];
+        if (found !== undefined) resolve(Number(found));
+      });
+      started.once('exit', (code) => reject(new Error(`s3rver ended with ${String(code)}: ${log}`)));
+    });
+  };
+  await start();
+  return {
+    port,
+    url: `s3://objects/some/where?endpoint=http://127.0.0.1:${String(port)}&region=eu-central-1`,
+    environment: { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' },
+    start,
+    stop,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -99,7 +99,7 @@ export class Fleet {
     return { service, range, wanted: this.#wanted, restarting, ready, neededMs: this.#neededMs };
   }
 
-  record(): ServiceRecord {
+  record(): Omit<ServiceRecord, 'build' | 'deployment'> {
     const { replicas, restarting, problem, held, range } = this;
     const { signal } = this.#order;
     return {

@@ -4,6 +4,7 @@ import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
 import type { RecordFormat } from './record-batches.ts';
 import type { RenderVerbOptions } from './verbs/k8s.ts';
+import type { DeployVerbOptions } from './verbs/deploy.ts';
 import { VERSION } from './version.ts';
 
 /** Runs the command line and gives the exit code: 0 done, 1 failed, 2 wrong use. */
@@ -30,6 +31,8 @@ function buildProgram(exit: (code: number) => void): Command {
     .description('Build, run and continuously improve an AI application as small services')
     .version(VERSION)
     .exitOverride()
+    // After a verb, --version is the verb's.
+    .enablePositionalOptions()
     .showHelpAfterError("('tandem --help' or 'tandem VERB --help' says more)")
     .showSuggestionAfterError(true)
     .addHelpText(
@@ -152,10 +155,15 @@ function addSupervisorVerbs(program: Command): void {
         'event',
       ]),
     )
-    .action(async (options: SettingsOptions & { readonly replicas: readonly string[] }) => {
-      const { up } = await import('./verbs/up.ts');
-      await up(await readConfigOf(options), options, outputOf(options));
-    });
+    .option('--installed', "run what is installed, and forget what 'tandem deploy' brought")
+    .action(
+      async (
+        options: SettingsOptions & { readonly replicas: readonly string[]; readonly installed?: boolean },
+      ) => {
+        const { up } = await import('./verbs/up.ts');
+        await up(await readConfigOf(options), options, outputOf(options));
+      },
+    );
   upVerb(
     program,
     'scale <service> <replicas>',
@@ -172,6 +180,14 @@ function addSupervisorVerbs(program: Command): void {
     const { restart } = await import('./verbs/up.ts');
     await restart(service, options, outputOf(options));
   });
+  upVerb(program, 'deploy <services...>', "roll services of 'tandem up' to another build, one by one")
+    .option('--version <place>', 'folder or tarball of the build: the platform, or an app')
+    .option('--rollback', 'go back to the build that ran before')
+    .option('--check', 'look only whether it could be deployed')
+    .action(async (services: readonly string[], options: DeployVerbOptions & CommonOptions) => {
+      const { deploy } = await import('./verbs/deploy.ts');
+      await deploy(services, options, outputOf(options));
+    });
   upVerb(program, 'logs [service]', "show what the processes of 'tandem up' wrote")
     .option('-f, --follow', 'go on with what they write')
     .option('-n, --lines <number>', 'last lines of each process', '20')

@@ -4,31 +4,9 @@ import { z } from 'zod';
 import type { ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import { assertThere, type Build, buildSchema } from './build.ts';
+import { type Deployment, deploymentSchema, isMoving } from './deployment.ts';
 import { buildsFolder } from './build-store.ts';
 import { installedBuild } from './installation.ts';
-
-/** One deployment of one service. */
-export const deploymentSchema = z.object({
-  from: buildSchema,
-  to: buildSchema,
-  /** `waiting`: other services go first. `probation`: done, but a process that ends brings the old build back. */
-  phase: z.enum([
-    'waiting',
-    'starting',
-    'canary',
-    'replacing',
-    'rolling back',
-    'probation',
-    'done',
-    'rolled back',
-    'left out',
-  ]),
-  /** Why it was rolled back or left out. */
-  reason: z.string().nullable(),
-  /** When it last changed, in milliseconds since 1970-01-01 UTC. */
-  at: z.number(),
-});
-export type Deployment = Readonly<z.infer<typeof deploymentSchema>>;
 
 const serviceSchema = z.object({
   /** What its processes are to run. */
@@ -42,19 +20,6 @@ type ServiceBuilds = Readonly<z.infer<typeof serviceSchema>>;
 const fileSchema = z.partialRecord(z.enum(SERVICE_NAMES), serviceSchema);
 
 const FILE = 'deployed.json';
-
-const MOVING: ReadonlySet<Deployment['phase']> = new Set([
-  'waiting',
-  'starting',
-  'canary',
-  'replacing',
-  'rolling back',
-]);
-
-/** Whether a deployment is still under way. */
-export function isMoving(deployment: Deployment | null): deployment is Deployment {
-  return deployment !== null && MOVING.has(deployment.phase);
-}
 
 /** Which build each service runs, on disk, so that a new supervisor goes on where one ended. */
 export class Deployed {

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { type BuildContract, PlatformError, readBuildContract } from '../../contract/index.ts';
+import { definitionHash } from '../../define/index.ts';
 import { sendSignal } from '../process-identity.ts';
 import { type Build, buildName } from './build.ts';
 import { conditionsFor } from './installation.ts';
@@ -8,15 +9,23 @@ import { BUILD_LIMITS } from './limits.ts';
 /** Characters of what a build wrote that a refusal repeats. */
 const SHOWN_CHARACTERS_MAX = 600;
 
+/** A contract with the hash that processes of the build announce. */
+export interface Described {
+  readonly contract: BuildContract;
+  readonly hash: string;
+}
+
 /**
  * Asks a build for its contract, in a process of its own. Rejects with BUILD_INCOMPATIBLE, in its own words, when it does
  * not say it in time or in a form that is known here.
  */
-export async function describeContract(build: Build): Promise<BuildContract> {
+export async function describeContract(build: Build): Promise<Described> {
   const { code, out, err } = await run(build);
   if (code === 0) {
-    const contract = readBuildContract(parse(out));
-    if (contract !== undefined) return contract;
+    const said = parse(out);
+    const contract = readBuildContract(said);
+    // Of all that it says, also of what is not known here: so does its process.
+    if (contract !== undefined) return { contract, hash: definitionHash(said) };
     throw refused(build, 'its contract is not of a form that this supervisor knows');
   }
   const words = err.trim().slice(-SHOWN_CHARACTERS_MAX);

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { ServiceName } from '../../contract/index.ts';
+import type { Build } from '../deploy/build.ts';
+import { conditionsFor } from '../deploy/installation.ts';
 import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
 import { openLog } from './log-file.ts';
 import type { ProcessRecord } from './state-file.ts';
@@ -36,6 +36,8 @@ export interface SpawnOptions {
   readonly service: ServiceName;
   readonly slot: number;
   readonly dataDir: string;
+  /** What it runs. */
+  readonly build: Build;
   /** Parameters of `tandem run SERVICE`. */
   readonly parameters: readonly string[];
   readonly environment: NodeJS.ProcessEnv;
@@ -48,15 +50,14 @@ export interface SpawnOptions {
  * runs that no state knows of.
  */
 export async function spawnChild(options: SpawnOptions): Promise<Child> {
-  const extension = extname(import.meta.url);
-  const main = fileURLToPath(new URL(`../main${extension}`, import.meta.url));
-  const conditions = extension === '.ts' ? ['--conditions=tandem-source'] : [];
+  const { build } = options;
+  const command = [...conditionsFor(build), build.main, 'run', options.service, '--app', build.app];
   await using log = await openLog(options.dataDir, options.service, options.slot);
-  const started = spawn(
-    process.execPath,
-    [...conditions, main, 'run', options.service, ...options.parameters, '--json'],
-    { detached: true, env: options.environment, stdio: ['ignore', 'pipe', log.fd] },
-  );
+  const started = spawn(process.execPath, [...command, ...options.parameters, '--json'], {
+    detached: true,
+    env: { ...options.environment, TANDEM_BUILD: build.id },
+    stdio: ['ignore', 'pipe', log.fd],
+  });
   const ended = endOf(started);
   await new Promise<void>((resolve, reject) => {
     started.once('spawn', resolve);

@@ -5,6 +5,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../adapters/system/index.ts';
 import { createLogger, createMetrics, type MetricsRegistry, noFailPoints } from '../../runtime/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
+import { Deployed } from '../deploy/deployed.ts';
+import type { DeployOrder } from '../deploy/deployer.ts';
 import { processStart } from '../process-identity.ts';
 import { type Control, openControl, startControl } from './control.ts';
 import { supervisorMetrics } from './metrics.ts';
@@ -19,6 +21,7 @@ let supervisor: Supervisor;
 let control: Control;
 let file: StateFile;
 let spawned: number;
+const ordered: DeployOrder[] = [];
 let registry: MetricsRegistry;
 
 beforeEach(async () => {
@@ -35,6 +38,7 @@ beforeEach(async () => {
     machine: { cpu: 4, memory: 4_096 },
     memoryMax: () => undefined,
     metrics: supervisorMetrics(registry, () => supervisor.state()),
+    builds: await Deployed.load(dataDir, '/app.ts', true),
     spawn: () => {
       spawned += 1;
       return Promise.reject(new Error('this machine starts nothing'));
@@ -45,7 +49,13 @@ beforeEach(async () => {
     logger,
     failPoints: noFailPoints,
   });
-  control = await startControl(dataDir, supervisor, registry);
+  const deployer = {
+    order: (order: DeployOrder) => {
+      ordered.push(order);
+      return Promise.resolve();
+    },
+  };
+  control = await startControl(dataDir, { supervisor, deployer, metrics: registry });
   await supervisor.start(undefined);
   await supervisor.publish(control.port);
 });

@@ -8,6 +8,7 @@ import { fromProblem, PlatformError, type ServiceName, toProblem } from '../../c
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { ReplicaRange } from '../../define/index.ts';
 import type { MetricsRegistry } from '../../runtime/index.ts';
+import type { Deployer, DeployOrder } from '../deploy/deployer.ts';
 import { isAlive } from '../process-identity.ts';
 import { readState, type UpState } from './state-file.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -20,6 +21,8 @@ const CONTROL_LIMITS = {
   requestMs: 5_000,
   /** How long an answer is waited for, in milliseconds. */
   answerMs: 10_000,
+  /** How long for one about a deployment, for which builds are asked what they are. */
+  deployMs: 300_000,
   connectionsMax: 32,
 } as const;
 const HOST = '127.0.0.1';
@@ -32,6 +35,11 @@ const count = z.int().min(0);
 const replicas = z.union([count, z.strictObject({ min: count, max: count })]).nullable();
 const scaleBody = z.strictObject({ service, replicas });
 const serviceBody = z.strictObject({ service });
+const deployBody = z.strictObject({
+  services: z.array(service).min(1).max(SERVICE_NAMES.length),
+  digest: z.string().max(128).nullable(),
+  check: z.boolean(),
+});
 
 /** The server that verbs give orders to. */
 export interface Control extends AsyncDisposable {
@@ -39,14 +47,10 @@ export interface Control extends AsyncDisposable {
 }
 
 /**
- * Listens on the loopback for `GET /state`, `GET /metrics`, `POST /scale` and `POST /restart`. Only who can
+ * Listens on the loopback for `GET /state`, `GET /metrics`, `POST /scale`, `POST /restart` and `POST /deploy`. Only who can
  * read the file of the token, this user, is listened to.
  */
-export async function startControl(
-  dataDir: string,
-  supervisor: Supervisor,
-  metrics: MetricsRegistry,
-): Promise<Control> {
+export async function startControl(dataDir: string, parts: Omit<ControlParts, 'token'>): Promise<Control> {
   const token = randomBytes(TOKEN_BYTES).toString('hex');
   const file = join(dataDir, TOKEN_FILE);
   // Anew: an old file would keep its mode.
@@ -59,7 +63,7 @@ export async function startControl(
       connectionsCheckingInterval: CONTROL_LIMITS.requestMs,
     },
     (request, response) => {
-      void answer(request, { supervisor, metrics, token }).then(({ status, mediaType, body }) => {
+      void answer(request, { ...parts, token }).then(({ status, mediaType, body }) => {
         response.writeHead(status, { 'content-type': mediaType, connection: 'close' });
         response.end(body);
       });
@@ -92,6 +96,7 @@ interface Answer {
 
 interface ControlParts {
   readonly supervisor: Supervisor;
+  readonly deployer: Pick<Deployer, 'order'>;
   readonly metrics: MetricsRegistry;
   readonly token: string;
 }
@@ -107,7 +112,7 @@ async function answer(request: IncomingMessage, parts: ControlParts): Promise<An
     if (request.method === 'GET' && request.url === '/metrics') {
       return { status: 200, mediaType: metrics.mediaType, body: await metrics.text() };
     }
-    await obey(request, supervisor);
+    await obey(request, parts);
     return { status: 200, mediaType: JSON_TYPE, body: JSON.stringify(supervisor.state()) };
   } catch (error) {
     const known = PlatformError.is(error)
@@ -124,7 +129,7 @@ function isAuthorized(request: IncomingMessage, token: string): boolean {
   return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
-async function obey(request: IncomingMessage, supervisor: Supervisor): Promise<void> {
+async function obey(request: IncomingMessage, { supervisor, deployer }: ControlParts): Promise<void> {
   switch (`${request.method ?? ''} ${request.url ?? ''}`) {
     case 'GET /state':
       return;
@@ -134,10 +139,12 @@ async function obey(request: IncomingMessage, supervisor: Supervisor): Promise<v
     }
     case 'POST /restart':
       return supervisor.restart(read(serviceBody, await bodyOf(request)).service);
+    case 'POST /deploy':
+      return deployer.order(read(deployBody, await bodyOf(request)));
     default:
       throw new PlatformError(
         'ROUTE_NOT_FOUND',
-        'The supervisor knows GET /state, GET /metrics, POST /scale and POST /restart',
+        'The supervisor knows GET /state, GET /metrics, POST /scale, POST /restart and POST /deploy',
       );
   }
 }
@@ -173,6 +180,7 @@ export interface ControlClient {
   /** A number, a range, or `null` for what the description says. */
   scale(service: ServiceName, replicas: number | ReplicaRange | null): Promise<UpState>;
   restart(service: ServiceName): Promise<UpState>;
+  deploy(order: DeployOrder): Promise<UpState>;
 }
 
 /** Finds the running `tandem up` of a data directory. Rejects with UNAVAILABLE when there is none. */
@@ -189,17 +197,23 @@ export async function openControl(dataDir: string): Promise<ControlClient> {
     throw new PlatformError('UNAVAILABLE', `'tandem up' is still starting; try again in a moment`);
   }
   const token = await readFile(join(dataDir, TOKEN_FILE), 'utf8').catch(() => '');
-  const ask = (method: string, path: string, body?: unknown): Promise<UpState> =>
+  const ask = (
+    method: string,
+    path: string,
+    body?: unknown,
+    answerMs: number = CONTROL_LIMITS.answerMs,
+  ): Promise<UpState> =>
     send(new URL(path, `http://${HOST}:${String(controlPort)}`), {
       method,
       headers: { authorization: `Bearer ${token}` },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal: AbortSignal.timeout(CONTROL_LIMITS.answerMs),
+      signal: AbortSignal.timeout(answerMs),
     });
   return {
     state: () => ask('GET', '/state'),
     scale: (name, wanted) => ask('POST', '/scale', { service: name, replicas: wanted }),
     restart: (name) => ask('POST', '/restart', { service: name }),
+    deploy: (order) => ask('POST', '/deploy', order, CONTROL_LIMITS.deployMs),
   };
 }
 

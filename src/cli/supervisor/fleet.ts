@@ -93,7 +93,7 @@ export class Fleet {
     return { service, range, wanted: this.#wanted, restarting, ready };
   }
 
-  record(): ServiceRecord {
+  record(): Omit<ServiceRecord, 'build' | 'deployment'> {
     const { replicas, restarting, problem, held, range } = this;
     const { signal } = this.#order;
     return {

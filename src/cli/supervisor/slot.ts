@@ -1,5 +1,6 @@
 import type { ServiceName } from '../../contract/index.ts';
 import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
+import type { Build } from '../deploy/build.ts';
 import { BackOff } from './back-off.ts';
 import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
 import { type Fault, watchLife } from './life.ts';
@@ -11,6 +12,8 @@ export interface SlotParts {
   readonly service: ServiceName;
   /** Number among the slots of the service, from 1. */
   readonly number: number;
+  /** What its processes run, as long as it is there. */
+  readonly build: Build;
   readonly spawn: () => Promise<Child>;
   /** How long a child takes at most to stop by itself, in milliseconds. */
   readonly graceMs: number;
@@ -58,6 +61,10 @@ export class Slot {
     return this.#parts.number;
   }
 
+  get build(): Build {
+    return this.#parts.build;
+  }
+
   get isStopping(): boolean {
     return this.#stopping.signal.aborted;
   }
@@ -68,11 +75,12 @@ export class Slot {
   }
 
   record(): ProcessRecord {
-    const { service, number } = this.#parts;
+    const { service, number, build } = this.#parts;
     const child = this.#child;
     return {
       service,
       slot: number,
+      build: build.id,
       state: this.isStopping ? 'stopping' : this.#state,
       pid: child?.pid ?? null,
       started: child?.started ?? '',

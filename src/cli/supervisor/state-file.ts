@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { SERVICE_NAMES } from '../../contract/route.ts';
+import { deploymentSchema } from '../deploy/deployment.ts';
 import type { Logger } from '../../runtime/index.ts';
 import { isAlive } from '../process-identity.ts';
 
@@ -10,6 +11,8 @@ const processRecord = z.object({
   service: z.enum(SERVICE_NAMES),
   /** Number among the processes of its service, from 1; its log is named after it. */
   slot: z.int().min(1),
+  /** Id of the build that it runs. */
+  build: z.string().nullable().default(null),
   /** `waiting`: it ended and will be started again after a pause. */
   state: z.enum(['starting', 'ready', 'waiting', 'stopping']),
   pid: z.int().min(1).nullable(),
@@ -39,6 +42,10 @@ const serviceRecord = z.object({
   restarting: z.boolean(),
   /** Why the last `tandem restart` was given up. */
   problem: z.string().nullable(),
+  /** What its processes are to run. */
+  build: z.object({ id: z.string(), label: z.string() }).nullable().default(null),
+  /** The last deployment. */
+  deployment: deploymentSchema.nullable().default(null),
 });
 
 const upState = z.object({

@@ -2,6 +2,9 @@ import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { ReplicaRange } from '../../define/index.ts';
 import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
+import type { Build } from '../deploy/build.ts';
+import type { Deployed } from '../deploy/deployed.ts';
+import type { RolloutFleet } from '../deploy/rollout.ts';
 import type { ProcessIdentity } from '../process-identity.ts';
 import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
 import { checkRange } from './description.ts';
@@ -30,7 +33,9 @@ export interface SupervisorParts {
   readonly memoryMax: (service: ServiceName) => number | undefined;
   /** What all processes have together. */
   readonly machine: Shares;
-  readonly spawn: (service: ServiceName, slot: number) => Promise<Child>;
+  /** What the processes of each service run. */
+  readonly builds: Deployed;
+  readonly spawn: (service: ServiceName, slot: number, build: Build) => Promise<Child>;
   /** How long a child takes at most to stop by itself, in milliseconds. */
   readonly graceMs: number;
   readonly file: StateFile;
@@ -97,8 +102,12 @@ export class Supervisor {
   }
 
   state(): UpState {
+    const { builds } = this.#parts;
     const services = Object.fromEntries(
-      [...this.#fleets].map(([service, fleet]): [ServiceName, ServiceRecord] => [service, fleet.record()]),
+      [...this.#fleets].map(([service, fleet]): [ServiceName, ServiceRecord] => {
+        const { id, label } = builds.wanted(service);
+        return [service, { ...fleet.record(), build: { id, label }, deployment: builds.deployment(service) }];
+      }),
     ) as Record<ServiceName, ServiceRecord>;
     const processes = [...this.#fleets.values()].flatMap(({ slots }) =>
       [...slots].sort((left, right) => left.number - right.number).map((slot) => slot.record()),
@@ -159,6 +168,33 @@ export class Supervisor {
     this.#restarts.add(work);
   }
 
+  /**
+   * Takes the processes of a service into the hands of a deployment: nobody else starts or stops any until it gives them
+   * back. Throws CONFLICT while they are replaced already.
+   */
+  lend(service: ServiceName): LentFleet {
+    const fleet = this.#idleFleet(service);
+    fleet.restarting = true;
+    fleet.problem = null;
+    return {
+      get replicas() {
+        return fleet.replicas;
+      },
+      active: () => fleet.active(),
+      add: (build) => this.#add(service, { build }),
+      remove: (slot) => this.#remove(fleet, slot),
+      giveBack: () => {
+        fleet.restarting = false;
+        if (!this.#isStopping) void this.#fit(service);
+      },
+    };
+  }
+
+  /** Processes of the service that are there to stay. */
+  active(service: ServiceName): readonly Slot[] {
+    return this.#fleet(service).active();
+  }
+
   /** Stops every process; resolves when none runs. */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -203,13 +239,14 @@ export class Supervisor {
     for (const record of living) this.#undecided.add(record);
     const adopting = living.map(async (record) => {
       const { service, slot, pid, restarts } = record;
+      const build = this.#parts.builds.known(service, record.build);
       const child = adoptChild(record);
       const answers =
         record.state !== 'stopping' &&
         (await answersWithin(child, 'anything', CHILD_TIMES.adoptMsMax, this.#stopping.signal));
       const isWell = answers && !this.#isStopping;
       logger.info(isWell ? 'Took over a process' : 'Ending a process that does not answer', { service, pid });
-      if (isWell) this.#add(service, { slot, adopted: { child, restarts } });
+      if (isWell) this.#add(service, { slot, build, adopted: { child, restarts } });
       else await endChild(child, graceMs);
       this.#undecided.delete(record);
     });
@@ -249,20 +286,27 @@ export class Supervisor {
     return this.#save();
   }
 
-  /** Stops the highest numbers beyond what is wanted. */
+  /** Stops what runs another build, then the highest numbers, beyond what is wanted. */
   #shrink(fleet: Fleet): void {
-    for (const slot of fleet.active().slice(fleet.replicas)) void this.#remove(fleet, slot);
+    const { id } = this.#parts.builds.wanted(fleet.service);
+    const [right, others] = [true, false].map((isRight) =>
+      fleet.active().filter(({ build }) => (build.id === id) === isRight),
+    );
+    for (const slot of [...(right ?? []), ...(others ?? [])].slice(fleet.replicas)) {
+      void this.#remove(fleet, slot);
+    }
   }
 
-  #add(service: ServiceName, from?: { readonly slot: number; readonly adopted: Adopted }): Slot {
-    const { spawn, graceMs, memoryMax, clock, logger, metrics, failPoints } = this.#parts;
+  #add(service: ServiceName, from: AddOptions = {}): Slot {
+    const { builds, spawn, graceMs, memoryMax, clock, logger, metrics, failPoints } = this.#parts;
     const fleet = this.#fleet(service);
-    const number = from?.slot ?? lowestFree(fleet.slots);
+    const { build = builds.wanted(service), adopted, slot: number = lowestFree(fleet.slots) } = from;
     const slot = new Slot(
       {
         service,
         number,
-        spawn: () => spawn(service, number),
+        build,
+        spawn: () => spawn(service, number, build),
         graceMs,
         memoryMax: memoryMax(service),
         clock,
@@ -271,7 +315,7 @@ export class Supervisor {
         failPoints,
         changed: () => void this.#save(),
       },
-      from?.adopted,
+      adopted,
     );
     fleet.slots.add(slot);
     return slot;
@@ -304,6 +348,18 @@ export class Supervisor {
   #save(): Promise<void> {
     return this.#parts.file.write(this.state());
   }
+}
+
+interface AddOptions {
+  readonly slot?: number;
+  /** Default: what the service is to run. */
+  readonly build?: Build;
+  readonly adopted?: Adopted;
+}
+
+/** The processes of a service while a deployment replaces them. */
+export interface LentFleet extends RolloutFleet<Slot> {
+  giveBack(): void;
 }
 
 function lowestFree(slots: ReadonlySet<Slot>): number {

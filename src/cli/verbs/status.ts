@@ -106,16 +106,17 @@ function describeUp({ scaling, processes }: UpStatus): string {
     const ready = processes.filter(({ service, state }) => service === name && state === 'ready').length;
     return [name, `${String(ready)}/${String(record.replicas)}`, rangeText(record), whyText(record)];
   });
-  const rows = processes.map(({ service, slot, state, pid, url, restarts, problem }) => [
+  const rows = processes.map(({ service, slot, state, pid, url, build, restarts, problem }) => [
     `${service}-${String(slot)}`,
     state,
     pid === null ? '-' : String(pid),
     url ?? '-',
+    build ?? '-',
     String(restarts),
     problem ?? '',
   ]);
   return [
-    table(['PROCESS', 'STATE', 'PID', 'URL', 'RESTARTS', ''], rows),
+    table(['PROCESS', 'STATE', 'PID', 'URL', 'BUILD', 'RESTARTS', ''], rows),
     table(['SCALING', 'READY', 'RANGE', 'LOAD AND LAST CHANGE'], services),
   ].join('\n\n');
 }

@@ -7,6 +7,9 @@ import type { ReplicaRange } from '../../define/index.ts';
 import { type Config, createLogger, createMetrics } from '../../runtime/index.ts';
 import { loadApp } from '../app-file.ts';
 import { type ClientOptions, dataDirOf } from '../client.ts';
+import { BuildStore } from '../deploy/build-store.ts';
+import { Deployed } from '../deploy/deployed.ts';
+import { Deployer } from '../deploy/deployer.ts';
 import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
 import { isPortFree, type ReservedPort, reservePort } from '../free-port.ts';
@@ -39,6 +42,8 @@ const SCALE_MS_MAX = 120_000;
 /** Ports beside 7717 that are tried for the gateway. */
 const PORTS_TRIED_MAX = 100;
 
+/** Services of which two processes may not run side by side: features keeps the online state. */
+const ALONE: ReadonlySet<ServiceName> = new Set(['features']);
 /** Connections of the embedded server that are for services; the rest is for whoever looks after it. */
 const EMBEDDED_CONNECTIONS = 90;
 /** Bounds of what one process takes of them. */
@@ -50,6 +55,8 @@ export interface UpVerbOptions {
   /** Options of the services, passed on as `tandem run` takes them. */
   readonly set: readonly string[];
   readonly clock?: string | undefined;
+  /** Whether what was deployed counts no more. */
+  readonly installed?: boolean;
 }
 
 /** `tandem up`: every service as processes of their own, kept running. Runs until it is interrupted. */
@@ -77,7 +84,8 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   if (interrupt.signal.aborted) return;
   using gatewayPort = await takeGatewayPort(config, left);
   const stateFile = new StateFile(dataDir, logger);
-  const parameters = ['--app', path, '--data-dir', dataDir, '--host', section.host, ...passedOn(options)];
+  const builds = await Deployed.load(dataDir, path, options.installed === true);
+  const parameters = ['--data-dir', dataDir, '--host', section.host, ...passedOn(options)];
   const { services, machine, downAfterSeconds } = description.deployment;
   const registry = createMetrics();
   using _closeMetrics = { [Symbol.dispose]: () => registry.close() };
@@ -89,11 +97,13 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     memoryMax: (service) => (services[service].memoryEnforced ? services[service].memory : undefined),
     machine: machineShares(machine),
     metrics: supervisorMetrics(registry, () => supervisor.state()),
-    spawn: (service, slot) =>
+    builds,
+    spawn: (service, slot, build) =>
       spawnChild({
         service,
         slot,
         dataDir,
+        build,
         parameters: [...parameters, ...portOf(service, gatewayPort.port)],
         environment: {
           ...compileCache(dataDir),
@@ -107,9 +117,19 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     logger,
     failPoints,
   });
-  await using control = await startControl(dataDir, supervisor, registry);
+  const deployer = new Deployer({
+    supervisor,
+    builds,
+    store: new BuildStore(dataDir),
+    clock: systemClock(),
+    logger,
+    changed: () => void stateFile.write(supervisor.state()),
+    alone: ALONE,
+  });
+  await using control = await startControl(dataDir, { supervisor, deployer, metrics: registry });
   await using _stopProcesses = stopping(supervisor, stateFile);
-  const started = supervisor.start(left);
+  await using _stopDeployments = { [Symbol.asyncDispose]: () => deployer.stop() };
+  const started = supervisor.start(left).then(() => deployer.resume());
   await supervisor.publish(control.port);
   await using outside = openOutside({
     databaseUrl: database.url,

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects } from '../adapters/objects/index.ts';
@@ -14,10 +15,12 @@ import {
   type RootLogger,
   type RunningServices,
   type ServiceDefinition,
+  type SpanExporter,
   startServices,
+  type TraceOptions,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
-import { HTTP, PROCESS, SCALING, serviceOptions } from './settings.ts';
+import { HTTP, PROCESS, SCALING, serviceOptions, TRACE } from './settings.ts';
 import { VERSION } from './version.ts';
 
 /** What a process needs to run services. */
@@ -56,6 +59,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   const metrics = createMetrics();
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
+  const trace = config.section(TRACE);
   try {
     const ports = await openPorts(postgres, dataDir, composition);
     const services = await startServices(definitions, ports, {
@@ -67,6 +71,8 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       version: VERSION,
       logger,
       metrics,
+      trace,
+      spanExporter: await openExporter(trace, names),
       scalingTargets: config.section(SCALING),
     });
     return {
@@ -82,6 +88,21 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     await postgres.close();
     throw error;
   }
+}
+
+/** The exporter's library is loaded only where traces are exported. */
+async function openExporter(
+  { endpoint, serviceName }: TraceOptions,
+  names: readonly string[],
+): Promise<SpanExporter | undefined> {
+  if (endpoint === undefined) return undefined;
+  const { otlpExporter } = await import('../adapters/otlp/index.ts');
+  return otlpExporter({
+    endpoint,
+    serviceName: serviceName ?? (names.length === 1 ? `tandem-${String(names[0])}` : 'tandem'),
+    version: VERSION,
+    instance: `${hostname()}-${String(process.pid)}`,
+  });
 }
 
 async function openPorts(

@@ -32,6 +32,7 @@ import type {
   Tables,
 } from '../../runtime/index.ts';
 import { noFailPoints } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { ingest, type IngestOptions } from './index.ts';
 import { ingestOptions } from './limits.ts';

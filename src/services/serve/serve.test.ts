@@ -40,6 +40,7 @@ import {
   type ServiceHost,
   type Tables,
 } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { registry, type RegistryOptions } from '../registry/index.ts';
 import { serve, type ServeOptions } from './index.ts';

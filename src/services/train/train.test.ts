@@ -19,6 +19,7 @@ import type {
   ServiceHost,
   Warehouse,
 } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { train, type TrainOptions, trainTasks } from './index.ts';
 import { readPart } from './part-file.ts';
 import { DAY_MS } from './periods.ts';

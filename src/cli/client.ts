@@ -23,6 +23,8 @@ export interface Client extends AsyncDisposable {
   readonly call: Caller;
   /** What `/readyz` answers; of `tandem up`, all of them together. */
   readiness(): Promise<Readiness>;
+  /** Addresses of every process that is known, for what each of them keeps for itself. */
+  processes(): readonly URL[];
 }
 
 /** The answer of `/readyz`. */
@@ -58,6 +60,7 @@ export async function openClient(
     url,
     call: caller.call,
     readiness: () => (url === null ? askProcesses(dataDir) : askReadiness(url)),
+    processes: () => (url === null ? processAddresses(dataDir) : [url]),
     [Symbol.asyncDispose]: () => caller.close(),
   };
 }
@@ -74,6 +77,11 @@ function gatewayAddresses(dataDir: string): readonly URL[] {
     "No gateway of this 'tandem up' is ready, and verbs go through it. 'tandem status' and 'tandem logs gateway' say " +
       "more; 'tandem scale gateway 1' starts one where there is none.",
   );
+}
+
+function processAddresses(dataDir: string): readonly URL[] {
+  const processes = readStateSync(dataDir)?.processes ?? [];
+  return processes.flatMap(({ url }) => (url === null ? [] : [new URL(url)]));
 }
 
 function addressOf({ service, state, url }: ProcessRecord, wanted: ServiceName): URL[] {

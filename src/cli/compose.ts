@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
@@ -16,11 +17,13 @@ import {
   type RootLogger,
   type RunningServices,
   type ServiceDefinition,
+  type SpanExporter,
   startServices,
+  type TraceOptions,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
 import { contractOf } from './deploy/contract.ts';
-import { HTTP, PROCESS, SCALING, serviceOptions } from './settings.ts';
+import { HTTP, PROCESS, SCALING, serviceOptions, TRACE } from './settings.ts';
 import { VERSION } from './version.ts';
 
 /** What a process needs to run services. */
@@ -63,6 +66,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
   const build = { id, contract: contractHash(await contractOf(composition.app)) };
+  const trace = config.section(TRACE);
   try {
     const objects = await openObjects(dataDir, composition);
     opened.defer(() => objects.close());
@@ -77,6 +81,8 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       build,
       logger,
       metrics,
+      trace,
+      spanExporter: await openExporter(trace, names),
       scalingTargets: config.section(SCALING),
     });
     return {
@@ -115,6 +121,21 @@ async function openObjects(dataDir: string, { config, failPoints }: Composition)
     cacheBytesMax: objectCacheBytesMax,
   });
   return { objects, close: async () => objects[Symbol.asyncDispose]() };
+}
+
+/** The exporter's library is loaded only where traces are exported. */
+async function openExporter(
+  { endpoint, serviceName }: TraceOptions,
+  names: readonly string[],
+): Promise<SpanExporter | undefined> {
+  if (endpoint === undefined) return undefined;
+  const { otlpExporter } = await import('../adapters/otlp/index.ts');
+  return otlpExporter({
+    endpoint,
+    serviceName: serviceName ?? (names.length === 1 ? `tandem-${String(names[0])}` : 'tandem'),
+    version: VERSION,
+    instance: `${hostname()}-${String(process.pid)}`,
+  });
 }
 
 async function openPorts(

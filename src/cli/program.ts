@@ -267,6 +267,29 @@ function addOperatingVerbs(program: Command, exit: (code: number) => void): void
       const { status } = await import('./verbs/status.ts');
       await status({ ...options, watch: options.watch === true }, outputOf(options));
     });
+  clientVerb(program, 'trace [id]', 'show where the time of a request went; without an id, the newest traces')
+    .addHelpText(
+      'after',
+      '\nAn id is a trace id (the header x-trace-id of any answer) or the id of a decision.',
+    )
+    .option('--min-ms <number>', 'only traces that took at least so long', '0')
+    .option('--error', 'only traces that failed')
+    .option('--route <route>', 'only requests of a route, e.g. /v1/decisions/{decision}')
+    .option('-n, --lines <number>', 'how many traces', '20')
+    .action(
+      async (
+        id: string | undefined,
+        options: CommonOptions & {
+          readonly minMs: string;
+          readonly error?: boolean;
+          readonly route?: string;
+          readonly lines: string;
+        },
+      ) => {
+        const { trace } = await import('./verbs/trace.ts');
+        await trace(id, { ...options, error: options.error === true }, outputOf(options));
+      },
+    );
   settingsVerb(program, 'doctor', 'look for what could be wrong on this machine')
     .option('--url <url>', 'the server to ask')
     .action(async (options: SettingsOptions) => {

@@ -11,6 +11,8 @@ import {
   scalingTargets,
   type ScalingTargets,
   type ServiceDefinition,
+  traceOptions,
+  type TraceOptions,
 } from '../runtime/index.ts';
 import { features } from '../services/features/index.ts';
 import { gateway } from '../services/gateway/index.ts';
@@ -138,6 +140,17 @@ export const PROCESS: ConfigSection<ProcessOptions> = {
   secrets: ['databaseUrl'],
 };
 
+export const TRACE: ConfigSection<TraceOptions> = {
+  name: 'trace',
+  prefix: 'TANDEM_TRACE_',
+  schema: traceOptions,
+  variables: {
+    ratio: 'OTEL_TRACES_SAMPLER_ARG',
+    endpoint: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    serviceName: 'OTEL_SERVICE_NAME',
+  },
+};
+
 export const HTTP: ConfigSection<HttpLimits> = { name: 'http', prefix: 'TANDEM_HTTP_', schema: httpLimits };
 
 export const SCALING: ConfigSection<ScalingTargets> = {
@@ -166,7 +179,7 @@ export type Flags = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
  * the same.
  */
 export function readSettings(flags: Flags, environment: NodeJS.ProcessEnv = process.env): Config {
-  return readConfig([PROCESS, HTTP, SCALING, ...SERVICE_SECTIONS.values()], { flags, environment });
+  return readConfig([PROCESS, HTTP, SCALING, TRACE, ...SERVICE_SECTIONS.values()], { flags, environment });
 }
 
 /** The options of each service. */

@@ -37,6 +37,7 @@ const PROMISES: Readonly<Record<Stopped, Readonly<Partial<Record<ProbeName, Prom
   registry: { releases: 'away' },
   train: { runs: 'away' },
   serve: { durable: 'away', buffered: 'away' },
+  gateway: {},
   postgresql: { ingest: 'refused', durable: 'refused', releases: 'refused', runs: 'refused' },
 };
 

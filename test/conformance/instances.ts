@@ -58,17 +58,26 @@ export function instancesConformance(name: string, open: () => Promise<Instances
     it('says who can do its job, and signals when that changes, not at every renewal', async () => {
       const own = { service: 'serve', id: 'p4', url: 'http://127.0.0.1:4/' } as const;
       let woken = 0;
-      let fences = 0;
+      let heard = 0;
+      let [fences, sent] = [0, 0];
       const end = two.signals.subscribe(INSTANCES_SIGNAL, () => (woken += 1));
       const endFences = two.signals.subscribe('fence', () => (fences += 1));
+      const endHeard = two.signals.subscribe('heard', () => (heard += 1));
+      // Signals keep their order, so that this one has all before it behind it.
       const fence = async (): Promise<void> => {
-        const before = fences;
+        sent += 1;
         await one.signals.notify('fence');
-        await until(() => fences > before);
+        await until(() => fences >= sent);
       };
       try {
         await one.instances.announce([{ ...own, ready: false }], 60_000);
         expect(await two.instances.live()).toEqual([{ ...own, ready: false }]);
+        // A subscription begins a little later.
+        await until(async () => {
+          await one.signals.notify('heard');
+          return heard > 0;
+        });
+        [fences, sent] = [0, 0];
         await fence();
         const before = woken;
         await one.instances.announce([{ ...own, ready: false }], 60_000);
@@ -80,6 +89,7 @@ export function instancesConformance(name: string, open: () => Promise<Instances
       } finally {
         end();
         endFences();
+        endHeard();
         await one.instances.withdraw('p4');
       }
     });

@@ -6,6 +6,7 @@ import {
   createLogger,
   createMetrics,
   httpLimits,
+  noFailPoints,
   type Ports,
   type RunningServices,
   type ServiceDefinition,
@@ -28,7 +29,8 @@ export async function startInstance(
 ): Promise<RunningServices & AsyncDisposable> {
   const postgres = await openPostgres(databaseUrl, { applicationName: 'instance', connectionsMax: 3 });
   const metrics = createMetrics();
-  const ports = { ...postgres, clock: testClock, random: testRandom } as unknown as Ports;
+  const parts = { clock: testClock, random: testRandom, failPoints: noFailPoints };
+  const ports = { ...postgres, ...parts } as unknown as Ports;
   const services = await startServices(runs === 'service' ? [definition] : [], ports, {
     app: defineApp('empty', { decisions: {} }),
     serviceOptions: new Map(),

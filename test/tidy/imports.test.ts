@@ -27,6 +27,11 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
     from: ['src/contract', 'src/runtime'],
     packages: ['@duckdb/node-api', '@duckdb/node-bindings'],
   },
+  {
+    folder: 'src/adapters/otlp',
+    from: ['src/contract', 'src/runtime'],
+    packages: ['@opentelemetry/api', '@opentelemetry/exporter-trace-otlp-http', '@opentelemetry/resources'],
+  },
   { folder: 'src/adapters/threads', from: ['src/contract', 'src/runtime'], packages: [] },
   { folder: 'src/adapters/system', from: ['src/contract', 'src/runtime'], packages: [] },
 ];

@@ -30,6 +30,8 @@ const ledgerEntry = decisionAnswer.extend({
   names: z.array(z.string()),
   values: z.array(z.number().nullable()),
   positions,
+  /** The trace that it was made in, for `tandem trace`; `null` for decisions of before there were any. */
+  traceId: z.string().nullable(),
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 

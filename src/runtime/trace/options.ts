@@ -14,6 +14,8 @@ export interface TraceOptions {
   readonly queueMax: number;
   /** Where spans are sent by OTLP over HTTP. Default: nowhere. Set by `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   readonly endpoint?: string | undefined;
+  /** What exported spans call the process. Default: `tandem-SERVICE`, or `tandem`. Set by `OTEL_SERVICE_NAME`. */
+  readonly serviceName?: string | undefined;
 }
 
 /** Schema of {@link TraceOptions}. */
@@ -51,6 +53,7 @@ export const traceOptions: z.ZodType<TraceOptions> = z
       .url({ protocol: /^https?$/ })
       .optional()
       .describe('Where spans are sent by OTLP over HTTP'),
+    serviceName: z.string().optional().describe('What exported spans call the process'),
   })
   .strict();
 

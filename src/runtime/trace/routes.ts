@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { PlatformError } from '../../contract/index.ts';
+import { partReader } from '../http/validate.ts';
 import type { FinishedSpan } from '../ports/index.ts';
 import type { Tracer } from './tracer.ts';
 
@@ -56,17 +57,11 @@ const query = z
   })
   .strict();
 
+const readQuery = partReader('query', query, true);
+
 /** Answers `GET /v1/traces`. Throws BAD_REQUEST. */
 export function listTraces(tracer: Tracer | undefined, given: unknown): TraceList {
-  const read = query.safeParse(given);
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    throw new PlatformError(
-      'BAD_REQUEST',
-      `query.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'it is wrong'}`,
-    );
-  }
-  const { limit, minDurationMs, error, route, service } = read.data;
+  const { limit, minDurationMs, error, route, service } = readQuery(given) as z.infer<typeof query>;
   const traces: TraceSummary[] = [];
   for (const span of tracer?.roots() ?? []) {
     if (span.durationMs < minDurationMs || (error === 'true' && span.status !== 'error')) continue;

@@ -140,7 +140,8 @@ export class Feed {
     const eventClock = options.clock === 'event';
     if (!eventClock) state.advance(clock.now());
     const first = Math.max(0, (state.positions(source)[batch.partition] ?? 0) - batch.base);
-    let sliceStart = clock.monotonic();
+    const startedAt = clock.monotonic();
+    let sliceStart = startedAt;
     for (let index = first; index < batch.count; index += 1) {
       const event = readEvent(plan, batch.record(index));
       if (event === undefined) state.skip(source, batch.partition, batch.base + index);
@@ -153,8 +154,23 @@ export class Feed {
         sliceStart = clock.monotonic();
       }
     }
+    this.#note(plan, batch, startedAt);
     this.applied += batch.count - first;
     this.#wake();
+  }
+
+  /** Ties a batch to the traces that its records came in, of which there are mostly none. */
+  #note(plan: SourcePlan, batch: RecordBatch, startedAt: number): void {
+    const { traceparents: links = [], partition, count } = batch;
+    if (links.length === 0) return;
+    const attributes = {
+      'messaging.system': 'tandem',
+      'messaging.operation.type': 'process',
+      'messaging.destination.name': sourceTopic(plan.source.name),
+      'messaging.destination.partition.id': String(partition),
+      'messaging.batch.message_count': count,
+    };
+    this.#host.trace.done('apply batch', startedAt, { links, attributes });
   }
 
   #wake(): void {

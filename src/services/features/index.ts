@@ -107,7 +107,9 @@ function handlers(
       }));
       return { rows: await replay.replay(vector, receipts) };
     }),
-    handler(routes.buildDataset, async ({ body }) => datasets.build(body)),
+    handler(routes.buildDataset, ({ body }) =>
+      host.trace.span('build dataset', () => datasets.build(body), { 'ml.feature.set': body.vector }),
+    ),
     handler(routes.getDataset, async ({ params }) => datasets.describe(params.id)),
     handler(routes.getFeaturesStatus, async () => status(host, state, archive)),
   ];

@@ -119,13 +119,22 @@ export class Decisions {
     const event = validate(endpoint, request);
     // Taken once: whatever takes over while this decision is under way, this release answers it.
     const loaded = this.#released(endpoint.decision.name);
-    const served = await endpoint.reads.read(request, context);
+    const served = await host.trace.span('read vector', () => endpoint.reads.read(request, context), {
+      'ml.feature.set': endpoint.decision.model.vector.name,
+    });
     const readAt = clock.monotonic();
     assertVersion(loaded, served);
     const values = servedValues(served.row.values);
     const score = loaded.model.predict(values);
     const outcome = outcomeOf(score, loaded.release);
     const predictedAt = clock.monotonic();
+    host.trace.done('predict', readAt, {
+      attributes: {
+        'ml.model.name': loaded.release.model,
+        'ml.model.version': String(loaded.release.version),
+        'ml.model.digest': loaded.release.onnx.digest,
+      },
+    });
     const answer: DecisionAnswer = {
       decisionId: host.random.id(),
       decision: endpoint.decision.name,
@@ -144,12 +153,16 @@ export class Decisions {
       request,
       values,
       positions: served.positions,
+      traceId: host.trace.traceId ?? null,
     };
     const { ledger } = this.#parts;
     if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
     else await ledger.recordBuffered(entry, context);
     await host.failPoints.pass('serve.answer.before');
     const doneAt = clock.monotonic();
+    host.trace.done('record decision', predictedAt, {
+      attributes: { 'tandem.ledger': endpoint.decision.ledger },
+    });
     metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
     metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });
     metrics.seconds.observe((predictedAt - readAt) / 1_000, { part: 'model' });
@@ -183,11 +196,11 @@ function endpointsOf(parts: DecisionsParts, waits: RecentSamples): Map<string, E
   const endpoints = new Map<string, Endpoint>();
   for (const decision of host.app.decisions.values()) {
     const { vector } = decision.model;
-    const { call, clock, options } = host;
+    const { call, clock, options, trace } = host;
     // Decisions on the same vector share its reads.
     const shared =
       reads.get(vector.name) ??
-      new VectorReads({ vector: vector.name, call, clock, metrics, waits, limits: options });
+      new VectorReads({ vector: vector.name, call, clock, trace, metrics, waits, limits: options });
     reads.set(vector.name, shared);
     endpoints.set(decision.name, { decision, read: compileEventReader(vector.candidate), reads: shared });
   }

@@ -16,6 +16,8 @@ export interface NewEntry {
   readonly request: Record<string, unknown>;
   readonly values: readonly (number | null)[];
   readonly positions: Positions;
+  /** The trace that the decision was made in. */
+  readonly traceId: string | null;
 }
 
 interface EntryRow extends Record<string, unknown> {
@@ -31,18 +33,19 @@ interface EntryRow extends Record<string, unknown> {
   readonly vector: string;
   readonly hash: string;
   readonly names: string[];
+  readonly trace_id: string | null;
 }
 
 const INSERT = `
 insert into serve_ledger
-  (decision_id, at, decision, subject, release, vector_id, as_of, score, outcome, entry)
+  (decision_id, at, decision, subject, release, vector_id, as_of, score, outcome, entry, trace_id)
 select * from unnest(
   $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::double precision[],
-  $9::text[], $10::json[])
+  $9::text[], $10::json[], $11::text[])
 on conflict (decision_id) do nothing`;
 
 const GET = `
-select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry,
+select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry, l.trace_id,
   v.vector, v.hash, v.names
 from serve_ledger l join serve_vector v on v.id = l.vector_id
 where l.decision_id = $1`;
@@ -66,6 +69,7 @@ export async function insertEntries(tables: Tables, entries: readonly NewEntry[]
     entries.map((entry) => entry.score),
     entries.map((entry) => entry.outcome),
     entries.map(({ request, values, positions }) => JSON.stringify({ request, values, positions })),
+    entries.map((entry) => entry.traceId),
   ]);
 }
 
@@ -89,6 +93,7 @@ export async function findEntry(tables: Tables, decisionId: string): Promise<Led
     names: row.names,
     values: row.entry.values,
     positions: row.entry.positions,
+    traceId: row.trace_id,
   };
 }
 

@@ -55,6 +55,7 @@ function entry(changes: Partial<NewEntry> = {}): NewEntry {
     outcome: 'accept',
     request: { clickId: 'c' },
     values: [1, null],
+    traceId: null,
     positions: { clicks: [1, 2] },
     ...changes,
   };

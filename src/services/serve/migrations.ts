@@ -34,5 +34,8 @@ create table serve_ledger_rest partition of serve_ledger default;
 /** The tables of serve. */
 export const serveMigrations: MigrationSet = {
   owner: 'serve',
-  migrations: [{ number: 1, name: 'the ledger', sql: TABLES }],
+  migrations: [
+    { number: 1, name: 'the ledger', sql: TABLES },
+    { number: 2, name: 'the trace of a decision', sql: 'alter table serve_ledger add column trace_id text;' },
+  ],
 };

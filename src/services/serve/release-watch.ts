@@ -136,7 +136,12 @@ export class ReleaseWatch {
     const failed = this.#failures.get(release.decision);
     if (failed?.release === release.id && clock.monotonic() < failed.nextAttemptAt) return;
     try {
-      const loaded = await this.#load(release, decision);
+      const loaded = await this.#host.trace.span('load release', () => this.#load(release, decision), {
+        'tandem.release.id': release.id,
+        'ml.model.name': release.model,
+        'ml.model.version': String(release.version),
+        'ml.model.digest': release.onnx.digest,
+      });
       await failPoints.pass('serve.release.loaded');
       this.#loaded.set(release.decision, loaded);
       this.#failures.delete(release.decision);

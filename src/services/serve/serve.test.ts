@@ -34,13 +34,13 @@ import { encodeLogistic } from '../../ml/onnx/encode-logistic.ts';
 import { loadModel } from '../../ml/onnx/load-model.ts';
 import {
   type Logger,
-  NO_TRACE,
   noFailPoints,
   type Objects,
   type RunningService,
   type ServiceHost,
   type Tables,
 } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
 import { registry, type RegistryOptions } from '../registry/index.ts';
 import { serve, type ServeOptions } from './index.ts';

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PlatformError, type VectorRead } from '../../contract/index.ts';
 import type { CallContext, Caller, CallOptions } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { VectorReads, type VectorReadsParts } from './vector-reads.ts';
 
 type Candidate = Record<string, unknown>;
@@ -35,6 +36,7 @@ function byHand(limits: Partial<VectorReadsParts['limits']> = {}) {
     call,
     clock,
     metrics,
+    trace: NO_TRACE,
     limits: { queueMax: 100, batchMax: 4, readsMax: 1, ...limits },
   });
   return { calls, reads, pass: (ms: number) => (now += ms) };
@@ -145,7 +147,7 @@ describe('VectorReads', () => {
         }) as unknown as Caller;
         const clock = { now: () => 0, monotonic: () => 0, sleep: () => Promise.resolve() };
         const limits = { queueMax: 100, batchMax: 16, readsMax: 1 };
-        const reads = new VectorReads({ vector: 'card', call, clock, metrics, limits });
+        const reads = new VectorReads({ vector: 'card', call, clock, metrics, limits, trace: NO_TRACE });
         const answers = await Promise.allSettled(bad.map((_, number) => reads.read({ number }, context())));
         answers.forEach((answer, number) => {
           if (answer.status === 'fulfilled') expect(answer.value.row.values).toEqual([number]);

@@ -6,7 +6,7 @@ import {
   type VectorRead,
   type VectorRow,
 } from '../../contract/index.ts';
-import type { CallContext, Caller, Clock, RecentSamples } from '../../runtime/index.ts';
+import type { CallContext, Caller, Clock, Trace, TraceScope, RecentSamples } from '../../runtime/index.ts';
 import { expired } from './failures.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
@@ -23,6 +23,7 @@ export interface VectorReadsParts {
   readonly vector: string;
   readonly call: Caller;
   readonly clock: Clock;
+  readonly trace: Trace;
   readonly metrics: Pick<ServeMetrics, 'queueDepth' | 'batchRows'>;
   /** How long decisions waited for their read to begin, in milliseconds. */
   readonly waits?: RecentSamples;
@@ -34,6 +35,7 @@ interface Waiting {
   readonly deadlineMs: number;
   readonly sinceMs: number;
   readonly signal: AbortSignal;
+  readonly scope: TraceScope | undefined;
   settle(outcome: ServedRow | PlatformError | Error): void;
 }
 
@@ -79,7 +81,9 @@ export class VectorReads {
       };
       const giveUp = (): void => settle(expired());
       signal.addEventListener('abort', giveUp, { once: true });
-      this.#queue.push({ candidate, deadlineMs, sinceMs: this.#parts.clock.monotonic(), signal, settle });
+      const { clock, trace } = this.#parts;
+      const sinceMs = clock.monotonic();
+      this.#queue.push({ candidate, deadlineMs, sinceMs, signal, scope: trace.scope, settle });
       this.#start();
     });
   }
@@ -107,10 +111,11 @@ export class VectorReads {
   }
 
   #start(): void {
-    const { limits, metrics, vector } = this.#parts;
+    const { limits, metrics, trace, vector } = this.#parts;
     while (this.#underWay < limits.readsMax && this.#queue.length > 0) {
       const batch = this.#take();
-      if (batch.length > 0) void this.#run(batch);
+      // The shared read is a part of the first one's request, whoever happens to start it.
+      if (batch.length > 0) void trace.within(batch[0]?.scope, () => this.#run(batch));
     }
     metrics.queueDepth.set(this.#queue.length, { vector });
   }

@@ -49,7 +49,9 @@ export async function runStep<TOutput>(
   const { host, run, progress } = context;
   const key = stepKey(plan.name, plan.inputs);
   progress.step(plan.name, { state: 'running', key, progress: 0, note: null });
-  const { record, found } = await patiently(context, plan.name, () => findOrDo(context, plan, key));
+  const { record, found } = await host.trace.span(`step ${plan.name}`, () =>
+    patiently(context, plan.name, () => findOrDo(context, plan, key)),
+  );
   const note = plan.note(record.output);
   const state = found && record.run !== run.id ? 'reused' : 'done';
   progress.step(plan.name, { state, seconds: record.seconds, progress: 1, note });

@@ -10,7 +10,7 @@ import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { threadCompute } from '../../adapters/threads/index.ts';
 import { PlatformError, routes, type Run } from '../../contract/index.ts';
 import { loadModel } from '../../ml/index.ts';
-import { NO_TRACE, noFailPoints } from '../../runtime/index.ts';
+import { noFailPoints } from '../../runtime/index.ts';
 import type {
   Compute,
   Metrics,
@@ -19,6 +19,7 @@ import type {
   ServiceHost,
   Warehouse,
 } from '../../runtime/index.ts';
+import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { train, type TrainOptions, trainTasks } from './index.ts';
 import { readPart } from './part-file.ts';
 import { DAY_MS } from './periods.ts';

@@ -1,0 +1,1 @@
+export { type OtlpOptions, otlpExporter } from './exporter.ts';

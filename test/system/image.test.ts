@@ -29,6 +29,8 @@ async function contextOf(dockerfile: string, below: string): Promise<string> {
     maxBuffer: 2 ** 26,
   });
   const context = await mkdtemp(join(folder, 'context-'));
+  // COPY makes folders that everybody may enter; this one would keep its own mode.
+  await chmod(context, 0o755);
   for (const file of stdout.split('\0').filter((name) => name !== '' && isSent(name, ignore))) {
     await mkdir(dirname(join(context, file)), { recursive: true });
     await cp(join(ROOT, below, file), join(context, file));

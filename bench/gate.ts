@@ -64,7 +64,7 @@ export async function measure(): Promise<Measurement> {
   const forwarded = {
     'x-tandem-principal': writePrincipal({ subject: 'key:0123456789abcdef', roles: ['producer'] }),
   };
-  const tokens = await Promise.all(identities.map((identity) => identity.authorize('serve')));
+  const tokens = await Promise.all(identities.map(async (identity) => identity.authorize('serve')));
   const visitors = {
     key: made.map(({ text }) => ({ headers: { authorization: `Bearer ${text}` }, address })),
     service: tokens.map((authorization) => ({ headers: { ...forwarded, authorization }, address })),

@@ -1,7 +1,6 @@
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
 import { fromProblem, PlatformError, type ServiceName } from '../contract/index.ts';
 import { httpCaller } from '../runtime/http/client.ts';
-import type { TlsPeers } from '../runtime/http/index.ts';
 import type { Caller } from '../runtime/service.ts';
 import { tlsPeers } from './access-settings.ts';
 import { findKey } from './admin-key.ts';

@@ -1,7 +1,10 @@
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
-import { PlatformError, type ServiceName } from '../contract/index.ts';
+import { fromProblem, PlatformError, type ServiceName } from '../contract/index.ts';
 import { httpCaller } from '../runtime/http/client.ts';
 import type { Caller } from '../runtime/service.ts';
+import { tlsPeers } from './access-settings.ts';
+import { findKey } from './admin-key.ts';
+import { ask, type Asked, type Shown } from './ask.ts';
 import { findDev } from './data-directory.ts';
 import {
   livingProcesses,
@@ -14,6 +17,8 @@ import {
 export interface ClientOptions {
   readonly url?: string | undefined;
   readonly dataDir?: string | undefined;
+  /** File of the key to show. */
+  readonly keyFile?: string | undefined;
 }
 
 /** What verbs speak to: one server, or the processes of `tandem up`. */
@@ -25,6 +30,8 @@ export interface Client extends AsyncDisposable {
   readiness(): Promise<Readiness>;
   /** Addresses of every process that is known, for what each of them keeps for itself. */
   processes(): readonly URL[];
+  /** What servers are shown, and what they must show. */
+  readonly shown: Shown;
 }
 
 /** The answer of `/readyz`. */
@@ -51,15 +58,29 @@ export async function openClient(
 ): Promise<Client> {
   const url = await findServer(options, environment);
   const dataDir = dataDirOf(options, environment);
+  const isNamed = (options.url ?? (environment['TANDEM_URL'] || undefined)) !== undefined;
+  // The key of this machine's server is for that server alone, not for whichever was named.
+  const key = await findKey(
+    { keyFile: options.keyFile, dataDir: isNamed ? undefined : dataDir },
+    environment,
+  );
+  const peers = await tlsPeers({
+    caFile: environment['TANDEM_TLS_CA_FILE'] || undefined,
+    serverName: environment['TANDEM_TLS_SERVER_NAME'] || undefined,
+  });
   const caller = httpCaller({
     addresses: () => (url === null ? gatewayAddresses(dataDir) : [url]),
     clock: systemClock(),
     random: systemRandom(),
+    authorize: key === undefined ? undefined : () => `Bearer ${key}`,
+    peers,
   });
   return {
     url,
     call: caller.call,
-    readiness: () => (url === null ? askProcesses(dataDir) : askReadiness(url)),
+    readiness: () =>
+      url === null ? askProcesses(dataDir, { key, peers }) : askReadiness(url, { key, peers }),
+    shown: { key, peers },
     processes: () => (url === null ? processAddresses(dataDir) : [url]),
     [Symbol.asyncDispose]: () => caller.close(),
   };
@@ -89,22 +110,24 @@ function addressOf({ service, state, url }: ProcessRecord, wanted: ServiceName):
 }
 
 /** Asks each process of `tandem up`: a service is ready when one of its processes is. */
-async function askProcesses(dataDir: string): Promise<Readiness> {
+async function askProcesses(dataDir: string, shown: Shown): Promise<Readiness> {
   const state = await readState(dataDir);
   if (state === undefined) throw noServer(dataDir);
   const names = (Object.keys(state.services) as ServiceName[]).filter(
     (name) => (state.services[name]?.replicas ?? 0) > 0,
   );
-  const found = await Promise.all(names.map(async (name) => [name, await askService(state, name)] as const));
+  const found = await Promise.all(
+    names.map(async (name) => [name, await askService(state, name, shown)] as const),
+  );
   return { ready: found.every(([, { ready }]) => ready), services: Object.fromEntries(found) };
 }
 
-async function askService(state: UpState, name: ServiceName): Promise<ServiceReadiness> {
+async function askService(state: UpState, name: ServiceName, shown: Shown): Promise<ServiceReadiness> {
   const urls = state.processes.flatMap((record) => addressOf(record, name));
   const answers = await Promise.all(
     urls.map(async (url): Promise<ServiceReadiness> => {
       try {
-        const { services } = await askReadiness(url);
+        const { services } = await askReadiness(url, shown);
         return services[name] ?? { ready: false, reason: `${url.origin} does not run it` };
       } catch (error) {
         return { ready: false, reason: PlatformError.is(error) ? error.message : String(error) };
@@ -150,21 +173,23 @@ function noServer(dataDir: string): PlatformError {
   );
 }
 
-async function askReadiness(url: URL): Promise<Readiness> {
-  let answer: Response;
+async function askReadiness(url: URL, shown: Shown): Promise<Readiness> {
+  let answer: Asked;
   try {
-    answer = await fetch(new URL('/readyz', url), { signal: AbortSignal.timeout(READY_MS) });
+    answer = await ask(new URL('/readyz', url), { ...shown, signal: AbortSignal.timeout(READY_MS) });
   } catch (error) {
     throw new PlatformError('UNAVAILABLE', `There is no answer from ${url.origin}`, { cause: error });
   }
-  const body = (await answer.json().catch(() => undefined)) as
+  const { status } = answer;
+  const content = answer.content as
     | Partial<Readiness>
-    | { details?: Readiness }
+    | { readonly details?: Partial<Readiness> }
     | undefined;
-  const readiness = body !== undefined && 'details' in body ? body.details : (body as Readiness | undefined);
-  if (readiness?.services !== undefined) return readiness;
-  throw new PlatformError(
-    'UNAVAILABLE',
-    `${url.origin} answered ${String(answer.status)}, but not like a Tandem server`,
+  const readiness =
+    content !== undefined && 'details' in content ? content.details : (content as Partial<Readiness>);
+  if (readiness?.ready !== undefined) return { ready: readiness.ready, services: readiness.services ?? {} };
+  throw (
+    fromProblem(content) ??
+    new PlatformError('UNAVAILABLE', `${url.origin} answered ${String(status)}, but not like a Tandem server`)
   );
 }

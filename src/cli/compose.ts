@@ -1,3 +1,4 @@
+import { unwatchFile, watchFile } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +15,7 @@ import {
   type FailPoints,
   type Objects,
   type Ports,
+  refuseOpenAddress,
   type RootLogger,
   type RunningServices,
   type ServiceDefinition,
@@ -22,6 +24,7 @@ import {
   type TraceOptions,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
+import { accessOf, TLS, tlsIdentity, tlsPeers } from './access-settings.ts';
 import { contractOf } from './deploy/contract.ts';
 import { HTTP, PROCESS, SCALING, serviceOptions, TRACE } from './settings.ts';
 import { VERSION } from './version.ts';
@@ -36,6 +39,8 @@ export interface Composition {
   readonly peers: ReadonlyMap<ServiceDefinition['name'], URL>;
   readonly logger: RootLogger;
   readonly failPoints: FailPoints;
+  /** Whether credentials are asked for whatever the configuration says. */
+  readonly isAlwaysGuarded: boolean;
 }
 
 /** Services with their ports open. */
@@ -51,7 +56,22 @@ export interface RunningProcess {
  */
 export async function startProcess(composition: Composition): Promise<RunningProcess> {
   const { definitions, config, logger } = composition;
-  const { build: id = VERSION, dataDir, databaseConnectionsMax, host } = config.section(PROCESS);
+  const {
+    build: id = VERSION,
+    dataDir,
+    databaseConnectionsMax,
+    host,
+    advertisedHost,
+  } = config.section(PROCESS);
+  const [access, tls, peers] = await Promise.all([
+    accessOf(config, composition.isAlwaysGuarded),
+    tlsIdentity(config),
+    tlsPeers(config.section(TLS)),
+  ]);
+  refuseOpenAddress(host, {
+    isGuarded: access.isRequired,
+    isPrivate: tls !== undefined || config.section(HTTP).insecureHttp,
+  });
   const names = definitions.map(({ name }) => name);
   const postgres = await openPostgres(composition.databaseUrl, {
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
@@ -76,7 +96,8 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       serviceOptions: serviceOptions(config),
       peers: composition.peers,
       migrate: (sets) => postgres.migrate(sets),
-      http: { host, port: composition.port, limits },
+      http: { host, advertisedHost, port: composition.port, limits, tls, peers },
+      access,
       version: VERSION,
       build,
       logger,
@@ -85,6 +106,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       spanExporter: await openExporter(trace, names),
       scalingTargets: config.section(SCALING),
     });
+    if (tls !== undefined) opened.defer(watchTls(config, services, logger));
     return {
       services,
       async stop(graceMs) {
@@ -143,7 +165,7 @@ async function openPorts(
   objects: Objects,
   { config, failPoints }: Composition,
 ): Promise<Ports> {
-  const { tables, signals, log, groups, jobs, instances } = postgres;
+  const { tables, signals, log, groups, jobs, instances, keys } = postgres;
   const warehouse = join(config.section(PROCESS).dataDir, 'warehouse');
   await mkdir(warehouse, { recursive: true, mode: 0o700 });
   return {
@@ -155,6 +177,7 @@ async function openPorts(
     groups,
     jobs,
     instances,
+    keys,
     objects,
     warehouse: duckdbWarehouse({
       directory: warehouse,
@@ -164,4 +187,23 @@ async function openPorts(
     compute: threadCompute({ tasks: trainTasks }),
     failPoints,
   };
+}
+
+/** How often it is looked whether the certificate is another, in milliseconds. */
+const TLS_LOOK_MS = 5_000;
+
+/** Shows a renewed certificate as soon as its file is another; one that cannot be read leaves the old one. */
+function watchTls(config: Config, services: RunningServices, logger: RootLogger): () => void {
+  const { certFile = '' } = config.section(TLS);
+  const renew = (): void => {
+    tlsIdentity(config)
+      .then((identity) => {
+        if (identity === undefined) return;
+        services.renewTls(identity);
+        logger.info('The certificate was renewed');
+      })
+      .catch((error: unknown) => logger.error('The renewed certificate cannot be used', { error }));
+  };
+  watchFile(certFile, { interval: TLS_LOOK_MS, persistent: false }, renew);
+  return () => unwatchFile(certFile, renew);
 }

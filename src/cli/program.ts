@@ -42,6 +42,7 @@ function buildProgram(exit: (code: number) => void): Command {
   addProcessVerbs(program);
   addDataVerbs(program);
   addLifecycleVerbs(program, exit);
+  addKeyVerbs(program);
   addOperatingVerbs(program, exit);
   addKubernetesVerbs(program);
   return program;
@@ -60,6 +61,10 @@ function clientVerb(program: Command, usage: string, description: string): Comma
   return verb(program, usage, description)
     .option('--url <url>', 'the server (default: TANDEM_URL, else the one on the data directory)')
     .option(
+      '--key-file <file>',
+      'file of the API key (default: TANDEM_KEY, TANDEM_KEY_FILE, else that of the data directory)',
+    )
+    .option(
       '--data-dir <dir>',
       'data directory to find the server by (default: TANDEM_DATA_DIR, else .tandem)',
     );
@@ -77,8 +82,9 @@ function upVerb(program: Command, usage: string, description: string): Command {
 function settingsVerb(program: Command, usage: string, description: string): Command {
   return verb(program, usage, description)
     .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
-    .option('--host <host>', 'address to listen on; only the loopback in this version')
+    .option('--host <host>', 'address to listen on (default: 127.0.0.1)')
     .option('--port <port>', 'port to listen on')
+    .option('--insecure-http', 'speak plain HTTP beyond the loopback: TLS ends at a proxy in front')
     .option('--data-dir <dir>', 'folder of the data (default: .tandem)')
     .option(
       '--set <option=value...>',
@@ -96,13 +102,22 @@ interface SettingsOptions {
   readonly url?: string;
   readonly set: readonly string[];
   readonly clock?: string;
+  readonly insecureHttp?: boolean;
+}
+
+interface KeyCreateOptions {
+  readonly role: string;
+  readonly expires?: string;
+  readonly direct?: boolean;
 }
 
 async function readConfigOf(options: SettingsOptions): Promise<Config> {
   // The services are loaded only by verbs that need them: they cost a good part of a second.
   const { readSettings, settingFlags } = await import('./settings.ts');
   const { app, host, port, dataDir, url } = options;
-  return readSettings(settingFlags(options.set, { app, host, port, dataDir, url }, options.clock));
+  const flags = settingFlags(options.set, { app, host, port, dataDir, url }, options.clock);
+  if (options.insecureHttp !== true) return readSettings(flags);
+  return readSettings({ ...flags, http: { ...flags['http'], insecureHttp: true } });
 }
 
 const outputOf = (options: { readonly json?: boolean }): Output =>
@@ -257,6 +272,30 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
   ).action(async (decisionId: string, options: CommonOptions) => {
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
+  });
+}
+
+function addKeyVerbs(program: Command): void {
+  const keys = program.command('keys').description('API keys: who may use the server').exitOverride();
+  const create = clientVerb(keys, 'create <name>', 'make a key for somebody or something; it is shown once');
+  create
+    .requiredOption('--role <role>', 'reader, producer, scientist, operator or admin')
+    .option('--expires <duration>', 'how long it is valid, e.g. 90d (default: until it is revoked)')
+    .option(
+      '--direct',
+      'write it into the database at DATABASE_URL: for the first key, when no server is asked',
+    )
+    .action(async (name: string, options: CommonOptions & KeyCreateOptions) => {
+      const { createKey } = await import('./verbs/keys.ts');
+      await createKey(name, options, outputOf(options));
+    });
+  clientVerb(keys, 'list', 'list keys, revoked ones included').action(async (options: CommonOptions) => {
+    const { listKeys } = await import('./verbs/keys.ts');
+    await listKeys(options, outputOf(options));
+  });
+  clientVerb(keys, 'revoke <id>', 'make a key invalid').action(async (id: string, options: CommonOptions) => {
+    const { revokeKey } = await import('./verbs/keys.ts');
+    await revokeKey(id, options, outputOf(options));
   });
 }
 

@@ -15,6 +15,7 @@ import {
   type TraceOptions,
 } from '../runtime/index.ts';
 import { features } from '../services/features/index.ts';
+import { AUTH, TLS } from './access-settings.ts';
 import { gateway } from '../services/gateway/index.ts';
 import { ingest } from '../services/ingest/index.ts';
 import { registry } from '../services/registry/index.ts';
@@ -28,8 +29,10 @@ export const SERVICES: readonly ServiceDefinition[] = [ingest, features, registr
 export interface ProcessOptions {
   /** File of the app. Default: `app.ts` in the current folder, or what stands for it. */
   readonly app?: string | undefined;
-  /** Address to listen on; only the loopback is allowed in this version. Default 127.0.0.1. */
+  /** Address to listen on; beyond the loopback credentials and TLS are asked for. Default 127.0.0.1. */
   readonly host: string;
+  /** Name or address under which other machines reach this process. Default: `host`. */
+  readonly advertisedHost?: string | undefined;
   /** Port to listen on. Default: 7717, or the next free one. */
   readonly port?: number | undefined;
   /** Folder of the data. Default `.tandem`. */
@@ -66,7 +69,15 @@ export interface ProcessOptions {
 const processOptions: z.ZodType<ProcessOptions> = z
   .object({
     app: z.string().optional().describe('File of the app'),
-    host: z.string().default('127.0.0.1').describe('Address to listen on; only the loopback in this version'),
+    host: z
+      .string()
+      .default('127.0.0.1')
+      .describe('Address to listen on; beyond the loopback credentials and TLS are needed'),
+    advertisedHost: z
+      .string()
+      .regex(/^[a-z0-9.:-]+$/i)
+      .optional()
+      .describe('Name or address under which other machines reach this process; its host by default'),
     port: z
       .number()
       .int()
@@ -179,7 +190,10 @@ export type Flags = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
  * the same.
  */
 export function readSettings(flags: Flags, environment: NodeJS.ProcessEnv = process.env): Config {
-  return readConfig([PROCESS, HTTP, SCALING, TRACE, ...SERVICE_SECTIONS.values()], { flags, environment });
+  return readConfig([PROCESS, HTTP, SCALING, TRACE, AUTH, TLS, ...SERVICE_SECTIONS.values()], {
+    flags,
+    environment,
+  });
 }
 
 /** The options of each service. */

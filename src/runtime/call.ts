@@ -1,7 +1,14 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { PlatformError } from '../contract/index.ts';
+import { PlatformError, type Principal } from '../contract/index.ts';
 import type { CallContext, RawBody } from './service.ts';
 import type { Span } from './trace/span.ts';
+
+const NOBODY: Principal = Object.freeze({ subject: 'nobody', roles: Object.freeze([]) });
+/** Another service of the same process. */
+export const IN_PROCESS: Principal = Object.freeze({
+  subject: 'in-process',
+  roles: Object.freeze(['service'] as const),
+});
 
 /**
  * One call that is being answered. Its signal is made when somebody asks for it: most handlers never do, and
@@ -12,6 +19,8 @@ export class OpenCall implements CallContext, Scope {
   readonly deadlineMs: number;
   /** What is measured of it. */
   span: Span | undefined = undefined;
+  /** Nobody, until somebody was let in. */
+  principal: Principal = NOBODY;
   #controller: AbortController | undefined;
   #reason: PlatformError | undefined;
 

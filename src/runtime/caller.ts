@@ -1,5 +1,13 @@
 import { type AnyRoute, PlatformError, type ServiceName } from '../contract/index.ts';
-import { abortError, currentRequestId, deadlineError, internalError, OpenCall, withScope } from './call.ts';
+import {
+  abortError,
+  currentRequestId,
+  deadlineError,
+  IN_PROCESS,
+  internalError,
+  OpenCall,
+  withScope,
+} from './call.ts';
 import { httpCaller, type HttpCallerOptions } from './http/client.ts';
 import { type Forward, makeForward } from './http/forward.ts';
 import type { Clock, Random } from './ports/index.ts';
@@ -67,6 +75,7 @@ function callHandler(
   if (timeoutMs <= 0) return Promise.reject(deadlineError(name, timeoutMs));
   const call = new OpenCall(currentRequestId() ?? random.id(), clock.monotonic() + timeoutMs);
   call.span = tracer?.call(entry.route, 'internal');
+  call.principal = IN_PROCESS;
   return new Promise((resolve, reject) => {
     const giveUp = (error: PlatformError): void => {
       call.abort(error);

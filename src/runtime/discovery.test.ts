@@ -52,6 +52,8 @@ function store(): Instances & { rows: readonly Instance[]; away: boolean } {
     withdraw: () => Promise.resolve(),
     need: () => Promise.resolve(),
     needs: () => Promise.resolve([]),
+    introduce: () => Promise.resolve(),
+    find: () => Promise.resolve([]),
     live() {
       return this.away
         ? Promise.reject(new PlatformError('UNAVAILABLE', 'away'))

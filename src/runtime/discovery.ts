@@ -38,6 +38,7 @@ export class Discovery {
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
   #known: ReadonlyMap<ServiceName, readonly URL[]> = new Map();
+  #byId: ReadonlyMap<string, readonly Instance[]> = new Map();
   #wake: AbortController = new AbortController();
   #loops: Promise<void>[] = [];
   #own: readonly Instance[] = [];
@@ -64,6 +65,16 @@ export class Discovery {
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** Services of which an instance is known. */
+  services(): ReadonlySet<ServiceName> {
+    return new Set(this.#known.keys());
+  }
+
+  /** What is known of a process: one entry for each service that it runs. */
+  instance(id: string): readonly Instance[] {
+    return this.#byId.get(id) ?? [];
   }
 
   /** Reads the list once and keeps it fresh until {@link Discovery.stop}. */
@@ -168,6 +179,7 @@ export class Discovery {
     }
     this.#readAt = now;
     this.#known = known;
+    this.#byId = Map.groupBy(live, ({ id }) => id);
     for (const listener of this.#listeners) listener();
   }
 

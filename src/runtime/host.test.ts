@@ -51,6 +51,7 @@ function options(more: Partial<StartOptions> = {}): StartOptions {
     peers: new Map(),
     migrate: async () => undefined,
     http: { host: '127.0.0.1', port: 0, limits: httpLimits.parse({}) },
+    access: { isRequired: false, throttle: { failuresMax: 10, windowMs: 60_000 } },
     version: '1',
     logger: createLogger({ write: (line) => void lines.push(line) }),
     metrics,

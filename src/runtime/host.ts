@@ -1,9 +1,16 @@
 import { PlatformError, type ServiceName } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
+import { type AccessOptions, makeAccess } from './auth/index.ts';
 import { combinedCaller, declaredCaller } from './caller.ts';
 import { Discovery } from './discovery.ts';
 import type { FailPoints } from './fail-points.ts';
-import { type HttpLimits, type HttpServer, mountHttp } from './http/index.ts';
+import {
+  type HttpLimits,
+  type HttpServer,
+  mountHttp,
+  type TlsIdentity,
+  type TlsPeers,
+} from './http/index.ts';
 import type { RootLogger } from './logger.ts';
 import type { MetricsRegistry } from './metrics.ts';
 import type {
@@ -13,6 +20,7 @@ import type {
   EventLog,
   Instances,
   Jobs,
+  Keys,
   MigrationSet,
   Objects,
   Random,
@@ -37,6 +45,7 @@ export interface Ports {
   readonly groups: ConsumerGroups;
   readonly jobs: Jobs;
   readonly instances: Instances;
+  readonly keys: Keys;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
   readonly compute: Compute;
@@ -49,9 +58,20 @@ export interface StartOptions {
   readonly serviceOptions: ReadonlyMap<ServiceName, unknown>;
   /** Base addresses of services that run elsewhere; those without one are discovered. */
   readonly peers: ReadonlyMap<ServiceName, URL>;
+  /** Who may use the port. */
+  readonly access: AccessOptions;
   /** Brings the tables of the services up to date before any of them starts. */
   readonly migrate: (sets: readonly MigrationSet[]) => Promise<void>;
-  readonly http: { readonly host: string; readonly port: number; readonly limits: HttpLimits };
+  readonly http: {
+    readonly host: string;
+    /** Name or address under which others reach it. Default: `host`. */
+    readonly advertisedHost?: string | undefined;
+    readonly port: number;
+    readonly limits: HttpLimits;
+    readonly tls?: TlsIdentity | undefined;
+    /** What other processes must show that speak TLS. */
+    readonly peers?: TlsPeers | undefined;
+  };
   /** The platform's version, for /openapi.json. */
   readonly version: string;
   /** What this process is a build of. Default: not known, and nothing is said of it. */
@@ -90,6 +110,8 @@ export interface RunningServices {
    * ports.
    */
   stop(graceMs: number): Promise<void>;
+  /** Shows another certificate to connections to come. */
+  readonly renewTls: (identity: TlsIdentity) => void;
 }
 
 /** Share of the grace period in which requests are still taken, at most. */
@@ -117,11 +139,18 @@ export async function startServices(
   const peers = new Map(
     [...options.peers].map(([name, url]): [ServiceName, readonly URL[]] => [name, [url]]),
   );
+  const access = await makeAccess(
+    options.access,
+    { instance, names },
+    { ...ports, discovery, logger, metrics: options.metrics },
+  );
   const caller = combinedCaller(running, new Set(names), {
     addresses: (service) => peers.get(service) ?? discovery.addresses(service),
     clock,
     random,
     tracer,
+    authorize: access.authorize,
+    peers: options.http.peers,
     need: (service) => ports.instances.need(service),
     subscribe: (listener) => discovery.subscribe(listener),
   });
@@ -145,15 +174,22 @@ export async function startServices(
       running.delete(name);
     }
     await guarded(logger, 'the connections to other services', () => caller.close());
+    await guarded(logger, 'access', () => access.stop());
     await guarded(logger, 'discovery', () => discovery.stop());
     await guarded(logger, 'the export of traces', () => tracer?.close());
   });
   try {
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
+    await access.start();
     for (const definition of definitions) {
       const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
-      const host = hostOf(definition, ports, options, { instance, call, tracer });
+      const host = hostOf(definition, ports, options, {
+        instance,
+        call,
+        tracer,
+        reachable: () => discovery.services(),
+      });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
       running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
@@ -161,6 +197,7 @@ export async function startServices(
     http = await mountHttp(running, {
       ...options.http,
       forward: caller.forward,
+      gate: access.gate,
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
       ...(options.build === undefined ? {} : { build: options.build }),
       clock,
@@ -169,29 +206,36 @@ export async function startServices(
       metrics: options.metrics,
       tracer,
     });
-    const { href } = http.url;
+    const { href } = advertisedUrl(http.url, options.http.advertisedHost);
+    const key = access.publicKey === undefined ? {} : { key: access.publicKey };
     const { build } = options;
     const about = build === undefined ? {} : { build: build.id, contract: build.contract };
     await discovery.announce(
-      names.map((service) => ({ service, id: instance, url: href, ...about })),
+      names.map((service) => ({ service, id: instance, url: href, ...about, ...key })),
       async (service) => (await running.get(service)?.ready())?.ready === true,
     );
   } catch (error) {
     await stop(0);
     throw error;
   }
-  const { url } = http;
-  return { url, instance, names, call: caller.call, ready: () => askAll(running), stop };
+  const { url, renewTls } = http;
+  return { renewTls, url, instance, names, call: caller.call, ready: () => askAll(running), stop };
+}
+
+function advertisedUrl(url: URL, name: string | undefined): URL {
+  const advertised = new URL(url);
+  if (name !== undefined) advertised.hostname = name.includes(':') ? `[${name}]` : name;
+  return advertised;
 }
 
 function hostOf(
   definition: ServiceDefinition,
   ports: Ports,
   options: StartOptions,
-  own: { readonly instance: string; readonly call: Caller; readonly tracer: Tracer | undefined },
+  own: Pick<ServiceHost, 'instance' | 'call' | 'reachable'> & { readonly tracer: Tracer | undefined },
 ): ServiceHost {
   const { name } = definition;
-  const { instance, call, tracer } = own;
+  const { instance, call, tracer, reachable } = own;
   return {
     ...ports,
     ...(tracer === undefined
@@ -199,6 +243,7 @@ function hostOf(
       : { log: tracedLog(ports.log, tracer, name), jobs: tracedJobs(ports.jobs, tracer, name) }),
     instance,
     call,
+    reachable,
     trace: tracer?.of(name) ?? NO_TRACE,
     app: options.app,
     options: options.serviceOptions.get(name) ?? Object.freeze(definition.options.parse({})),

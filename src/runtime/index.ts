@@ -1,4 +1,5 @@
 export * from './ports/index.ts';
+export { type AccessOptions, hashSecret, type JwtOptions, makeApiKey, readApiKey } from './auth/index.ts';
 export { BytesBody, currentRequestId, isRawBody } from './call.ts';
 export { combinedCaller, type CombinedCaller, localCaller, type LocalCallerTools } from './caller.ts';
 export {
@@ -35,6 +36,9 @@ export {
   mountHttp,
   openApiDocument,
   type OpenApiInfo,
+  refuseOpenAddress,
+  type TlsIdentity,
+  type TlsPeers,
 } from './http/index.ts';
 export { createLogger, type LoggerOptions, type LogLevel, type RootLogger } from './logger.ts';
 export { createMetrics, type MetricsRegistry } from './metrics.ts';
@@ -42,6 +46,7 @@ export { didYouMean, nearest } from './nearest.ts';
 export { RecentLevel, RecentSamples } from './recent.ts';
 export { scalingTargets, type ScalingTargets, targetsOf } from './scaling.ts';
 export {
+  type Admission,
   type CallContext,
   type Caller,
   type CallOptions,

@@ -77,7 +77,12 @@ describe('metered', () => {
     const found = text.split('\n').find((one) => one.startsWith(`${name}{`) && one.includes(`"${signal}"`));
     return found === undefined ? undefined : Number(found.split(' ')[1]);
   };
-  const context: CallContext = { requestId: '1', deadlineMs: Infinity, signal: new AbortController().signal };
+  const context: CallContext = {
+    requestId: '1',
+    principal: { subject: 'test', roles: ['service'] },
+    deadlineMs: Infinity,
+    signal: new AbortController().signal,
+  };
 
   it('counts requests while they are answered, whether they fail or not, and says the other signals', async () => {
     const answer = Promise.withResolvers<unknown>();

@@ -1,5 +1,13 @@
 import type { z } from 'zod';
-import type { AnyRoute, InputOf, ResultOf, ScalingSignalName, ServiceName } from '../contract/index.ts';
+import type {
+  AnyRoute,
+  InputOf,
+  PlatformError,
+  Principal,
+  ResultOf,
+  ScalingSignalName,
+  ServiceName,
+} from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import type { FailPoints } from './fail-points.ts';
 import type {
@@ -8,6 +16,7 @@ import type {
   ConsumerGroups,
   EventLog,
   Jobs,
+  Keys,
   MigrationSet,
   Objects,
   Random,
@@ -20,6 +29,8 @@ import type {
 /** What a handler knows about the call beside its input. */
 export interface CallContext {
   readonly requestId: string;
+  /** Who calls: for records of who did what, and for nothing else: whether he may was decided before. */
+  readonly principal: Principal;
   /** When the caller stops waiting, by {@link Clock.monotonic}. */
   readonly deadlineMs: number;
   /** Aborted when the caller went away or the deadline passed. */
@@ -103,6 +114,10 @@ export interface ServiceHost<TOptions = unknown> {
   /** Where the service says that it passes a point that a chaos run may have armed. */
   readonly failPoints: FailPoints;
   readonly call: Caller;
+  /** API keys of the deployment; the gateway alone changes them. */
+  readonly keys: Keys;
+  /** Services of which an instance is known at this moment. */
+  readonly reachable: () => ReadonlySet<ServiceName>;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly trace: Trace;
@@ -114,10 +129,20 @@ export interface Readiness {
   readonly reason?: string;
 }
 
+/** Whether one more request of somebody is answered. */
+export interface Admission {
+  /** Headers of the answer that say what is left. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Why not. */
+  readonly refusal?: PlatformError;
+}
+
 export interface RunningService {
   readonly handlers: readonly HandlerEntry[];
   /** Routes of other services that this one passes on to them, as they come. Default: none. */
   readonly forwards?: readonly AnyRoute[];
+  /** Asked about each request of people and applications to this process, for whichever service. Default: no limit. */
+  readonly admit?: (principal: Principal) => Admission;
   /** Whether the service can do its job now; asked at every `/readyz`. */
   ready(): Promise<Readiness>;
   /** Numbers by which the service is scaled, besides requests in flight; asked whenever metrics are read. */

@@ -30,7 +30,7 @@ export function instancesConformance(name: string, open: () => Promise<Instances
     it('shows what others announced until it is withdrawn', async () => {
       const own = [
         { service: 'serve', id: 'p1', url: 'http://127.0.0.1:1/' },
-        { service: 'train', id: 'p1', url: 'http://127.0.0.1:1/', build: 'b1', contract: 'c1' },
+        { service: 'train', id: 'p1', url: 'http://127.0.0.1:1/', build: 'b1', contract: 'c1', key: 'k1' },
       ] as const;
       await one.instances.announce(own, 60_000);
       await one.instances.announce([{ service: 'serve', id: 'p2', url: 'http://127.0.0.1:2/' }], 60_000);
@@ -44,6 +44,21 @@ export function instancesConformance(name: string, open: () => Promise<Instances
       await two.instances.withdraw('p2');
       await two.instances.withdraw('p2');
       expect(await one.instances.live()).toEqual([]);
+    });
+
+    it('knows keys before the first lease and for a while after the last', async () => {
+      const own = { service: 'serve', id: 'p4', url: '', key: 'public' } as const;
+      await one.instances.introduce([own]);
+      expect(await two.instances.live()).toEqual([]);
+      expect(await two.instances.find('p4')).toEqual([{ ...own, ready: true }]);
+      const announced = { ...own, url: 'http://127.0.0.1:5/', ready: true };
+      await one.instances.announce([announced], 60_000);
+      await one.instances.introduce([own]);
+      expect(await two.instances.live()).toEqual([announced]);
+      await one.instances.withdraw('p4');
+      expect(await two.instances.live()).toEqual([]);
+      expect(await two.instances.find('p4')).toEqual([announced]);
+      expect(await two.instances.find('p5')).toEqual([]);
     });
 
     it('forgets who fell silent, and takes a new address from who comes back', async () => {

@@ -10,6 +10,7 @@ import { eventLogConformance } from './event-log.ts';
 import { rejectionCode, until } from './expectations.ts';
 import { instancesConformance } from './instances.ts';
 import { jobsConformance } from './jobs.ts';
+import { keysConformance } from './keys.ts';
 import { signalsConformance } from './signals.ts';
 import { tablesConformance } from './tables.ts';
 
@@ -34,6 +35,7 @@ tablesConformance('PostgreSQL', open);
 signalsConformance('PostgreSQL', open);
 jobsConformance('PostgreSQL', open);
 instancesConformance('PostgreSQL', open);
+keysConformance('PostgreSQL', open);
 
 const shop: MigrationSet = {
   owner: 'shop',

@@ -37,6 +37,7 @@ export async function startInstance(
     peers: new Map(),
     migrate: (sets) => postgres.migrate(sets),
     http: { host: '127.0.0.1', port: 0, limits: httpLimits.parse({}) },
+    access: { isRequired: false, throttle: { failuresMax: 10, windowMs: 60_000 } },
     version: '1',
     logger: createLogger({ level: 'error' }),
     metrics,

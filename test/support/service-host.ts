@@ -5,7 +5,7 @@ import { duckdbWarehouse } from '../../src/adapters/duckdb/index.ts';
 import { directoryObjects } from '../../src/adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../../src/adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
-import { PlatformError, type Route } from '../../src/contract/index.ts';
+import { PlatformError, type Route, type ServiceName } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import type {
   Caller,
@@ -59,6 +59,8 @@ export async function testWorld(): Promise<TestWorld> {
         log: postgres.log,
         groups: postgres.groups,
         jobs: postgres.jobs,
+        keys: postgres.keys,
+        reachable: () => new Set<ServiceName>(),
         objects,
         warehouse,
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
@@ -96,6 +98,11 @@ export async function callRoute<TParams, TQuery, TBody, TResult>(
     body: route.body.parse(input.body ?? {}),
   };
   const signal = new AbortController().signal;
-  const result = await entry.handle(parsed, { requestId: 'test', deadlineMs: Number.MAX_VALUE, signal });
+  const result = await entry.handle(parsed, {
+    requestId: 'test',
+    principal: { subject: 'test', roles: ['admin'] },
+    deadlineMs: Number.MAX_VALUE,
+    signal,
+  });
   return route.result.parse(result);
 }

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, it } from 'vitest';
 import type { IngestResult, Release, SourceDescription } from '../../src/contract/index.ts';
+import { ensureAdminKey } from '../../src/cli/admin-key.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
+import { adminHeaders } from '../support/access.ts';
 import { fetchJson } from '../support/product.ts';
 import { ROOT } from '../tidy/tree.ts';
 
@@ -57,6 +59,8 @@ describe('services as processes of their own', () => {
       return started;
     };
     try {
+      await ensureAdminKey(database.url, dataDir);
+      const headers = await adminHeaders(dataDir);
       const ingest = await start('ingest');
       await start('features');
       const registry = await start('registry');
@@ -66,13 +70,13 @@ describe('services as processes of their own', () => {
       const events = `${ingest.url}/v1/sources/transactions`;
       const accepted = await fetchJson<IngestResult>(`${events}/events`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json' },
         body: JSON.stringify(record),
       });
       expect(accepted.accepted).toBe(1);
       // Ingest asks features, which it found by itself.
       await expect
-        .poll(async () => (await fetchJson<SourceDescription>(events)).lag, { timeout: 20_000 })
+        .poll(async () => (await fetchJson<SourceDescription>(events, { headers })).lag, { timeout: 20_000 })
         .toBe(0);
 
       const readiness = async (): Promise<boolean> => (await fetch(`${serve.url}/readyz`)).ok;
@@ -85,7 +89,7 @@ describe('services as processes of their own', () => {
         await new Promise((resolve) => setTimeout(resolve, 150));
       }
       const third = await start('registry');
-      expect(await fetchJson<{ releases: Release[] }>(`${third.url}/v1/releases`)).toEqual({
+      expect(await fetchJson<{ releases: Release[] }>(`${third.url}/v1/releases`, { headers })).toEqual({
         releases: [],
         next: null,
       });

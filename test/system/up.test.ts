@@ -8,6 +8,7 @@ import { removeEmbedded } from '../../src/adapters/postgres/index.ts';
 import type { SourceDescription } from '../../src/contract/index.ts';
 import { isAlive } from '../../src/cli/process-identity.ts';
 import { livingProcesses, type ProcessRecord, readState } from '../../src/cli/supervisor/state-file.ts';
+import { adminHeaders } from '../support/access.ts';
 import { fetchJson } from '../support/product.ts';
 import { ROOT } from '../tidy/tree.ts';
 
@@ -90,11 +91,13 @@ describe('tandem up', () => {
       expect(refused).toMatchObject({ code: 1 });
       expect(refused.err).toContain(`process ${String(first.child.pid)}`);
 
+      // The port of ingest itself takes the same credentials as the gateway.
+      const headers = await adminHeaders(dataDir);
       const [ingest] = await processes('ingest');
       const source = `${ingest?.url ?? ''}/v1/sources/transactions`;
       await fetchJson(`${source}/events`, {
         method: 'POST',
-        headers: { 'content-type': 'application/json' },
+        headers: { ...headers, 'content-type': 'application/json' },
         body: JSON.stringify({
           transactionId: 'a',
           at: Date.now(),
@@ -103,7 +106,8 @@ describe('tandem up', () => {
           amount: 1,
         }),
       });
-      const lag = async (): Promise<number | null> => (await fetchJson<SourceDescription>(source)).lag;
+      const lag = async (): Promise<number | null> =>
+        (await fetchJson<SourceDescription>(source, { headers })).lag;
       await expect.poll(lag, { timeout: 10_000 }).toBe(0);
 
       const [killed, other] = await processes('serve');

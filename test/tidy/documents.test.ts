@@ -2,6 +2,8 @@ import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/contract/errors.ts';
+import { routes } from '../../src/contract/index.ts';
+import { OPERATIONAL_ROUTES } from '../../src/runtime/http/openapi.ts';
 import type { App } from '../../src/define/index.ts';
 import { filesBelow, read, ROOT } from './tree.ts';
 
@@ -29,6 +31,23 @@ describe('documents', () => {
     }));
     const table = Object.entries(ERROR_CODES).map(([code, entry]) => ({ code, ...entry }));
     expect(rows).toEqual(table);
+  });
+
+  it('the page of access lists exactly the routes and who may call them', () => {
+    const page = read('docs/reference/access.md');
+    const rows = [...page.matchAll(/^\| `([A-Z]+ \/[^`]*)` \| (.+) \|$/gm)].map((match) => [
+      match[1],
+      match[2],
+    ]);
+    const operations = OPERATIONAL_ROUTES.map(({ path, roles }) => [
+      `GET ${path}`,
+      roles === undefined ? 'anybody, without credentials' : roles.join(', '),
+    ]);
+    const table = Object.values(routes).map(({ method, path, roles }) => [
+      `${method} ${path}`,
+      roles.filter((role) => role !== 'admin').join(', ') || '-',
+    ]);
+    expect(rows).toEqual([...operations, ...table]);
   });
 
   it('the page of dependencies names every dependency and no other', () => {

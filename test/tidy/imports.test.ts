@@ -9,7 +9,7 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
   {
     folder: 'src/runtime',
     from: ['src/runtime', 'src/contract', 'src/define'],
-    packages: ['fastify', 'pino', 'prom-client', 'undici', 'zod'],
+    packages: ['fastify', 'jose', 'pino', 'prom-client', 'undici', 'zod'],
   },
   {
     folder: 'src/services',

@@ -45,11 +45,19 @@ export const instanceMigrations: MigrationSet = {
         alter table tandem_instance add column build text;
         alter table tandem_instance add column contract text;`,
     },
+    {
+      number: 4,
+      name: 'public keys of instances',
+      additive: true,
+      sql: `alter table tandem_instance add column key text;`,
+    },
   ],
 };
 
 /** Instances whose lease ended this long ago are forgotten. */
 const FORGOTTEN_AFTER = '1 hour';
+/** So long after the end of its lease an instance can still be found: its last calls are under way. */
+const FOUND_FOR = '10 minutes';
 
 interface AnnouncedRow extends Record<string, unknown> {
   readonly isNew: boolean;
@@ -59,22 +67,27 @@ interface AnnouncedRow extends Record<string, unknown> {
 interface InstanceRow extends Record<string, unknown>, Pick<Instance, 'service' | 'id' | 'url' | 'ready'> {
   readonly build: string | null;
   readonly contract: string | null;
+  readonly key: string | null;
 }
+
+const COLUMNS = 'service, id, url, ready, build, contract, key';
 
 /** The port `Instances` on PostgreSQL. */
 export function postgresInstances(tables: Tables, signals: Signals): Instances {
   return {
     async announce(instances, leaseMs) {
       const rows = await tables.query<AnnouncedRow>(
-        `with before as (select service, id, ready from tandem_instance where id = any($2))
-         insert into tandem_instance as mine (service, id, url, lease_until, ready, build, contract)
-         select service, id, url, now() + $4::float8 * interval '1 ms', ready, build, contract
-         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[])
-           announced (service, id, url, ready, build, contract)
+        `with before as (select service, id, ready from tandem_instance where id = any($2) and lease_until > now())
+         insert into tandem_instance as mine (service, id, url, lease_until, ready, build, contract, key)
+         select service, id, url, now() + $4::float8 * interval '1 ms', ready, build, contract, key
+         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[], $8::text[])
+           announced (service, id, url, ready, build, contract, key)
          on conflict (service, id) do update
            set url = excluded.url, lease_until = excluded.lease_until, ready = excluded.ready,
-             build = excluded.build, contract = excluded.contract
-         returning xmax = 0 as "isNew", exists (
+             build = excluded.build, contract = excluded.contract, key = excluded.key
+         returning not exists (
+           select from before where before.service = mine.service and before.id = mine.id
+         ) as "isNew", exists (
            select from before
            where before.service = mine.service and before.id = mine.id and before.ready <> mine.ready
          ) as "isChanged"`,
@@ -86,6 +99,7 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
           instances.map(({ ready }) => ready ?? true),
           instances.map(({ build }) => build ?? null),
           instances.map(({ contract }) => contract ?? null),
+          instances.map(({ key }) => key ?? null),
         ],
       );
       const hasNew = rows.some(({ isNew }) => isNew);
@@ -97,19 +111,40 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
       }
       await signals.notify(INSTANCES_SIGNAL);
     },
+    async introduce(instances) {
+      await tables.query(
+        `insert into tandem_instance (service, id, url, lease_until, key)
+         select service, id, url, now(), key
+         from unnest($1::text[], $2::text[], $3::text[], $4::text[]) introduced (service, id, url, key)
+         on conflict do nothing`,
+        [
+          instances.map(({ service }) => service),
+          instances.map(({ id }) => id),
+          instances.map(({ url }) => url),
+          instances.map(({ key }) => key ?? null),
+        ],
+      );
+    },
     async withdraw(id) {
-      await tables.query('delete from tandem_instance where id = $1', [id]);
+      // The row stays for a while: what is under way is still signed with its key.
+      await tables.query('update tandem_instance set lease_until = least(lease_until, now()) where id = $1', [
+        id,
+      ]);
       await signals.notify(INSTANCES_SIGNAL);
     },
     async live() {
       const rows = await tables.query<InstanceRow>(
-        'select service, id, url, ready, build, contract from tandem_instance where lease_until > now() order by service, id',
+        `select ${COLUMNS} from tandem_instance where lease_until > now() order by service, id`,
       );
-      return rows.map(({ build, contract, ...instance }) => ({
-        ...instance,
-        ...(build === null ? {} : { build }),
-        ...(contract === null ? {} : { contract }),
-      }));
+      return rows.map(toInstance);
+    },
+    async find(id) {
+      const rows = await tables.query<InstanceRow>(
+        `select ${COLUMNS} from tandem_instance
+         where id = $1 and lease_until > now() - interval '${FOUND_FOR}' order by service`,
+        [id],
+      );
+      return rows.map(toInstance);
     },
     async need(service) {
       await tables.query(
@@ -131,5 +166,17 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
          from tandem_need where needed_at > now() - $1::float8 * interval '1 ms' order by service`,
         [NEED_MS],
       ),
+  };
+}
+
+function toInstance({ service, id, url, ready, build, contract, key }: InstanceRow): Instance {
+  return {
+    service,
+    id,
+    url,
+    ...(ready === undefined ? {} : { ready }),
+    ...(build === null ? {} : { build }),
+    ...(contract === null ? {} : { contract }),
+    ...(key === null ? {} : { key }),
   };
 }

@@ -7,6 +7,7 @@ import type {
   EventLogLimits,
   Instances,
   Jobs,
+  Keys,
   MigrationSet,
   Signals,
   Tables,
@@ -14,6 +15,7 @@ import type {
 import { type ConnectionOptions, makeClient, makePool } from './connection.ts';
 import { translated } from './failures.ts';
 import { postgresJobs, jobsSchema } from './jobs.ts';
+import { keyMigrations, postgresKeys } from './keys.ts';
 import { postgresLog } from './log/index.ts';
 import { logMigrations } from './log/schema.ts';
 import { ask } from './look.ts';
@@ -56,6 +58,7 @@ export interface Postgres extends AsyncDisposable {
   readonly groups: ConsumerGroups;
   readonly jobs: Jobs;
   readonly instances: Instances;
+  readonly keys: Keys;
   /**
    * Brings the adapter's own tables and those of `sets` up to date. Any number of processes may call it at
    * once.
@@ -119,8 +122,14 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     groups: eventLog.groups,
     jobs,
     instances: postgresInstances(tables, signals),
+    keys: postgresKeys(tables, signals),
     migrate: (sets) =>
-      migrate(connection, [logMigrations, instanceMigrations, ...sets], jobsSchema, failPoints),
+      migrate(
+        connection,
+        [logMigrations, instanceMigrations, keyMigrations, ...sets],
+        jobsSchema,
+        failPoints,
+      ),
     ping: () => translated(async () => void (await pool.query('select 1'))),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),

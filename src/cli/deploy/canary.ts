@@ -1,5 +1,6 @@
 import type { Clock } from '../../runtime/index.ts';
 import type { ProcessRecord } from '../supervisor/state-file.ts';
+import { ask, type Asked, type Shown } from '../ask.ts';
 import { ROLLOUT_LIMITS, ROLLOUT_TIMES } from './limits.ts';
 import { readTraffic, type Traffic, trafficOf, trafficSince, worse } from './traffic.ts';
 
@@ -87,22 +88,22 @@ class Canary {
 }
 
 /** Asks `/readyz` and `/metrics` of a process. */
-export async function lookAt(url: string): Promise<Look> {
+export async function lookAt(url: string, shown: Shown = {}): Promise<Look> {
   const [problem, traffic] = await Promise.all([
-    ask(url, '/readyz').then(
-      async (answer) => (answer.ok ? undefined : reasonIn(await answer.text())),
+    askAt(url, '/readyz', shown).then(
+      ({ ok, text }) => (ok ? undefined : reasonIn(text)),
       (error: unknown) => `it does not answer (${error instanceof Error ? error.message : String(error)})`,
     ),
-    ask(url, '/metrics').then(
-      async (answer) => (answer.ok ? readTraffic(await answer.text()) : undefined),
+    askAt(url, '/metrics', shown).then(
+      ({ ok, text }) => (ok ? readTraffic(text) : undefined),
       () => undefined,
     ),
   ]);
   return { problem, traffic };
 }
 
-function ask(url: string, path: string): Promise<Response> {
-  return fetch(new URL(path, url), { signal: AbortSignal.timeout(ROLLOUT_TIMES.answerMsMax) });
+function askAt(url: string, path: string, shown: Shown): Promise<Asked> {
+  return ask(new URL(path, url), { ...shown, signal: AbortSignal.timeout(ROLLOUT_TIMES.answerMsMax) });
 }
 
 function reasonIn(text: string): string {

@@ -1,6 +1,7 @@
 import { type BuildContract, PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
+import { ask, type Shown } from '../ask.ts';
 import type { LentFleet, Supervisor } from '../supervisor/supervisor.ts';
 import { type Build, buildName, composeBuild } from './build.ts';
 import type { BuildStore } from './build-store.ts';
@@ -28,6 +29,8 @@ export interface DeployerParts {
   readonly logger: Logger;
   /** Told whenever {@link Deployed} is another. */
   readonly changed: () => void;
+  /** What processes are shown that are asked how they are. Default: nothing. */
+  readonly shown?: Shown;
   /** Services of which two processes may not run side by side. */
   readonly alone: ReadonlySet<ServiceName>;
 }
@@ -179,9 +182,8 @@ export class Deployer {
       if (state !== 'ready' || url === null) continue;
       try {
         const signal = AbortSignal.timeout(ROLLOUT_TIMES.answerMsMax);
-        const life = (await (await fetch(new URL('/livez', url), { signal })).json()) as {
-          contract?: unknown;
-        };
+        const { content } = await ask(new URL('/livez', url), { signal, isOwnProcess: true });
+        const life = content as { readonly contract?: unknown };
         if (typeof life.contract === 'string') return life.contract;
       } catch {
         // Another one may answer.
@@ -220,6 +222,7 @@ export class Deployer {
       fleet,
       stopFirst: alone.has(service),
       watched: true,
+      shown: this.#parts.shown,
       clock,
       signal: this.#stopping.signal,
       enter: async (phase) => {
@@ -284,6 +287,7 @@ export class Deployer {
       fleet,
       stopFirst: alone.has(service),
       watched: false,
+      shown: this.#parts.shown,
       clock,
       signal: this.#stopping.signal,
       enter: () => Promise.resolve(),

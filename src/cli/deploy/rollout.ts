@@ -2,6 +2,7 @@ import type { ServiceName } from '../../contract/index.ts';
 import type { Clock } from '../../runtime/index.ts';
 import type { ProcessRecord } from '../supervisor/state-file.ts';
 import type { Build } from './build.ts';
+import type { Shown } from '../ask.ts';
 import { lookAt, watchCanary } from './canary.ts';
 import { ROLLOUT_TIMES } from './limits.ts';
 
@@ -36,6 +37,8 @@ export interface RolloutParts {
   /** Whether the first new process is watched before the others follow. */
   readonly watched: boolean;
   readonly clock: Clock;
+  /** What the processes are shown that are asked how they are. Default: nothing. */
+  readonly shown?: Shown | undefined;
   /** Leaves everything as it is. */
   readonly signal: AbortSignal;
   /** Told before anything of the phase is done. */
@@ -134,11 +137,11 @@ class Rollout {
   }
 
   #watch(slot: RolloutSlot): Promise<string | undefined> {
-    const { clock, signal } = this.#parts;
+    const { clock, signal, shown } = this.#parts;
     return watchCanary({
       fresh: () => slot.record(),
       old: () => this.#old().map((other) => other.record()),
-      look: lookAt,
+      look: (url) => lookAt(url, shown),
       clock,
       signal,
     });

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServiceName } from '../../contract/index.ts';
+import { ask } from '../ask.ts';
 import type { Build } from '../deploy/build.ts';
 import { conditionsFor } from '../deploy/installation.ts';
 import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
@@ -133,9 +134,8 @@ export async function answersWithin(
 async function answers(url: string, wanted: Wanted, over: AbortSignal): Promise<boolean> {
   try {
     const signal = AbortSignal.any([over, AbortSignal.timeout(CHILD_TIMES.answerMsMax)]);
-    const answer = await fetch(new URL('/readyz', url), { signal });
-    await answer.body?.cancel();
-    return answer.ok || wanted === 'anything';
+    const { status } = await ask(new URL('/readyz', url), { signal, isOwnProcess: true });
+    return status === 200 || wanted === 'anything';
   } catch {
     return false;
   }

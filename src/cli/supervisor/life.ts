@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { Clock } from '../../runtime/index.ts';
+import { ask } from '../ask.ts';
 import type { Child } from './child.ts';
 
 /** When a process that runs counts as hung, as too large, or as long unready. */
@@ -99,9 +100,11 @@ async function isAnswered(
 ): Promise<'well' | 'unwell' | 'no answer'> {
   try {
     const late = AbortSignal.timeout(LIFE.answerMsMax);
-    const answer = await fetch(new URL(path, url), { signal: AbortSignal.any([signal, late]) });
-    await answer.body?.cancel();
-    return answer.ok ? 'well' : 'unwell';
+    const { ok } = await ask(new URL(path, url), {
+      signal: AbortSignal.any([signal, late]),
+      isOwnProcess: true,
+    });
+    return ok ? 'well' : 'unwell';
   } catch {
     return 'no answer';
   }

@@ -1,4 +1,5 @@
 import { SCALING_METRICS, SCALING_SIGNALS, type ServiceName } from '../../contract/index.ts';
+import { ask, type Shown } from '../ask.ts';
 import type { SignalReading } from './autoscaler.ts';
 
 /** How long a process has to answer with its metrics, in milliseconds. */
@@ -8,11 +9,15 @@ const ANSWER_MS_MAX = 2_000;
 export type ProcessSignals = ReadonlyMap<string, { readonly value: number; readonly target: number }>;
 
 /** Asks a process for its scaling signals: `undefined` when it does not answer, or not like one of ours. */
-export async function askSignals(url: string, service: ServiceName): Promise<ProcessSignals | undefined> {
+export async function askSignals(
+  url: string,
+  service: ServiceName,
+  shown: Shown = {},
+): Promise<ProcessSignals | undefined> {
   try {
-    const answer = await fetch(new URL('/metrics', url), { signal: AbortSignal.timeout(ANSWER_MS_MAX) });
-    const text = await answer.text();
-    return answer.ok ? readSignals(text, service) : undefined;
+    const signal = AbortSignal.timeout(ANSWER_MS_MAX);
+    const { ok, text } = await ask(new URL('/metrics', url), { ...shown, signal });
+    return ok ? readSignals(text, service) : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,8 @@ import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { type Config, createLogger, type RootLogger, type ServiceDefinition } from '../../runtime/index.ts';
+import { AUTH } from '../access-settings.ts';
+import { ensureAdminKey } from '../admin-key.ts';
 import { loadApp } from '../app-file.ts';
 import { type RunningProcess, startProcess } from '../compose.ts';
 import { claimDataDirectory, findDev } from '../data-directory.ts';
@@ -56,6 +58,7 @@ export async function dev(
       : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
+  if (config.section(AUTH).required) await ensureAdminKey(database.url, resolve(dataDir));
   const running = await startProcess({
     definitions: SERVICES,
     app,
@@ -65,6 +68,7 @@ export async function dev(
     peers: new Map(),
     logger,
     failPoints,
+    isAlwaysGuarded: false,
   });
   await using _stopServices = { [Symbol.asyncDispose]: () => running.stop(graceMs) };
   const { url } = running.services;
@@ -161,6 +165,7 @@ export async function run(
     peers,
     databaseUrl: database.url,
     port: port ?? 0,
+    isAlwaysGuarded: true,
   });
   await using _stopServices = { [Symbol.asyncDispose]: () => running.stop(graceMs) };
   announceService(definition, running, output);

@@ -6,6 +6,7 @@ import { s3Objects } from '../../adapters/objects/index.ts';
 import { lookAtServers, openPostgres } from '../../adapters/postgres/index.ts';
 import { PlatformError } from '../../contract/index.ts';
 import type { Config } from '../../runtime/index.ts';
+import { AUTH } from '../access-settings.ts';
 import { openClient } from '../client.ts';
 import { findDev } from '../data-directory.ts';
 import { isPortFree } from '../free-port.ts';
@@ -231,7 +232,7 @@ async function checkServer(config: Config): Promise<Finding> {
   const check = 'server';
   const { url, dataDir } = config.section(PROCESS);
   try {
-    await using client = await openClient({ url, dataDir });
+    await using client = await openClient({ url, dataDir, keyFile: config.section(AUTH).keyFile });
     const { ready, services } = await client.readiness();
     const reasons = Object.entries(services).flatMap(([name, item]) =>
       item.ready ? [] : `${name}: ${item.reason ?? 'not ready'}`,

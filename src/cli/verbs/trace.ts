@@ -1,5 +1,6 @@
-import { PlatformError, routes } from '../../contract/index.ts';
+import { fromProblem, PlatformError, routes } from '../../contract/index.ts';
 import type { FinishedSpan, TraceList, TraceSpans, TraceSummary } from '../../runtime/index.ts';
+import { ask, type Asked } from '../ask.ts';
 import { type Client, type ClientOptions, openClient } from '../client.ts';
 import { type Output, table } from '../output.ts';
 import { spanLines, spanTree } from '../span-tree.ts';
@@ -86,16 +87,22 @@ async function gather(client: Client, traceId: string, output: Output): Promise<
 async function askAll<TAnswer>(client: Client, path: string, output: Output): Promise<TAnswer[]> {
   const answers = await Promise.all(
     client.processes().map(async (url): Promise<TAnswer | undefined> => {
-      let answer: Response;
+      let answer: Asked;
       try {
-        answer = await fetch(new URL(path, url), { signal: AbortSignal.timeout(ANSWER_MS) });
+        answer = await ask(new URL(path, url), {
+          ...client.shown,
+          signal: AbortSignal.timeout(ANSWER_MS),
+        });
       } catch (error) {
         output.note(`tandem trace: no answer from ${url.origin} (${String(error)})`);
         return undefined;
       }
-      const body = (await answer.json()) as TAnswer & { readonly detail?: string };
+      const body = answer.content as TAnswer & { readonly detail?: string };
       if (answer.ok) return body;
-      throw new PlatformError('BAD_REQUEST', `${url.origin}: ${body.detail ?? String(answer.status)}`);
+      throw (
+        fromProblem(body) ??
+        new PlatformError('BAD_REQUEST', `${url.origin}: ${body.detail ?? String(answer.status)}`)
+      );
     }),
   );
   return answers.filter((answer) => answer !== undefined);

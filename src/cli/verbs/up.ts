@@ -4,7 +4,9 @@ import { systemClock } from '../../adapters/system/index.ts';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { ReplicaRange } from '../../define/index.ts';
-import { type Config, createLogger, createMetrics } from '../../runtime/index.ts';
+import { type Config, createLogger, createMetrics, refuseOpenAddress } from '../../runtime/index.ts';
+import { TLS, tlsIdentity, tlsPeers } from '../access-settings.ts';
+import { ensureAdminKey, findKey } from '../admin-key.ts';
 import { loadApp } from '../app-file.ts';
 import { type ClientOptions, dataDirOf } from '../client.ts';
 import { BuildStore } from '../deploy/build-store.ts';
@@ -17,7 +19,7 @@ import { listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
 import { processStart } from '../process-identity.ts';
-import { findService, PROCESS, SCALING } from '../settings.ts';
+import { findService, HTTP, PROCESS, SCALING } from '../settings.ts';
 import { CHILD_TIMES, spawnChild } from '../supervisor/child.ts';
 import { openControl, startControl } from '../supervisor/control.ts';
 import { type Description, loadDescription, readRange, readReplicas } from '../supervisor/description.ts';
@@ -57,12 +59,17 @@ export interface UpVerbOptions {
   readonly clock?: string | undefined;
   /** Whether what was deployed counts no more. */
   readonly installed?: boolean;
+  readonly insecureHttp?: boolean | undefined;
 }
 
 /** `tandem up`: every service as processes of their own, kept running. Runs until it is interrupted. */
 export async function up(config: Config, options: UpVerbOptions, output: Output): Promise<void> {
   const begun = performance.now();
   const { app: file, databaseUrl, graceMs, logLevel, ...section } = config.section(PROCESS);
+  refuseOpenAddress(section.host, {
+    isGuarded: true,
+    isPrivate: config.section(HTTP).insecureHttp || (await tlsIdentity(config)) !== undefined,
+  });
   const given = readReplicas(options.replicas);
   const note = (text: string): void => output.note(`tandem up: ${text}`);
   const { app, path } = await loadApp(file);
@@ -83,9 +90,10 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   using gatewayPort = await takeGatewayPort(config, left);
+  await ensureAdminKey(database.url, dataDir);
   const stateFile = new StateFile(dataDir, logger);
   const builds = await Deployed.load(dataDir, path, options.installed === true);
-  const parameters = ['--data-dir', dataDir, '--host', section.host, ...passedOn(options)];
+  const parameters = ['--data-dir', dataDir, ...passedOn(options)];
   const { services, machine, downAfterSeconds } = description.deployment;
   const registry = createMetrics();
   using _closeMetrics = { [Symbol.dispose]: () => registry.close() };
@@ -104,7 +112,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
         slot,
         dataDir,
         build,
-        parameters: [...parameters, ...portOf(service, gatewayPort.port)],
+        parameters: [...parameters, ...placeOf(service, section.host, gatewayPort.port)],
         environment: {
           ...compileCache(dataDir),
           ...environmentOf({ service, description, database, state: supervisor.state() }),
@@ -117,7 +125,12 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     logger,
     failPoints,
   });
+  const shown = {
+    key: await findKey({ dataDir }, {}),
+    peers: await tlsPeers(config.section(TLS)),
+  };
   const deployer = new Deployer({
+    shown,
     supervisor,
     builds,
     store: new BuildStore(dataDir),
@@ -139,7 +152,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   const scaler = new Scaler({
     services: () => supervisor.scaled(),
     apply: (service, order) => supervisor.order(service, order),
-    ask: askSignals,
+    ask: (url, service) => askSignals(url, service, shown),
     outside: () => outside.look(),
     downAfterMs: 1_000 * downAfterSeconds,
     clock: systemClock(),
@@ -193,17 +206,22 @@ async function takeGatewayPort(config: Config, left: UpState | undefined): Promi
 }
 
 /**
- * The gateway is the one service whose address is known outside. Where the system can, its processes share the port, so
- * that one can take the place of another without a gap; elsewhere a second one waits for the first to end.
+ * The gateway is the one service that listens where the others on the network can reach it, at an address that stays. Where
+ * the system can, its processes share the port, so that one can take the place of another without a gap; elsewhere a second
+ * one waits for the first to end.
  */
-function portOf(service: ServiceName, gatewayPort: number): string[] {
-  if (service !== 'gateway') return ['--port', '0'];
+function placeOf(service: ServiceName, host: string, gatewayPort: number): string[] {
+  if (service !== 'gateway') return ['--host', '127.0.0.1', '--port', '0'];
   const shared = process.platform === 'linux' ? ['--set', 'http.reusePort=true'] : [];
-  return ['--port', String(gatewayPort), ...shared];
+  return ['--host', host, '--port', String(gatewayPort), ...shared];
 }
 
-function passedOn({ set, clock }: UpVerbOptions): string[] {
-  return [...(set.length === 0 ? [] : ['--set', ...set]), ...(clock === undefined ? [] : ['--clock', clock])];
+function passedOn({ set, clock, insecureHttp }: UpVerbOptions): string[] {
+  return [
+    ...(insecureHttp === true ? ['--insecure-http'] : []),
+    ...(set.length === 0 ? [] : ['--set', ...set]),
+    ...(clock === undefined ? [] : ['--clock', clock]),
+  ];
 }
 
 interface EnvironmentParts {

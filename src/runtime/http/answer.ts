@@ -27,6 +27,7 @@ export function problemAnswer(
   const allow = error.details?.['allow'];
   const headers = {
     'content-type': 'application/problem+json; charset=utf-8',
+    ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
     ...(status === 429 || status === 503 ? { 'retry-after': retryAfter(error) } : {}),
     ...(status === 405 && Array.isArray(allow) ? { allow: allow.join(', ') } : {}),
   };

@@ -17,6 +17,7 @@ import type { Caller, CallOptions } from '../service.ts';
 import { traceHeaders } from '../trace/headers.ts';
 import type { Span } from '../trace/span.ts';
 import type { Tracer } from '../trace/tracer.ts';
+import type { TlsPeers } from './tls.ts';
 
 /** Limits of calls between processes. */
 export const CALL_LIMITS = {
@@ -48,6 +49,10 @@ export interface HttpCallerOptions {
   readonly random: Random;
   /** Measures calls. */
   readonly tracer?: Tracer | undefined;
+  /** What servers must show that speak TLS. */
+  readonly peers?: TlsPeers | undefined;
+  /** The `authorization` header for calls to a service. Default: none. */
+  readonly authorize?: ((service: ServiceName) => string | Promise<string>) | undefined;
   /** Says that a service is needed that has no address. With it calls wait for one, without it they fail at once. */
   readonly need?: (service: ServiceName) => Promise<void>;
   /** Tells of each change of the addresses; the function that comes back ends that. */
@@ -75,7 +80,7 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
     pipelining: 1,
     keepAliveTimeout: CALL_LIMITS.keepAliveMs,
     keepAliveMaxTimeout: CALL_LIMITS.keepAliveMs,
-    connect: { timeout: CALL_LIMITS.connectMs },
+    connect: { timeout: CALL_LIMITS.connectMs, ...options.peers },
     maxResponseSize: CALL_LIMITS.answerBytesMax,
     // The deadline of the call ends it; these would only get in the way of long ones.
     headersTimeout: 0,
@@ -217,6 +222,11 @@ async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutM
   try {
     if (callOptions.signal?.aborted === true) onAbort();
     const request = buildRequest(address, attempt, leftMs);
+    const { authorize } = attempt.options;
+    if (authorize !== undefined) {
+      const given = authorize(route.service);
+      request.headers.authorization = typeof given === 'string' ? given : await given;
+    }
     return await readAnswer(
       attempt,
       await pools.to(address.origin).request({ ...request, signal: over.signal }),
@@ -263,7 +273,7 @@ function buildRequest(
   base: URL,
   { options, route, input, span }: Attempt,
   leftMs: number,
-): Dispatcher.RequestOptions {
+): Dispatcher.RequestOptions & { readonly headers: Record<string, string> } {
   const headers: Record<string, string> = {
     ...traceHeaders(span),
     accept: 'application/json',

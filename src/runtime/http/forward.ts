@@ -3,11 +3,18 @@ import { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type AnyRoute, PlatformError } from '../../contract/index.ts';
 import { deadlineError, type OpenCall } from '../call.ts';
-import type { Clock, Random } from '../ports/index.ts';
+import { PRINCIPAL_HEADER, writePrincipal } from '../auth/forwarded.ts';
 import { traceHeaders } from '../trace/headers.ts';
 import type { Pick as Picked, PickEnd } from './balancer.ts';
 import { collectPlain, isEmpty, linger, readMediaType, STREAMED } from './body.ts';
-import { CALL_LIMITS, connectionError, type HttpCaller, noAddress, wasNotSent } from './client.ts';
+import {
+  CALL_LIMITS,
+  connectionError,
+  type HttpCaller,
+  type HttpCallerOptions,
+  noAddress,
+  wasNotSent,
+} from './client.ts';
 import { decodeBody, tooLarge } from './decode.ts';
 import { BEGUN_HEADER, STOPPING_HEADER, TRACE_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
@@ -60,13 +67,10 @@ export type Forward = (work: Forwarding) => Promise<void>;
 
 export type ForwardParts = Pick<HttpCaller, 'pools' | 'balancer' | 'arrivals'>;
 
-export function makeForward(
-  parts: ForwardParts,
-  tools: { readonly clock: Clock; readonly random: Random },
-): Forward {
+export function makeForward(parts: ForwardParts, tools: HttpCallerOptions): Forward {
   return async (work) => {
     const { route, call, timeoutMs } = work;
-    const { clock, random } = tools;
+    const { clock, random, authorize } = tools;
     const { arrivals, balancer } = parts;
     const body = await takeBody(work);
     let failedAt: URL | undefined;
@@ -76,8 +80,11 @@ export function makeForward(
       const arrived = balancer.pick(route.service, failedAt);
       if (arrived === undefined) await arrivals.wait(route.service, leftMs, call.signal);
       const pick = arrived ?? balancer.pick(route.service) ?? noAddress(route);
+      const given = authorize?.(route.service);
+      const authorization = typeof given === 'object' ? await given : given;
       const isRepeatable = body.isRepeatable && tried < CALL_LIMITS.attemptsMax;
-      const outcome = await new Transfer({ parts, work, pick, body, leftMs, isRepeatable }).done;
+      const outcome = await new Transfer({ parts, work, pick, body, leftMs, isRepeatable, authorization })
+        .done;
       pick.end(outcome.end);
       if (outcome.error === undefined) return;
       if (!outcome.mayRepeat) throw outcome.error;
@@ -129,6 +136,8 @@ interface TransferParts {
   readonly pick: Picked;
   readonly body: Body;
   readonly leftMs: number;
+  /** Who we are; without it the other side asks nobody. */
+  readonly authorization: string | undefined;
   /** Whether the request can be sent once more. */
   readonly isRepeatable: boolean;
 }
@@ -141,8 +150,8 @@ class Transfer implements Dispatcher.DispatchHandler {
   readonly #timer: NodeJS.Timeout;
   #controller: Dispatcher.DispatchController | undefined;
   #isSettled = false;
-  /** Whether the answer is one that is not passed on, because the request is sent again. */
-  #isRefusal = false;
+  /** The answer is one that is not passed on. */
+  #refusal: { readonly mayRepeat: boolean } | undefined;
   #begun = true;
   /** How the instance answers, as far as it has. */
   #end: PickEnd = 'answered';
@@ -184,8 +193,11 @@ class Transfer implements Dispatcher.DispatchHandler {
     this.#begun = headers[BEGUN_HEADER] !== 'no';
     if (headers[STOPPING_HEADER] === 'yes') this.#end = 'leaving';
     else if (statusCode === 503 || statusCode === 504) this.#end = 'failed';
-    if (statusCode === 503 && this.#mayRepeat(work.route.idempotent || !this.#begun)) {
-      this.#isRefusal = true;
+    // 401 means us, not the client, whom we have let in: nothing was begun.
+    const isUnknown = statusCode === 401 && this.#parts.authorization !== undefined;
+    if (isUnknown) this.#begun = false;
+    if (isUnknown || (statusCode === 503 && this.#mayRepeat(work.route.idempotent || !this.#begun))) {
+      this.#refusal = { mayRepeat: !isUnknown || this.#mayRepeat(true) };
       return;
     }
     const { response } = work;
@@ -198,15 +210,16 @@ class Transfer implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#isRefusal || this.#isSettled) return;
+    if (this.#refusal !== undefined || this.#isSettled) return;
     if (!this.#parts.work.response.write(chunk)) controller.pause();
   }
 
   onResponseEnd(): void {
     const { response, request, route } = this.#parts.work;
-    if (this.#isRefusal) {
+    if (this.#refusal !== undefined) {
       const error = new PlatformError('UNAVAILABLE', `The ${route.service} service is not available`);
-      return this.#settle({ error, mayRepeat: true, begun: this.#begun, end: this.#end });
+      const { mayRepeat } = this.#refusal;
+      return this.#settle({ error, mayRepeat, begun: this.#begun, end: this.#end });
     }
     if (request.complete) response.end();
     // What the client still sends is read on for a while: it would lose the answer to a reset.
@@ -262,12 +275,16 @@ class Transfer implements Dispatcher.DispatchHandler {
   }
 
   #headers(): Record<string, string> {
-    const { work, body, leftMs } = this.#parts;
+    const { work, body, leftMs, authorization } = this.#parts;
     const headers: Record<string, string> = {
       ...traceHeaders(work.call.span),
       'x-request-id': work.call.requestId,
       'x-tandem-timeout-ms': String(Math.max(1, Math.floor(leftMs))),
     };
+    if (authorization !== undefined) {
+      headers['authorization'] = authorization;
+      headers[PRINCIPAL_HEADER] = writePrincipal(work.call.principal);
+    }
     for (const name of PASSED_HEADERS) {
       const value = work.request.headers[name];
       if (typeof value === 'string') headers[name] = value;

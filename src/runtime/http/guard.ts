@@ -13,17 +13,26 @@ export function isLoopback(host: string): boolean {
   return isIP(name) === 4 && name.startsWith('127.');
 }
 
+/** What protects a server that others can reach. */
+export interface Protection {
+  /** Whether everybody is asked for credentials. */
+  readonly isGuarded: boolean;
+  /** Whether what is said cannot be overheard: by TLS, or because somebody says that TLS ends elsewhere. */
+  readonly isPrivate: boolean;
+}
+
 /**
- * Refuses to listen where others could connect: this version authenticates nobody. Throws CONFIGURATION.
+ * Refuses to listen where others could connect without credentials, or could read those of others on their way. Throws
+ * CONFIGURATION.
  */
-export function refuseOpenAddress(host: string): void {
-  if (isLoopback(host)) return;
-  throw new PlatformError(
-    'CONFIGURATION',
-    `host: expected a loopback address such as 127.0.0.1, got '${host}'. Other machines could reach '${host}', and this ` +
-      'version has no credentials to tell them apart. Put a proxy that authenticates in front of the loopback address.',
-    { details: { host } },
-  );
+export function refuseOpenAddress(host: string, { isGuarded, isPrivate }: Protection): void {
+  if (isLoopback(host) || (isGuarded && isPrivate)) return;
+  const text = isGuarded
+    ? `host: other machines can reach '${host}', and keys would go there in the clear. Set TANDEM_TLS_CERT_FILE and ` +
+      'TANDEM_TLS_KEY_FILE, or say --insecure-http when TLS ends at a proxy in front of it.'
+    : `host: other machines can reach '${host}', where nobody would ask them for credentials. Set TANDEM_AUTH_REQUIRED=true, ` +
+      'or listen on a loopback address such as 127.0.0.1.';
+  throw new PlatformError('CONFIGURATION', text, { details: { host } });
 }
 
 export interface GuardOptions {

@@ -50,6 +50,13 @@ export interface HttpLimits {
   readonly origins: readonly string[];
   /** Let other processes of this user listen on the same port; the system spreads connections. Linux. Default false. */
   readonly reusePort: boolean;
+  /**
+   * Speak plain HTTP beyond the loopback, because TLS ends at a proxy in front of this server. Default false: without a
+   * certificate only the loopback is listened on.
+   */
+  readonly insecureHttp: boolean;
+  /** Addresses or networks of proxies whose `x-forwarded-for` says where a request comes from. Default none. */
+  readonly trustedProxies: readonly string[];
 }
 
 const count = (maximum: number, value: number, text: string): z.ZodDefault<z.ZodNumber> =>
@@ -88,5 +95,13 @@ export const httpLimits: z.ZodType<HttpLimits> = z
       .boolean()
       .default(false)
       .describe('Let other processes of this user listen on the same port (Linux)'),
+    insecureHttp: z
+      .boolean()
+      .default(false)
+      .describe('Speak plain HTTP beyond the loopback, because TLS ends at a proxy in front'),
+    trustedProxies: z
+      .array(z.string())
+      .default([])
+      .describe('Addresses or networks of proxies whose x-forwarded-for is believed'),
   })
   .strict();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AnyRoute, ERROR_CODES } from '../../contract/index.ts';
+import { type AnyRoute, type Caste, ERROR_CODES } from '../../contract/index.ts';
 import { TRACE_ROUTES } from '../trace/routes.ts';
 import { takesRawBody } from './body.ts';
 
@@ -16,7 +16,12 @@ export interface OperationalRoute {
   readonly name: string;
   readonly summary: string;
   readonly mediaType: string;
+  /** Who may call it, besides admins; `undefined`: anybody, without credentials. */
+  readonly roles: readonly Caste[] | undefined;
 }
+
+/** Who is told by `/readyz` which service waits for what; everybody else hears yes or no. */
+export const DETAIL_ROLES: readonly Caste[] = ['reader', 'scientist', 'operator', 'service'];
 
 /** The routes that every server has beside those of its services. */
 export const OPERATIONAL_ROUTES: readonly OperationalRoute[] = [
@@ -25,20 +30,29 @@ export const OPERATIONAL_ROUTES: readonly OperationalRoute[] = [
     name: 'getLiveness',
     summary: 'Whether the process answers',
     mediaType: 'application/json',
+    roles: undefined,
   },
   {
     path: '/readyz',
     name: 'getReadiness',
-    summary: 'Whether every service can do its job',
+    summary: 'Whether every service can do its job, with reasons for who may know them',
     mediaType: 'application/json',
+    roles: undefined,
   },
   {
     path: '/metrics',
     name: 'getMetrics',
     summary: 'Metrics in the format of Prometheus',
     mediaType: 'text/plain',
+    roles: ['reader', 'operator'],
   },
-  { path: '/openapi.json', name: 'getOpenApi', summary: 'This document', mediaType: 'application/json' },
+  {
+    path: '/openapi.json',
+    name: 'getOpenApi',
+    summary: 'This document',
+    mediaType: 'application/json',
+    roles: ['reader', 'producer', 'scientist', 'operator'],
+  },
   ...TRACE_ROUTES,
 ];
 
@@ -48,13 +62,14 @@ export function openApiDocument(routes: readonly AnyRoute[], info: OpenApiInfo):
   for (const route of routes) {
     (paths[route.path] ??= {})[route.method.toLowerCase()] = operation(route);
   }
-  for (const { path, name, summary, mediaType } of OPERATIONAL_ROUTES) {
+  for (const { path, name, summary, mediaType, roles } of OPERATIONAL_ROUTES) {
     const ok = { description: summary, content: { [mediaType]: { schema: {} } } };
     paths[path] = {
       get: {
         operationId: name,
         summary,
         tags: ['operations'],
+        ...accessOf(roles),
         ...(path.includes('{') ? { parameters: pathParameters(path) } : {}),
         responses: { 200: ok, default: problemAnswer },
       },
@@ -64,7 +79,11 @@ export function openApiDocument(routes: readonly AnyRoute[], info: OpenApiInfo):
     openapi: '3.1.0',
     info,
     paths,
-    components: { schemas: { Problem: problemSchema }, responses: { Problem: problemResponse } },
+    components: {
+      schemas: { Problem: problemSchema },
+      responses: { Problem: problemResponse },
+      securitySchemes: { credentials: { type: 'http', scheme: 'bearer' } },
+    },
   };
 }
 
@@ -98,12 +117,19 @@ const problemSchema: JsonSchema = {
   },
 };
 
+/** Who may call a route: the standard says that credentials are needed, `x-roles` says whose. */
+function accessOf(roles: readonly Caste[] | undefined): JsonSchema {
+  if (roles === undefined) return { security: [] };
+  return { security: [{ credentials: [] }], 'x-roles': [...new Set([...roles, 'admin'])] };
+}
+
 function operation(route: AnyRoute): JsonSchema {
   const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')];
   return {
     operationId: route.name,
     summary: route.summary,
     tags: [route.service],
+    ...accessOf(route.roles),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.method === 'GET' ? {} : { requestBody: bodyOf(route) }),
     responses: {

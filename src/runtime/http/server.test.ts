@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ERROR_CODES, PlatformError, type Problem } from '../../contract/index.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
+import { openGate } from '../auth/index.ts';
 import { httpLimits, mountHttp } from './index.ts';
 import { serveTest, testClock, testRandom, type TestServer } from './test-service.ts';
 
@@ -342,6 +343,7 @@ describe('who may ask', () => {
       const mounting = mountHttp(new Map(), {
         host,
         port: 0,
+        gate: openGate,
         limits: httpLimits.parse({}),
         info: { title: 'test', version: '1' },
         clock: testClock,

@@ -1,7 +1,16 @@
 import type { ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Server as TlsServer } from 'node:tls';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { type AnyRoute, PlatformError, type ServiceName } from '../../contract/index.ts';
+import {
+  type AnyRoute,
+  type Caste,
+  mayCall,
+  PlatformError,
+  type Principal,
+  type ServiceName,
+} from '../../contract/index.ts';
+import type { Gate } from '../auth/index.ts';
 import { deadlineError, OpenCall, withScope } from '../call.ts';
 import type { MetricsRegistry } from '../metrics.ts';
 import type { Clock, Random } from '../ports/index.ts';
@@ -17,15 +26,26 @@ import { makeGuard, refuseOpenAddress } from './guard.ts';
 import { BEGUN_HEADER, STOPPING_HEADER, TRACE_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
 import { type HttpObserver, httpObserver } from './observe.ts';
-import { openApiDocument, type OpenApiInfo, OPERATIONAL_ROUTES } from './openapi.ts';
+import {
+  DETAIL_ROLES,
+  openApiDocument,
+  type OpenApiInfo,
+  OPERATIONAL_ROUTES,
+  type OperationalRoute,
+} from './openapi.ts';
+import { secureContext, type TlsIdentity } from './tls.ts';
 import { type RouteReaders, routeReaders } from './validate.ts';
 
 export interface HttpOptions {
-  /** A loopback address. */
+  /** A loopback address, unless everybody is asked for credentials. */
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
   readonly limits: HttpLimits;
+  /** Says who makes a request. */
+  readonly gate: Gate;
+  /** Certificate and key; without, the server speaks plain HTTP. */
+  readonly tls?: TlsIdentity | undefined;
   /** Passes requests on to other processes, for services that do so. */
   readonly forward?: Forward;
   readonly info: OpenApiInfo;
@@ -50,6 +70,8 @@ export interface HttpServer {
   drain(drainMs: number): Promise<void>;
   /** Begins no new request, answers what has come within `graceMs`, then closes every connection. */
   stop(graceMs: number): Promise<void>;
+  /** Shows another certificate to connections to come. */
+  readonly renewTls: (identity: TlsIdentity) => void;
 }
 
 /** Requests wait this long for their route's turn in the kernel before connections are refused. */
@@ -85,7 +107,15 @@ interface Server {
 
 /** Carries the open call from the first hook to the handler. */
 const CALL = Symbol('call');
-type Request = FastifyRequest & { [CALL]?: OpenCall };
+/** Carries who makes the request. */
+const PRINCIPAL = Symbol('principal');
+type Request = FastifyRequest & { [CALL]?: OpenCall; [PRINCIPAL]?: Principal };
+
+/** What the router found: a route of the contract, or one of the server itself. */
+interface Found {
+  readonly route?: AnyRoute;
+  readonly operation?: OperationalRoute;
+}
 
 /**
  * Serves the handlers of the services on one port. Rejects with CONFIGURATION when it may not or cannot
@@ -95,7 +125,10 @@ export async function mountHttp(
   services: ReadonlyMap<ServiceName, RunningService>,
   options: HttpOptions,
 ): Promise<HttpServer> {
-  refuseOpenAddress(options.host);
+  refuseOpenAddress(options.host, {
+    isGuarded: !options.gate.isOpen,
+    isPrivate: options.tls !== undefined || options.limits.insecureHttp,
+  });
   const app = createApp(options);
   const server: Server = {
     app,
@@ -114,6 +147,7 @@ export async function mountHttp(
   });
   const entries = [...services.values()].flatMap((service) => service.handlers);
   app.decorateRequest(CALL, undefined);
+  app.decorateRequest(PRINCIPAL, undefined);
   app.addHook('onRequest', admit(server));
   app.setErrorHandler((error, request, reply) => fail(server, request, reply, error));
   app.setNotFoundHandler((request, reply) => fail(server, request, reply, noRoute(request, entries)));
@@ -127,10 +161,17 @@ export async function mountHttp(
     routes,
     drain: (drainMs) => drain(server, drainMs),
     stop: (graceMs) => stop(server, graceMs),
+    renewTls: (identity) =>
+      (app.server as unknown as Partial<TlsServer>).setSecureContext?.(secureContext(identity)),
   };
 }
 
-function createApp({ limits, random }: HttpOptions): FastifyInstance {
+function createApp({ limits, random, gate, tls }: HttpOptions): FastifyInstance {
+  const connection = {
+    maxHeaderSize: limits.headerBytesMax,
+    headersTimeout: limits.headerMs,
+    connectionsCheckingInterval: TIMEOUT_CHECK_MS,
+  };
   const app = fastify({
     logger: false,
     keepAliveTimeout: limits.keepAliveMs,
@@ -140,12 +181,13 @@ function createApp({ limits, random }: HttpOptions): FastifyInstance {
     return503OnClosing: false,
     genReqId: (raw) => requestId(raw.headers['x-request-id'], random),
     clientErrorHandler,
-    frameworkErrors: (error, _request, reply) => sendError(reply as FastifyReply, toPlatformError(error)),
-    http: {
-      maxHeaderSize: limits.headerBytesMax,
-      headersTimeout: limits.headerMs,
-      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-    },
+    trustProxy: limits.trustedProxies.length === 0 ? false : [...limits.trustedProxies],
+    frameworkErrors: (error, request, reply) =>
+      void refuseMalformed(gate, toPlatformError(error), { request, reply: reply as FastifyReply }),
+    // The library has a type of its own for each kind of server; what we use of them is the same.
+    ...((tls === undefined ? { http: connection } : { https: { ...connection, ...secureContext(tls) } }) as {
+      readonly http: typeof connection;
+    }),
     routerOptions: {
       maxParamLength: PARAMETER_CHARACTERS_MAX,
       ignoreTrailingSlash: false,
@@ -162,6 +204,20 @@ function createApp({ limits, random }: HttpOptions): FastifyInstance {
   return app;
 }
 
+/** What no router could read, e.g. a broken escape in its path, is refused like everything else: strangers first. */
+async function refuseMalformed(
+  gate: Gate,
+  error: PlatformError,
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+): Promise<void> {
+  try {
+    await gate.enter({ headers: request.raw.headers, address: () => request.ip });
+    sendError(reply, error);
+  } catch (refusal) {
+    sendError(reply, toPlatformError(refusal));
+  }
+}
+
 function requestId(given: string | string[] | undefined, random: Random): string {
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : random.id();
 }
@@ -171,9 +227,8 @@ function clientErrorHandler(error: NodeJS.ErrnoException, socket: Socket): void 
   socket.end(rawAnswer(error.code));
 }
 
-/** The route of the contract that was matched; routes of the server itself are none. */
-function routeOf(request: FastifyRequest): AnyRoute | undefined {
-  return (request.routeOptions.config as { readonly route?: AnyRoute }).route;
+function foundBy(request: FastifyRequest): Found {
+  return request.is404 ? {} : (request.routeOptions.config as Found);
 }
 
 /** The first hook of every request: who may ask, how many at a time, and the books. */
@@ -183,7 +238,8 @@ function admit(server: Server) {
   const guard = makeGuard({ hostNames: limits.hostNames, origins: limits.origins });
   return (request: Request, reply: FastifyReply, done: (error?: Error) => void): void => {
     const start = clock.monotonic();
-    const route = request.is404 ? undefined : routeOf(request);
+    const found = foundBy(request);
+    const { route } = found;
     let span: Span | undefined;
     if (route !== undefined) {
       const call = new OpenCall(request.id, start + timeoutOf(route, request, limits));
@@ -214,19 +270,83 @@ function admit(server: Server) {
     if (options.build !== undefined) reply.header('x-tandem-build', options.build.id);
     if (server.leaving) sayGoodbye(reply);
     const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
+    const letIn = (who: Principal | undefined): void => {
+      refuseStrangers(server, found, { request, reply, who });
+      if (route === undefined) return;
+      refuseExcess(server, reply);
+      isOpen = true;
+      server.open += 1;
+      server.lastMs = start;
+    };
+    const waitFor = async (who: Promise<Principal>): Promise<void> => {
+      let refusal: Error | undefined;
+      try {
+        letIn(await who);
+      } catch (error) {
+        refusal = error as Error;
+      }
+      done(refusal);
+    };
     try {
       guard({ method: request.raw.method, host, origin, fetchSite: fetchSite as string | undefined });
-      if (route !== undefined) {
-        refuseExcess(server, reply);
-        isOpen = true;
-        server.open += 1;
-        server.lastMs = start;
-      }
+      const who = identify(server, found, request);
+      if (who instanceof Promise) return void waitFor(who);
+      letIn(who);
     } catch (error) {
       return done(error as Error);
     }
     done();
   };
+}
+
+/** Who makes a request; `undefined` where nobody is asked. */
+function identify(
+  { options }: Server,
+  { operation }: Found,
+  request: Request,
+): Principal | undefined | Promise<Principal> {
+  const { headers } = request.raw;
+  const isPublic = operation !== undefined && operation.roles === undefined;
+  if (isPublic && headers.authorization === undefined && !options.gate.isOpen) return undefined;
+  return options.gate.enter({ headers, address: () => request.ip });
+}
+
+interface Entrance {
+  readonly request: Request;
+  readonly reply: FastifyReply;
+  readonly who: Principal | undefined;
+}
+
+/** Refuses what the principal may not do, and more than he has coming. */
+function refuseStrangers(
+  server: Server,
+  { route, operation }: Found,
+  { request, reply, who }: Entrance,
+): void {
+  if (who !== undefined) request[PRINCIPAL] = who;
+  const call = request[CALL];
+  if (who !== undefined && call !== undefined) call.principal = who;
+  const isPublic = operation !== undefined && operation.roles === undefined;
+  if (!isPublic && !request.is404) refuseForbidden(who, route?.roles ?? operation?.roles);
+  if (route === undefined || who === undefined) return;
+  if (server.options.gate.isOpen || who.roles.includes('service')) return;
+  for (const { admit: ask } of server.services.values()) {
+    const admission = ask?.(who);
+    if (admission === undefined) continue;
+    reply.headers(admission.headers);
+    if (admission.refusal !== undefined) throw admission.refusal;
+  }
+}
+
+function refuseForbidden(who: Principal | undefined, roles: readonly Caste[] | undefined): void {
+  if (who !== undefined && mayCall(who, roles)) return;
+  const expected = [...new Set([...(roles ?? []).filter((role) => role !== 'service'), 'admin'])];
+  throw new PlatformError(
+    'PERMISSION_DENIED',
+    `role: expected ${roles === undefined ? 'a route that says who may call it' : expected.join(' or ')}, ` +
+      `got ${who?.roles.join(', ') ?? 'none'}`,
+    { details: { expected, got: who?.roles ?? [] } },
+  );
 }
 
 /** Ends the connection with this answer, and tells the caller to turn to another instance. */
@@ -421,27 +541,44 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   let document: string | undefined;
   const { build } = options;
   const life = { alive: true, ...(build === undefined ? {} : { build: build.id, contract: build.contract }) };
-  app.get('/livez', (_request, reply) => sendResult(reply, life));
-  app.get('/readyz', async (_request, reply) => answerReadiness(server, reply));
-  app.get('/metrics', async (_request, reply) => {
+  app.get('/livez', operationAt('/livez'), (_request, reply) => sendResult(reply, life));
+  app.get('/readyz', operationAt('/readyz'), async (request: Request, reply) =>
+    answerReadiness(server, request, reply),
+  );
+  app.get('/metrics', operationAt('/metrics'), async (_request, reply) => {
     server.observer.snapshot();
     const text = await options.metrics.text();
     return reply.header('content-type', options.metrics.mediaType).send(text);
   });
   const [list, one] = TRACE_ROUTES;
-  app.get(list.path, (request, reply) => sendResult(reply, listTraces(options.tracer, request.query)));
-  app.get(one.path.replace('{traceId}', ':traceId'), (request, reply) =>
+  app.get(list.path, operationAt(list.path), (request, reply) =>
+    sendResult(reply, listTraces(options.tracer, request.query)),
+  );
+  app.get(one.path.replace('{traceId}', ':traceId'), operationAt(one.path), (request, reply) =>
     sendResult(reply, getTrace(options.tracer, (request.params as { readonly traceId: string }).traceId)),
   );
-  app.get('/openapi.json', (_request, reply) => {
+  app.get('/openapi.json', operationAt('/openapi.json'), (_request, reply) => {
     document ??= JSON.stringify(openApiDocument(routes, options.info));
     return reply.header('content-type', 'application/json; charset=utf-8').send(document);
   });
 }
 
-async function answerReadiness(server: Server, reply: FastifyReply): Promise<FastifyReply> {
+function operationAt(path: string): { readonly config: Found } {
+  const operation = OPERATIONAL_ROUTES.find((route) => route.path === path);
+  if (operation === undefined) throw new TypeError(`${path} is in no list`);
+  return { config: { operation } };
+}
+
+/** Strangers hear yes or no; which service waits for what is for those who may know. */
+async function answerReadiness(server: Server, request: Request, reply: FastifyReply): Promise<FastifyReply> {
   const services = await readiness(server.services, server.options);
   const waiting = Object.entries(services).filter(([, { ready }]) => !ready);
+  const who = request[PRINCIPAL];
+  if (who === undefined || !mayCall(who, DETAIL_ROLES)) {
+    if (waiting.length === 0 && !server.leaving) sendResult(reply, { ready: true });
+    else sendError(reply, new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false } }));
+    return reply;
+  }
   if (server.leaving) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));
   else if (waiting.length === 0) sendResult(reply, { ready: true, services });
   else {
@@ -476,7 +613,7 @@ async function readiness(
   return Object.fromEntries(await Promise.all([...services].map(ask)));
 }
 
-async function listen(app: FastifyInstance, { host, port, limits }: HttpOptions): Promise<URL> {
+async function listen(app: FastifyInstance, { host, port, limits, tls }: HttpOptions): Promise<URL> {
   // One socket, not one for each address that the name has: the port must be the same everywhere.
   const address = host === 'localhost' ? '127.0.0.1' : host;
   try {
@@ -500,7 +637,9 @@ async function listen(app: FastifyInstance, { host, port, limits }: HttpOptions)
     );
   }
   const bound = app.server.address() as AddressInfo;
-  return new URL(`http://${host.includes(':') ? `[${host}]` : host}:${String(bound.port)}`);
+  return new URL(
+    `${tls === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${String(bound.port)}`,
+  );
 }
 
 async function drain(server: Server, drainMs: number): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { type Method, PlatformError, type Route, type ServiceName } from '../../contract/index.ts';
+import { openGate } from '../auth/index.ts';
 import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import type { Clock, Random } from '../ports/index.ts';
@@ -225,6 +226,7 @@ export async function serveTest(limits: Partial<HttpLimits> = {}): Promise<TestS
   const http = await mountHttp(services, {
     host: '127.0.0.1',
     port: 0,
+    gate: openGate,
     limits: { ...httpLimits.parse({}), ...limits },
     info: { title: 'test', version: '1' },
     clock: testClock,

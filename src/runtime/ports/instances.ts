@@ -15,6 +15,8 @@ export interface Instance {
   readonly build?: string;
   /** Hash of the contract of the build. */
   readonly contract?: string;
+  /** Public half of the key that its process signs its calls with: Ed25519, base64url. Default: it signs nothing. */
+  readonly key?: string;
 }
 
 /** A service that was called when no process served it. */
@@ -40,10 +42,14 @@ export const NEED_MS = 30_000;
 export interface Instances {
   /** Announces the instances, or extends the leases of those announced before. Signals when one is new or its readiness changed. */
   announce(instances: readonly Instance[], leaseMs: number): Promise<void>;
+  /** Makes the keys of instances known that will call others before they can be called themselves. */
+  introduce(instances: readonly Instance[]): Promise<void>;
   /** Takes back all instances with this id at once, and signals it. */
   withdraw(id: string): Promise<void>;
   /** Every instance whose lease is live. */
   live(): Promise<readonly Instance[]>;
+  /** What is known of a process: also before its first lease, and for ten minutes after its last. */
+  find(id: string): Promise<readonly Instance[]>;
   /** Says that a call waits for a service that nobody serves, and signals it. */
   need(service: ServiceName): Promise<void>;
   /** The services that were needed within {@link NEED_MS}, whether somebody serves them by now or not. */

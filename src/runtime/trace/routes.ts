@@ -11,12 +11,14 @@ export const TRACE_ROUTES = [
     name: 'listTraces',
     summary: 'The newest traces of this process',
     mediaType: 'application/json',
+    roles: ['reader', 'operator'],
   },
   {
     path: '/v1/traces/{traceId}',
     name: 'getTrace',
     summary: 'The spans of a trace that this process keeps',
     mediaType: 'application/json',
+    roles: ['reader', 'operator'],
   },
 ] as const;
 

@@ -127,6 +127,8 @@ export class TestIngest {
       log: store.log,
       groups: store.groups,
       jobs: store.jobs,
+      keys: absent as ServiceHost['keys'],
+      reachable: () => new Set(),
       objects: absent as ServiceHost['objects'],
       warehouse: absent as ServiceHost['warehouse'],
       compute: absent as ServiceHost['compute'],
@@ -148,7 +150,12 @@ export class TestIngest {
   ): Promise<TResult> {
     const entry = this.service.handlers.find((item) => item.route.name === route.name);
     if (entry === undefined) throw new Error(`no handler for ${route.name}`);
-    const result = await entry.handle(input, { requestId: 'test', deadlineMs: Number.MAX_VALUE, signal });
+    const result = await entry.handle(input, {
+      requestId: 'test',
+      principal: { subject: 'test', roles: ['admin'] },
+      deadlineMs: Number.MAX_VALUE,
+      signal,
+    });
     return route.result.parse(result);
   }
 

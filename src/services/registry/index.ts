@@ -30,11 +30,15 @@ function run(host: ServiceHost<RegistryOptions>): RunningService {
   const { tables } = host;
   return {
     handlers: [
-      handler(routes.registerVersion, ({ params, body }) => registerVersion(host, params.model, body)),
+      handler(routes.registerVersion, ({ params, body }, { principal }) =>
+        registerVersion(host, params.model, { ...body, actor: principal.subject }),
+      ),
       handler(routes.listVersions, ({ params, query }) => listVersions(host, params.model, query)),
       handler(routes.getVersion, ({ params }) => getVersion(tables, params.model, params.version)),
       handler(routes.listModels, () => listModels(host)),
-      handler(routes.createRelease, ({ body }) => createRelease(host, body)),
+      handler(routes.createRelease, ({ body }, { principal }) =>
+        createRelease(host, body, principal.subject),
+      ),
       handler(routes.listReleases, ({ query }) => listReleases(tables, query)),
       handler(routes.getRelease, ({ params }) => getRelease(tables, params.id)),
       handler(routes.getCurrentReleases, () => getCurrentReleases(tables)),

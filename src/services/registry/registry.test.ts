@@ -33,7 +33,12 @@ import {
   timestamp,
   vector,
 } from '../../define/index.ts';
-import { noFailPoints, type RunningService, type ServiceHost } from '../../runtime/index.ts';
+import {
+  type CallContext,
+  noFailPoints,
+  type RunningService,
+  type ServiceHost,
+} from '../../runtime/index.ts';
 import { registry, type RegistryOptions, verifyAudit } from './index.ts';
 
 const payments = source('payments', {
@@ -115,7 +120,12 @@ async function call<TRoute extends AnyRoute>(
     query: route.query.parse(input.query ?? {}),
     body: route.body.parse(input.body ?? {}),
   };
-  const context = { requestId: 'test', deadlineMs: Infinity, signal: new AbortController().signal };
+  const context: CallContext = {
+    requestId: 'test',
+    principal: { subject: 'test', roles: ['admin'] },
+    deadlineMs: Infinity,
+    signal: new AbortController().signal,
+  };
   return route.result.parse(await entry?.handle(parsed, context)) as ResultOf<TRoute>;
 }
 

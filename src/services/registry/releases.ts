@@ -80,7 +80,11 @@ const POINT = `update registry_decision set current = $2 where name = $1`;
  * with the verdicts, UNPROCESSABLE (trained for another version of the vector), CONFLICT (another release is
  * in charge than `expected`, or the key came before with another body).
  */
-export async function createRelease(host: ServiceHost, request: ReleaseRequest): Promise<Release> {
+export async function createRelease(
+  host: ServiceHost,
+  request: ReleaseRequest,
+  actor: string,
+): Promise<Release> {
   const decision = host.app.decisions.get(request.decision);
   if (decision === undefined) {
     throw new PlatformError(
@@ -101,7 +105,7 @@ export async function createRelease(host: ServiceHost, request: ReleaseRequest):
     if (repeated !== undefined) return repeated;
     await checkVersion(tx, decision, request.version);
     checkExpected(decision.name, request.expected, state?.current ?? null);
-    return insert(host, tx, { decision, request, requestHash });
+    return insert(host, tx, { decision, request, requestHash, actor });
   });
   await host.failPoints.pass('registry.release.committed');
   return created;
@@ -215,10 +219,12 @@ interface Insertion {
   readonly decision: Decision;
   readonly request: ReleaseRequest;
   readonly requestHash: string;
+  /** Subject of who asked for it. */
+  readonly actor: string;
 }
 
 async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Promise<Release> {
-  const { decision, request, requestHash } = insertion;
+  const { decision, request, requestHash, actor } = insertion;
   const { name, model } = decision;
   const at = host.clock.now();
   const threshold = request.threshold ?? decision.threshold;
@@ -237,7 +243,14 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
     at,
     action: 'release.created',
     subject: id,
-    details: { model: model.name, version: request.version, threshold, reason, revision: state.revision },
+    details: {
+      model: model.name,
+      version: request.version,
+      threshold,
+      reason,
+      revision: state.revision,
+      actor,
+    },
   });
   await host.failPoints.pass('registry.release.switched');
   await host.signals.notify(RELEASE_SIGNAL, tx);

@@ -50,11 +50,11 @@ returning ${COLUMNS}`;
 export async function registerVersion(
   host: ServiceHost,
   modelName: string,
-  input: ModelVersionInput,
+  input: ModelVersionInput & { readonly actor: string },
 ): Promise<ModelVersion> {
   const model = modelOf(host, modelName);
   assertStorable('idempotencyKey', input.idempotencyKey);
-  const { idempotencyKey, ...bundle } = input;
+  const { idempotencyKey, actor, ...bundle } = input;
   const requestHash = definitionHash(bundle);
   const known = await findByKey(host.tables, modelName, idempotencyKey, requestHash);
   if (known !== undefined) return known;
@@ -94,6 +94,7 @@ export async function registerVersion(
         run: input.lineage.run,
         dataset: input.lineage.dataset,
         requestHash,
+        actor,
       },
     });
     await host.failPoints.pass('registry.version.inserted');

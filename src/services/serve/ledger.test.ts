@@ -62,7 +62,7 @@ function entry(changes: Partial<NewEntry> = {}): NewEntry {
 }
 
 function context(signal: AbortSignal = new AbortController().signal): CallContext {
-  return { requestId: 'r', deadlineMs: Infinity, signal };
+  return { requestId: 'r', principal: { subject: 'test', roles: ['admin'] }, deadlineMs: Infinity, signal };
 }
 
 /** The real tables with a switch that cuts them off. */

@@ -33,6 +33,7 @@ import { source, timestamp, vector } from '../../define/index.ts';
 import { encodeLogistic } from '../../ml/onnx/encode-logistic.ts';
 import { loadModel } from '../../ml/onnx/load-model.ts';
 import {
+  type CallContext,
   type Logger,
   noFailPoints,
   type Objects,
@@ -164,8 +165,9 @@ class World implements AsyncDisposable {
       body: route.body.parse(body),
     };
     const timeoutMs = options.timeoutMs ?? 20_000;
-    const context = {
+    const context: CallContext = {
       requestId: 'test',
+      principal: { subject: 'test', roles: ['admin'] },
       deadlineMs: clock.monotonic() + timeoutMs,
       signal: AbortSignal.timeout(timeoutMs),
     };

@@ -43,7 +43,7 @@ function byHand(limits: Partial<VectorReadsParts['limits']> = {}) {
 }
 
 function context(deadlineMs = 1_000, signal: AbortSignal = new AbortController().signal): CallContext {
-  return { requestId: 'r', deadlineMs, signal };
+  return { requestId: 'r', principal: { subject: 'test', roles: ['admin'] }, deadlineMs, signal };
 }
 
 function code(work: Promise<unknown>): Promise<string> {

@@ -83,6 +83,8 @@ async function startTrain(
     log,
     groups,
     jobs,
+    keys: postgres.keys,
+    reachable: () => new Set(),
     objects,
     warehouse,
     compute,
@@ -106,6 +108,7 @@ function invoke(on: RunningService, name: string, input: object): Promise<unknow
   if (entry === undefined) throw new Error(`No handler for ${name}`);
   const context = {
     requestId: 'test',
+    principal: { subject: 'test', roles: ['admin'] as const },
     deadlineMs: Number.POSITIVE_INFINITY,
     signal: new AbortController().signal,
   };

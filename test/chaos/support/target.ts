@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { adminKeyFile } from '../../../src/cli/admin-key.ts';
 import type { ServiceName } from '../../../src/contract/index.ts';
 import { readStateSync } from '../../../src/cli/supervisor/state-file.ts';
 
@@ -43,6 +45,7 @@ const FRESH_MS = 100;
  */
 export function target(options: TargetRecipe['options']): Target {
   const { dataDir = '' } = options;
+  let key: string | undefined;
   let readAt = -Infinity;
   let found = new Map<ServiceName, readonly string[]>();
   return {
@@ -59,6 +62,10 @@ export function target(options: TargetRecipe['options']): Target {
       }
       return found.get(service) ?? [];
     },
-    headers: () => ({}),
+    headers() {
+      // The key is there before the first process that asks for it.
+      key ??= readFileSync(adminKeyFile(dataDir), 'utf8').trim();
+      return { authorization: `Bearer ${key}` };
+    },
   };
 }

@@ -171,8 +171,10 @@ class Processes implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const child of this.#children.values()) child.disconnect();
-    await Promise.all([...this.#children.values()].map((child) => child.exitCode ?? once(child, 'exit')));
+    const children = [...this.#children.values()];
+    const exits = children.map((child) => once(child, 'exit'));
+    for (const child of children) child.disconnect();
+    await Promise.all(exits);
   }
 }
 

@@ -202,6 +202,28 @@ describe('several instances', () => {
   });
 });
 
+describe('an instance that hangs', () => {
+  it('is left alone after calls have timed out there, and the others answer', async () => {
+    const hung = createServer(() => undefined);
+    let asked = 0;
+    hung.on('request', () => (asked += 1));
+    await new Promise<void>((resolve) => void hung.listen(0, '127.0.0.1', resolve));
+    const { port } = hung.address() as AddressInfo;
+    const both = [server.http.url, new URL(`http://127.0.0.1:${String(port)}`)];
+    const caller = httpCaller({ addresses: () => both, ...tools });
+    const codes: string[] = [];
+    for (let call = 0; call < 60; call += 1) {
+      const failed = await errorOf(caller.call(testRoutes.fail, failing('conflict'), { timeoutMs: 300 }));
+      codes.push(failed.code);
+    }
+    expect(asked).toBe(codes.filter((code) => code === 'DEADLINE_EXCEEDED').length);
+    expect(asked).toBeLessThan(15);
+    await caller.close();
+    hung.closeAllConnections();
+    hung.close();
+  });
+});
+
 describe('combinedCaller', () => {
   it('prefers the service of this process', async () => {
     const here = testService();

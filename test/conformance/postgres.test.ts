@@ -255,6 +255,26 @@ describe('PostgreSQL: lost connections', () => {
 });
 
 describe('PostgreSQL: segments of the log', () => {
+  it('takes over topics that were made before batches named their traces', async () => {
+    await using database = await freshDatabase();
+    await using postgres = await openPostgres(database.url, {
+      applicationName: 'conformance',
+      connectionsMax: 3,
+    });
+    const { log, tables } = postgres;
+    await postgres.migrate([]);
+    await log.createTopic('t', { partitions: 1 });
+    await log.append('t', 0, [Buffer.from('old')]);
+    await tables.query('alter table tandem_log_1 drop column trace');
+    await tables.query(`delete from tandem_migration where owner = 'postgres.log' and number = 2`);
+    await postgres.migrate([]);
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    await log.append('t', 0, [Buffer.from('new')], { traceparent });
+    const batches = await log.read('t', 0, 0);
+    expect(batches.map((batch) => Buffer.from(batch.record(0)).toString())).toEqual(['old', 'new']);
+    expect(batches.map(({ traceparents }) => traceparents)).toEqual([[], [traceparent]]);
+  });
+
   it('reads over the border between days and drops only the older day', async () => {
     await using database = await freshDatabase();
     const options = { applicationName: 'conformance', connectionsMax: 3 };

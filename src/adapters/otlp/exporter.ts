@@ -62,7 +62,7 @@ export function otlpExporter(options: OtlpOptions): SpanExporter {
 }
 
 function urlOf(endpoint: string): string {
-  return new URL('v1/traces', endpoint.endsWith('/') ? endpoint : `${endpoint}/`).href;
+  return new URL(`${endpoint.replace(/\/$/, '')}/v1/traces`).href;
 }
 
 type Shared = Pick<

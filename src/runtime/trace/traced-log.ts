@@ -9,7 +9,9 @@ import type { Tracer } from './tracer.ts';
  */
 export function tracedLog(log: EventLog, tracer: Tracer, service: string): EventLog {
   return {
-    limits: log.limits,
+    get limits() {
+      return log.limits;
+    },
     createTopic: (name, options) => log.createTopic(name, options),
     topic: (name) => log.topic(name),
     append(topic, partition, records, options) {

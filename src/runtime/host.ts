@@ -21,7 +21,8 @@ import type {
   Tables,
   Warehouse,
 } from './ports/index.ts';
-import { metered, type ScalingTargets } from './scaling.ts';
+import { RecentLevel } from './recent.ts';
+import { during, metered, type ScalingTargets } from './scaling.ts';
 import { ExportQueue, NO_TRACE, traceOptions, type TraceOptions, Tracer } from './trace/index.ts';
 import { tracedJobs } from './trace/traced-jobs.ts';
 import { tracedLog } from './trace/traced-log.ts';
@@ -151,16 +152,17 @@ export async function startServices(
   try {
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
+    const passing = new RecentLevel(clock);
     for (const definition of definitions) {
       const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
       const host = hostOf(definition, ports, options, { instance, call, tracer });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
-      running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
+      running.set(definition.name, metered(definition.name, service, { clock, metrics, targets, passing }));
     }
     http = await mountHttp(running, {
       ...options.http,
-      forward: caller.forward,
+      forward: (work) => during(passing, () => caller.forward(work)),
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
       ...(options.build === undefined ? {} : { build: options.build }),
       clock,

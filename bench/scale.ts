@@ -13,7 +13,7 @@ import type { Measurement } from './run.ts';
 
 /** A tenth of the load, and all of it, in requests a second through the gateway. */
 const RATE = { low: 12, high: 120 } as const;
-const SECONDS = { low: 10, high: 25, training: 10, turns: 3, quiet: 45 } as const;
+const SECONDS = { low: 8, high: 20, training: 8, turns: 2, settle: 15 } as const;
 /** Latency is back when three seconds in a row have a p99 of at most twice that before the step. */
 const BACK = { factor: 2, seconds: 3 } as const;
 const LOOK_MS = 25;
@@ -119,8 +119,8 @@ function backAt(after: readonly SecondReport[], calmMs: number): number {
 async function beside(platform: Platform, target: TargetRecipe, requests: Requests) {
   await using load = new Load({ target, what: 'decide' });
   load.rate(RATE.high);
-  // Until what the steps before called for has gone or come.
-  await sleep(SECONDS.quiet * 1_000);
+  // Until the processes that this load calls for are there.
+  await sleep(SECONDS.settle * 1_000);
   load.take();
   const alone: SecondReport[] = [];
   const trained: SecondReport[] = [];

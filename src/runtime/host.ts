@@ -29,7 +29,8 @@ import type {
   Tables,
   Warehouse,
 } from './ports/index.ts';
-import { metered, type ScalingTargets } from './scaling.ts';
+import { RecentLevel } from './recent.ts';
+import { during, metered, type ScalingTargets } from './scaling.ts';
 import { ExportQueue, NO_TRACE, traceOptions, type TraceOptions, Tracer } from './trace/index.ts';
 import { tracedJobs } from './trace/traced-jobs.ts';
 import { tracedLog } from './trace/traced-log.ts';
@@ -182,6 +183,7 @@ export async function startServices(
     await options.migrate(definitions.map(({ migrations }) => migrations));
     await discovery.start();
     await access.start();
+    const passing = new RecentLevel(clock);
     for (const definition of definitions) {
       const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
       const host = hostOf(definition, ports, options, {
@@ -192,11 +194,11 @@ export async function startServices(
       });
       const service = await definition.start(host);
       const { metrics, scalingTargets: targets } = options;
-      running.set(definition.name, metered(definition.name, service, { clock, metrics, targets }));
+      running.set(definition.name, metered(definition.name, service, { clock, metrics, targets, passing }));
     }
     http = await mountHttp(running, {
       ...options.http,
-      forward: caller.forward,
+      forward: (work) => during(passing, () => caller.forward(work)),
       gate: access.gate,
       info: { title: `Tandem: ${options.app.name}`, version: options.version },
       ...(options.build === undefined ? {} : { build: options.build }),

@@ -4,7 +4,7 @@ import { SERVICE_NAMES } from '../contract/route.ts';
 import { createMetrics, type MetricsRegistry } from './metrics.ts';
 import type { Clock } from './ports/index.ts';
 import { RecentLevel, RecentSamples } from './recent.ts';
-import { metered, targetsOf } from './scaling.ts';
+import { during, metered, targetsOf } from './scaling.ts';
 import type { CallContext, HandlerEntry } from './service.ts';
 
 let nowMs: number;
@@ -105,6 +105,24 @@ describe('metered', () => {
     expect(await line('scaling_target', 'queue_wait_milliseconds')).toBe(20);
     answer.reject(new Error('on purpose'));
     expect(await Promise.all(calls)).toEqual(['failed', 'failed']);
+    nowMs += 10_000;
+    expect(await line('scaling_signal', 'requests_in_flight')).toBe(0);
+  });
+
+  it('counts what a gateway passes on', async () => {
+    const passing = new RecentLevel(clock);
+    const idle = {
+      handlers: [],
+      ready: () => Promise.resolve({ ready: true }),
+      stop: () => Promise.resolve(),
+    };
+    metered('gateway', { ...idle, forwards: [] }, { clock, metrics, passing });
+    const answer = Promise.withResolvers<void>();
+    const passed = [1, 2, 3].map(() => during(passing, () => answer.promise));
+    nowMs += 10_000;
+    expect(await line('scaling_signal', 'requests_in_flight')).toBeCloseTo(3, 9);
+    answer.resolve();
+    await Promise.all(passed);
     nowMs += 10_000;
     expect(await line('scaling_signal', 'requests_in_flight')).toBe(0);
   });

@@ -60,6 +60,8 @@ export interface MeterParts {
   readonly clock: Clock;
   readonly metrics: MetricsRegistry;
   readonly targets?: ScalingTargets | undefined;
+  /** Requests that are being passed on: those of a service that does so. Default: none. */
+  readonly passing?: RecentLevel;
 }
 
 /**
@@ -70,11 +72,13 @@ export function metered(name: ServiceName, service: RunningService, parts: Meter
   const { clock, metrics } = parts;
   const targets = targetsOf(name, parts.targets);
   const level = new RecentLevel(clock);
+  const passed = service.forwards === undefined ? undefined : parts.passing;
+  const inFlight = (): number => level.average() + (passed?.average() ?? 0);
   const values = (): ReadonlyMap<ScalingSignalName, number> => {
     const own = service.scalingSignals?.() ?? {};
     return new Map(
       [...targets.keys()].flatMap((signal): [ScalingSignalName, number][] => {
-        const value = signal === 'requests_in_flight' ? level.average() : own[signal];
+        const value = signal === 'requests_in_flight' ? inFlight() : own[signal];
         return value === undefined ? [] : [[signal, value]];
       }),
     );
@@ -95,13 +99,16 @@ export function metered(name: ServiceName, service: RunningService, parts: Meter
 function counted(entry: HandlerEntry, level: RecentLevel): HandlerEntry {
   return {
     ...entry,
-    async handle(input, context) {
-      level.add(1);
-      try {
-        return await entry.handle(input, context);
-      } finally {
-        level.add(-1);
-      }
-    },
+    handle: (input, context) => during(level, () => entry.handle(input, context)),
   };
+}
+
+/** Counts the work in the level from its beginning to its end. */
+export async function during<TResult>(level: RecentLevel, work: () => Promise<TResult>): Promise<TResult> {
+  level.add(1);
+  try {
+    return await work();
+  } finally {
+    level.add(-1);
+  }
 }

@@ -73,7 +73,7 @@ describe('the number of processes', () => {
     expect(log).toContain('A process hangs and is ended');
   }, 400_000);
 
-  it('does not count a process that holds more memory than its share: it is replaced, and the log says so', async () => {
+  it('goes on when a process holds more memory than its share: another one takes its place, and the log says so', async () => {
     // The smallest share that there is: no process of ours fits into it.
     await using platform = await Platform.start({
       app: join(ROOT, 'test/system/fixtures/small/app.ts'),

@@ -44,9 +44,10 @@ describe('shareEnvironment', () => {
 
 describe('lowerPriority', () => {
   it.skipIf(process.platform === 'win32')('lets training give way, and nobody else', async () => {
-    const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { detached: true });
+    const script = 'setInterval(() => {}, 1000); process.stdout.write("runs")';
+    const child = spawn(process.execPath, ['-e', script], { detached: true });
     try {
-      await once(child, 'spawn');
+      await once(child.stdout, 'data');
       const pid = child.pid ?? 0;
       await lowerPriority('serve', pid);
       expect(getPriority(pid)).toBe(getPriority());

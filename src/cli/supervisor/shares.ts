@@ -61,8 +61,11 @@ export async function lowerPriority(service: ServiceName, pid: number): Promise<
   const niceness = NICENESS[service] ?? 0;
   if (niceness === 0) return;
   if (process.platform !== 'linux') return lower(pid, niceness);
-  const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => []);
-  for (const thread of threads) lower(Number(thread), niceness);
+  // Twice: while the first round goes on, threads may be made by those that are not lowered yet.
+  for (let round = 0; round < 2; round += 1) {
+    const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => []);
+    for (const thread of threads) lower(Number(thread), niceness);
+  }
   // Kernels without such sessions have no such file.
   await writeFile(`/proc/${String(pid)}/autogroup`, String(niceness)).catch(() => undefined);
 }

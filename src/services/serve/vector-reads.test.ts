@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PlatformError, type VectorRead } from '../../contract/index.ts';
-import type { CallContext, Caller, CallOptions } from '../../runtime/index.ts';
+import { type CallContext, type Caller, type CallOptions, RecentSamples } from '../../runtime/index.ts';
 import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { VectorReads, type VectorReadsParts } from './vector-reads.ts';
 
@@ -31,15 +31,17 @@ function byHand(limits: Partial<VectorReadsParts['limits']> = {}) {
       calls.push({ candidates, timeoutMs: options?.timeoutMs, answer: () => resolve(read), fail: reject });
     })) as unknown as Caller;
   const clock = { now: () => now, monotonic: () => now, sleep: () => Promise.resolve() };
+  const waits = new RecentSamples(clock);
   const reads = new VectorReads({
     vector: 'card',
     call,
     clock,
     metrics,
+    waits,
     trace: NO_TRACE,
     limits: { queueMax: 100, batchMax: 4, readsMax: 1, ...limits },
   });
-  return { calls, reads, pass: (ms: number) => (now += ms) };
+  return { calls, reads, waits, pass: (ms: number) => (now += ms) };
 }
 
 function context(deadlineMs = 1_000, signal: AbortSignal = new AbortController().signal): CallContext {
@@ -67,6 +69,21 @@ describe('VectorReads', () => {
     expect(calls.map((call) => call.candidates.length)).toEqual([1, 4, 3]);
     const rows = await Promise.all(answers);
     expect(rows.map(({ row }) => row.values[0])).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  it('says how long decisions wait for their read to begin, not how long the read takes', async () => {
+    const { calls, reads, waits, pass } = byHand();
+    const first = reads.read({ number: 0 }, context());
+    expect(waits.average()).toBe(0);
+    const second = reads.read({ number: 1 }, context());
+    pass(30);
+    calls[0]?.answer();
+    await settled();
+    pass(500);
+    calls[1]?.answer();
+    await Promise.all([first, second]);
+    // One did not wait, one waited for 30 ms.
+    expect(waits.average()).toBe(15);
   });
 
   it('has no more reads under way than allowed', async () => {

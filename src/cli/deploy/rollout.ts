@@ -74,7 +74,7 @@ class Rollout {
     await enter('starting');
     if (stopFirst) await Promise.all(this.#old().map((slot) => fleet.remove(slot)));
     const first = await this.#start();
-    if (typeof first === 'string' || signal.aborted) return String(first);
+    if (typeof first === 'string' || signal.aborted) return typeof first === 'string' ? first : undefined;
     if (watched) {
       await enter('canary');
       const problem = await this.#watch(first);

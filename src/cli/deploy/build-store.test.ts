@@ -132,6 +132,8 @@ describe('what a service runs', () => {
     expect([...next.used()]).toEqual([stored.digest]);
     await rm(join(buildsFolder(folder), hexOf(stored.digest)), { recursive: true });
     await expect(Deployed.load(folder, app, false)).rejects.toThrow('tandem up --installed');
+    await writeFile(join(buildsFolder(folder), 'deployed.json'), '{');
+    await expect(Deployed.load(folder, app, false)).rejects.toThrow('does not say what is deployed');
     expect((await Deployed.load(folder, app, true)).wanted('serve')).toEqual(installed);
   });
 });

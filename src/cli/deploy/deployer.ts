@@ -152,14 +152,16 @@ export class Deployer {
     });
   }
 
-  /** Builds of the service that run, or that a deployment under way may still bring. */
+  /** Builds of the service that run or may: also those that a deployment under way may still bring. */
   #running(service: ServiceName): readonly Build[] {
     const { builds, supervisor } = this.#parts;
     const slots = supervisor.active(service);
-    if (slots.length === 0) return [];
+    // One at zero comes when there is something to do.
+    const mayRun = slots.length > 0 || (supervisor.state().services[service]?.max ?? 0) > 0;
+    if (!mayRun) return [];
     const deployment = builds.deployment(service);
     const moving = isMoving(deployment) ? [deployment.from, deployment.to] : [];
-    const all = [...slots.map(({ build }) => build), ...moving];
+    const all = [builds.wanted(service), ...slots.map(({ build }) => build), ...moving];
     return [...new Map(all.map((build) => [build.id, build])).values()];
   }
 

@@ -14,6 +14,8 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 
 const SERVICES: readonly ServiceName[] = ['serve', 'ingest', 'registry', 'train', 'gateway', 'features'];
+/** Fixed numbers: what is measured is the roll-out, not the scaling. */
+const REPLICAS = { ingest: 1, features: 1, registry: 1, train: 1, serve: 1, gateway: 1 } as const;
 const REQUESTS_PER_SECOND = 200;
 /** A build that fails is back within this, in milliseconds. */
 const BACK_MS_MAX = 30_000;
@@ -31,7 +33,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
   const folder = await mkdtemp(join(tmpdir(), 'tandem-builds-'));
   await using _remove = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
   const good = [await makeBuild(join(folder, 'a'), 'a'), await makeBuild(join(folder, 'b'), 'b')];
-  await using platform = await Platform.start({ replicas: { train: 1 }, note });
+  await using platform = await Platform.start({ replicas: REPLICAS, note });
   await using requests = new Requests(await makeTarget(platform.target));
   await prepareReleases(requests, seed);
   note('released');

@@ -159,8 +159,9 @@ async function manifestIn(files: readonly ContentFile[]): Promise<Manifest> {
 async function copy(files: readonly ContentFile[], to: string, packages: string): Promise<string> {
   const hash = createHash('sha256');
   await mkdir(to, { recursive: true, mode: 0o700 });
-  for (const { path, read } of files) {
-    const bytes = await read();
+  for (const file of files) {
+    const { path } = file;
+    const bytes = await file.read();
     const target = join(to, path);
     await mkdir(dirname(target), { recursive: true, mode: 0o700 });
     await writeFile(target, bytes, { mode: 0o600 });

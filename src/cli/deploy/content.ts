@@ -35,7 +35,7 @@ export function platformFiles(files: readonly ContentFile[]): readonly ContentFi
     ({ path }) =>
       path === 'package.json' ||
       path.startsWith('node_modules/') ||
-      (path.startsWith(folder) && !/\.test\.ts$/.test(path)),
+      (path.startsWith(folder) && !path.endsWith('.test.ts')),
   );
 }
 

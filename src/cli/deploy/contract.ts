@@ -11,7 +11,8 @@ export async function contractOf(app: App): Promise<BuildContract> {
     platform: VERSION,
     services: SERVICES.map(({ name, calls }) => ({
       name,
-      provides: all.filter(({ service }) => service === name),
+      // What the gateway passes on its callers know as its own.
+      provides: name === 'gateway' ? all : all.filter(({ service }) => service === name),
       calls: calls ?? [],
     })),
     app,

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import type { ServiceName } from '../../contract/index.ts';
+import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import { assertThere, type Build, buildSchema } from './build.ts';
 import { type Deployment, deploymentSchema, isMoving } from './deployment.ts';
@@ -20,6 +20,20 @@ type ServiceBuilds = Readonly<z.infer<typeof serviceSchema>>;
 const fileSchema = z.partialRecord(z.enum(SERVICE_NAMES), serviceSchema);
 
 const FILE = 'deployed.json';
+
+/** Rejects with CONFIGURATION when the file is there and cannot be read: another build than the deployed one must not run. */
+async function readDeployed(file: string): Promise<z.infer<typeof fileSchema>> {
+  try {
+    return fileSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new PlatformError(
+      'CONFIGURATION',
+      `${file} does not say what is deployed. Put it right, or start with 'tandem up --installed', which forgets it.`,
+      { cause: error },
+    );
+  }
+}
 
 /** Which build each service runs, on disk, so that a new supervisor goes on where one ended. */
 export class Deployed {
@@ -42,9 +56,9 @@ export class Deployed {
     const file = join(buildsFolder(dataDir), FILE);
     if (forget) await rm(file, { force: true });
     const installed = installedBuild(app);
-    const found = fileSchema.safeParse(await readFile(file, 'utf8').then(JSON.parse, () => ({})));
+    const found = await readDeployed(file);
     const services = new Map<ServiceName, ServiceBuilds>();
-    for (const [name, { build, previous, deployment }] of Object.entries(found.data ?? {})) {
+    for (const [name, { build, previous, deployment }] of Object.entries(found)) {
       // What is installed may be a newer version by now.
       const now = (given: Build): Build => (given.parts.length === 0 ? installed : given);
       const service = name as ServiceName;

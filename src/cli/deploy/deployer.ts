@@ -35,6 +35,12 @@ export interface DeployerParts {
   readonly alone: ReadonlySet<ServiceName>;
 }
 
+interface Converging {
+  /** Why the deployment is taken back; `null` when it is finished. */
+  readonly reason: string | null;
+  readonly fleet: LentFleet;
+}
+
 /** How often a process is looked at after a roll-out, in milliseconds. */
 const PROBATION_LOOK_MS = 500;
 
@@ -73,7 +79,7 @@ export class Deployer {
       const { id } = builds.wanted(service);
       const isThere = supervisor.active(service).every(({ build }) => build.id === id);
       if (isThere) await this.#note(service, deployment, isForward ? 'done' : 'rolled back', reason);
-      else this.#run(() => this.#converge(service, deployment, reason));
+      else this.#run(() => this.#converge(service, deployment, { reason, fleet: supervisor.lend(service) }));
     }
   }
 
@@ -149,14 +155,16 @@ export class Deployer {
     });
   }
 
-  /** Builds of the service that run, or that a deployment under way may still bring. */
+  /** Builds of the service that run or may: also those that a deployment under way may still bring. */
   #running(service: ServiceName): readonly Build[] {
     const { builds, supervisor } = this.#parts;
     const slots = supervisor.active(service);
-    if (slots.length === 0) return [];
+    // One at zero comes when there is something to do.
+    const mayRun = slots.length > 0 || (supervisor.state().services[service]?.max ?? 0) > 0;
+    if (!mayRun) return [];
     const deployment = builds.deployment(service);
     const moving = isMoving(deployment) ? [deployment.from, deployment.to] : [];
-    const all = [...slots.map(({ build }) => build), ...moving];
+    const all = [builds.wanted(service), ...slots.map(({ build }) => build), ...moving];
     return [...new Map(all.map((build) => [build.id, build])).values()];
   }
 
@@ -264,22 +272,36 @@ export class Deployer {
       const ended = supervisor
         .active(service)
         .some((slot) => slot.build.id === deployment.to.id && slot.record().restarts > 0);
-      if (!ended) continue;
+      const fleet = ended ? this.#tryLend(service) : undefined;
+      if (fleet === undefined) continue;
       await builds.set(service, { build: deployment.from, previous: null });
-      await this.#converge(service, deployment, 'a process of it ended soon after the roll-out');
+      const reason = 'a process of it ended soon after the roll-out';
+      await this.#converge(service, deployment, { reason, fleet });
       return;
     }
     await this.#note(service, deployment, 'done');
   }
 
+  /** `undefined` while somebody else replaces its processes. */
+  #tryLend(service: ServiceName): LentFleet | undefined {
+    try {
+      return this.#parts.supervisor.lend(service);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** Replaces what does not run the wanted build, unwatched: it is one that is known to do. */
-  async #converge(service: ServiceName, deployment: Deployment, reason: string | null): Promise<void> {
-    const { builds, clock, supervisor, alone, logger } = this.#parts;
+  async #converge(
+    service: ServiceName,
+    deployment: Deployment,
+    { reason, fleet }: Converging,
+  ): Promise<void> {
+    const { builds, clock, alone, logger } = this.#parts;
     const isForward = reason === null;
     const [to, from] = isForward ? [deployment.to, deployment.from] : [deployment.from, deployment.to];
     logger.warn(isForward ? 'Finishing a deployment' : 'Rolling a build back', { service, reason });
     await this.#note(service, deployment, isForward ? 'replacing' : 'rolling back', reason);
-    const fleet = supervisor.lend(service);
     const end = await rollOut({
       service,
       from,

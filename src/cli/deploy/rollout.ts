@@ -77,7 +77,7 @@ class Rollout {
     await enter('starting');
     if (stopFirst) await Promise.all(this.#old().map((slot) => fleet.remove(slot)));
     const first = await this.#start();
-    if (typeof first === 'string' || signal.aborted) return String(first);
+    if (typeof first === 'string' || signal.aborted) return typeof first === 'string' ? first : undefined;
     if (watched) {
       await enter('canary');
       const problem = await this.#watch(first);
@@ -92,13 +92,13 @@ class Rollout {
     for (;;) {
       const fallen = this.#fresh().find((slot) => slot.record().restarts > 0);
       if (fallen !== undefined) return 'a new process ended';
-      if (this.#fresh().length < fleet.replicas) {
-        const next = await this.#start();
-        if (typeof next === 'string' || signal.aborted) return String(next);
-      }
       const [oldest] = this.#old();
-      if (oldest === undefined) return undefined;
-      await fleet.remove(oldest);
+      const isOneMore = fleet.active().length > fleet.replicas;
+      if (oldest !== undefined && isOneMore) await fleet.remove(oldest);
+      else if (this.#fresh().length < fleet.replicas) {
+        const next = await this.#start();
+        if (typeof next === 'string') return next;
+      } else return undefined;
       if (signal.aborted) return undefined;
     }
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlatformError, type Release, routes, type SourceDescription } from '../../contract/index.ts';
 import { type Client, type ClientOptions, dataDirOf, openClient } from '../client.ts';
+import { buildName } from '../deploy/build.ts';
 import { amount, type Output, table, when } from '../output.ts';
 import { isAlive } from '../process-identity.ts';
 import { openControl } from '../supervisor/control.ts';
@@ -115,9 +116,15 @@ function describeUp({ scaling, processes }: UpStatus): string {
     String(restarts),
     problem ?? '',
   ]);
+  const deployments = Object.entries(scaling).flatMap(([name, { deployment }]) =>
+    deployment === null
+      ? []
+      : [[name, buildName(deployment.to), deployment.phase, when(deployment.at), deployment.reason ?? '']],
+  );
   return [
     table(['PROCESS', 'STATE', 'PID', 'URL', 'BUILD', 'RESTARTS', ''], rows),
     table(['SCALING', 'READY', 'RANGE', 'LOAD AND LAST CHANGE'], services),
+    ...(deployments.length === 0 ? [] : [table(['DEPLOYED', 'BUILD', 'STATE', 'SINCE', ''], deployments)]),
   ].join('\n\n');
 }
 

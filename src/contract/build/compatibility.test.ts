@@ -18,7 +18,7 @@ import {
   timestamp,
   vector,
 } from '../../define/index.ts';
-import type { App } from '../../define/index.ts';
+import type { App, Field } from '../../define/index.ts';
 import type { AnyRoute, ServiceName } from '../route.ts';
 import { routes } from '../routes/index.ts';
 import { incompatibilities } from './compatibility.ts';
@@ -32,7 +32,7 @@ import {
 import { breakingWords } from './migration-compatibility.ts';
 
 interface AppChange {
-  readonly fields?: Readonly<Record<string, ReturnType<typeof text> | ReturnType<typeof boolean>>>;
+  readonly fields?: Readonly<Record<string, Field>>;
   readonly window?: '1d' | '2d';
   readonly second?: boolean;
 }

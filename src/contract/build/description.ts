@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type App, definitionHash } from '../../define/index.ts';
-import { type AnyRoute, SERVICE_NAMES, type ServiceName } from '../route.ts';
+import type { AnyRoute, ServiceName } from '../route.ts';
 
 /** A JSON Schema, as it stands in a description. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
@@ -53,8 +53,9 @@ const buildContract = z.object({
   format: z.literal(FORMAT),
   /** Version of the platform. */
   platform: z.string(),
-  services: z.partialRecord(
-    z.enum(SERVICE_NAMES),
+  /** By name; a newer build may have more services than are known here. */
+  services: z.record(
+    z.string(),
     z.object({
       /** Routes that it answers, by name. */
       provides: z.record(z.string(), routeContract),
@@ -77,6 +78,7 @@ const buildContract = z.object({
 
 /** What a build says to its neighbours and expects of them. */
 export type BuildContract = z.infer<typeof buildContract>;
+type ServiceContract = NonNullable<BuildContract['services'][string]>;
 /** One route as a build knows it. */
 export type RouteContract = z.infer<typeof routeContract>;
 /** The contract of a source as a build knows it. */
@@ -110,14 +112,14 @@ export interface DescribedBuild {
 
 /** Describes a build by its routes, its app and its schema. Equal builds give equal descriptions. */
 export function describeBuild(build: DescribedBuild): BuildContract {
-  const services = build.services.map(({ name, provides, calls }) => [
+  const services = build.services.map(({ name, provides, calls }): [string, ServiceContract] => [
     name,
     { provides: describeRoutes(provides), calls: describeRoutes(calls) },
   ]);
   return {
     format: FORMAT,
     platform: build.platform,
-    services: Object.fromEntries(services) as BuildContract['services'],
+    services: Object.fromEntries(services),
     app: describeApp(build.app),
     migrations: Object.fromEntries(
       Object.entries(build.migrations).map(([owner, steps]) => [owner, [...steps]]),

@@ -250,7 +250,10 @@ function boundsDifferences(reader: Keywords, writer: Keywords, path: string): Di
   for (const keyword of SAME) {
     const read = reader[keyword];
     if (read === undefined || read === false || read === writer[keyword]) continue;
-    found.push({ path, text: `takes only what has the ${keyword} ${String(read)}, other values may come` });
+    found.push({
+      path,
+      text: `takes only what has the ${keyword} ${JSON.stringify(read)}, other values may come`,
+    });
   }
   return found;
 }

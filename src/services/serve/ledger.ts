@@ -44,6 +44,8 @@ export class Ledger {
   #away = false;
   /** When the attempt under way began, by the monotonic clock. */
   #attemptedAt: number | undefined;
+  /** Whether what collected while the database was away is still being written. */
+  #isCatchingUp = false;
   #closed = false;
   /** Ends the pause before the next attempt. */
   #pause = new AbortController();
@@ -183,6 +185,7 @@ export class Ledger {
     try {
       await partitions.prepare(clock.now());
       await this.#write(group);
+      this.#noteLag();
       this.#count();
     } catch (error) {
       this.#fail(group, error);
@@ -235,6 +238,7 @@ export class Ledger {
       logger.warn('The ledger cannot be written', { error: textOf(error), buffered: this.#buffered.size });
     }
     this.#away = true;
+    this.#isCatchingUp = true;
     const answer = unavailable(error);
     for (const { waiter } of group) waiter?.settle(answer);
   }

@@ -106,7 +106,9 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
 /** A read of one vector. */
 const READ = {
   candidates: [{ orderId: 'look', at: Date.now(), customerId: 'past-0', serial: 0, risk: 0.5 }],
+  waitMs: 0,
   atClock: true,
+  record: false,
 };
 
 /** Takes all space but some bytes. Resolves with the file that has it. */

@@ -40,12 +40,13 @@ async function openObjects(
   };
 }
 
-describe.for(S3_SERVERS)('objects on S3: $name', ({ name, missing, open }) => {
+describe.for(S3_SERVERS)('objects on S3: $name', (kind) => {
+  const { name, missing } = kind;
   if (missing !== undefined) return it.skip(missing);
 
   let server: S3Server;
   beforeAll(async () => {
-    server = await open();
+    server = await kind.open();
   });
   afterAll(() => server[Symbol.asyncDispose]());
 

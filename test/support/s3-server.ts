@@ -93,20 +93,25 @@ async function s3rver(): Promise<S3Server> {
 
 async function swift(): Promise<S3Server> {
   const server = await swiftServer();
-  const { port, region, start, stop } = server;
+  const { port, region } = server;
   const url = `s3://objects/some/where?endpoint=http://127.0.0.1:${String(port)}&region=${region}`;
   const environment = {
     AWS_ACCESS_KEY_ID: server.accessKeyId,
     AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
   };
   await using client = new S3Client(readS3Address(url, {}), readS3Credentials(environment));
-  await client.send({ method: 'PUT', key: '' }, ({ body }) => body.dump());
+  try {
+    await client.send({ method: 'PUT', key: '' }, ({ body }) => body.dump());
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
   return {
     port,
     url,
     environment,
-    start,
-    stop,
+    start: () => server.start(),
+    stop: () => server.stop(),
     [Symbol.asyncDispose]: async () => server[Symbol.asyncDispose](),
   };
 }

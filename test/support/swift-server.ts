@@ -59,7 +59,7 @@ export async function swiftServer(): Promise<SwiftServer> {
   const start = async (): Promise<void> => {
     for (const part of PROGRAMS) {
       const log = await open(join(folder, `${part}.log`), 'a');
-      const program = `mount --bind ${folder} ${SHARED_FOLDER} && exec swift-${part}-server ${SHARED_FOLDER}/${part}.conf`;
+      const program = `mount --bind ${folder} ${SHARED_FOLDER} && exec swift-${part}-server ${SHARED_FOLDER}/${part}.conf verbose`;
       children.push(spawn('unshare', ['-m', 'sh', '-c', program], { stdio: ['ignore', log.fd, log.fd] }));
       await log.close();
     }
@@ -105,12 +105,16 @@ use = egg:swift#${part}
 `;
   }
   return `${common}[pipeline:main]
-pipeline = catch_errors s3api tempauth slo proxy-server
+pipeline = catch_errors cache s3api tempauth slo proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true
 [filter:catch_errors]
 use = egg:swift#catch_errors
+[filter:cache]
+use = egg:swift#memcache
+# None: it asks, is refused and does without.
+memcache_servers = 127.0.0.1:1
 [filter:tempauth]
 use = egg:swift#tempauth
 user_lab_tester = swift-secret .admin

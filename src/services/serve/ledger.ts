@@ -119,10 +119,20 @@ export class Ledger {
     const { limits, clock } = this.#parts;
     if (this.#buffered.size >= limits.ledgerBufferMax) return true;
     const [oldest] = this.#buffered.values();
-    // While the database is away the number alone is the bound: answers go on until the buffer is full.
-    return (
-      !this.#isAway() && oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax
-    );
+    // While the database is away, and until what collected then is written, the number alone is the bound: answers go
+    // on until the buffer is full.
+    if (this.#isCatchingUp || this.#isAway()) return false;
+    return oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax;
+  }
+
+  /** After a write: whether the buffer is as far behind as it may only be after the database was away. */
+  #noteLag(): void {
+    const { limits, clock } = this.#parts;
+    const now = clock.monotonic();
+    const [oldest] = this.#buffered.values();
+    const isBehind = oldest !== undefined && now - oldest.since > limits.ledgerLagMsMax;
+    const wasSilent = this.#attemptedAt !== undefined && now - this.#attemptedAt > limits.ledgerLagMsMax;
+    this.#isCatchingUp = isBehind && (this.#isCatchingUp || this.#away || wasSilent);
   }
 
   /** Whether the last attempt failed, or the present one gets no answer: a lost network often tells nobody. */

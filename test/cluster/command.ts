@@ -7,7 +7,7 @@ const run = promisify(execFile);
 
 /** What one of the harnesses needs of the machine. */
 export interface Need {
-  /** A program on the search path, or a file. */
+  /** A program on the search path, or the path of a file. */
   readonly program: string;
   /** The Debian package that has it. */
   readonly package: string;
@@ -49,7 +49,7 @@ async function isThere(program: string): Promise<boolean> {
   const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   const paths = program.startsWith('/') ? [program] : folders.map((folder) => join(folder, program));
   for (const path of paths) {
-    const found = await access(path, constants.X_OK).then(
+    const found = await access(path, program === path ? constants.R_OK : constants.X_OK).then(
       () => true,
       () => false,
     );

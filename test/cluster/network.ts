@@ -43,8 +43,7 @@ export class LabHost {
       user === undefined
         ? []
         : ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--clear-groups', '--reset-env'];
-    const [first = '', ...rest] = ['ip', 'netns', 'exec', this.namespace, ...identity, ...program];
-    return spawn(first, rest, {
+    return spawn('ip', ['netns', 'exec', this.namespace, ...identity, ...program], {
       stdio: ['ignore', log, log],
       env: { ...process.env, ...environment },
       detached: true,

@@ -4,16 +4,38 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { readS3Address, readS3Credentials } from '../../src/adapters/objects/s3-address.ts';
+import { S3Client } from '../../src/adapters/objects/s3-client.ts';
 import { ROOT } from '../tidy/tree.ts';
+import { isSwiftInstalled, SWIFT_PACKAGES, swiftServer } from './swift-server.ts';
 
-/** The S3 server of the tests; it is no dependency, since nothing but its program is used. */
+/** A small S3 server; it is no dependency, since nothing but its program is used. It checks no signatures. */
 const PACKAGE = 's3rver@3.7.1';
 /** Where it is installed. `npm install` clears node_modules of what it does not know. */
 const FOLDER = join(ROOT, '.cache', 's3rver');
 const PROGRAM = join(FOLDER, 'node_modules', 's3rver', 'bin', 's3rver.js');
 
-/** Why there is no S3 server, and how to get one; `undefined` when there is. */
-export function s3ServerMissing(): string | undefined {
+/** A kind of S3 server that tests can be run against. */
+export interface S3ServerKind {
+  readonly name: string;
+  /** Why there is none, and how to get one; `undefined` when there is. */
+  readonly missing: string | undefined;
+  open(): Promise<S3Server>;
+}
+
+/** Every kind of S3 server that the tests know. */
+export const S3_SERVERS: readonly S3ServerKind[] = [
+  { name: 's3rver', missing: s3rverMissing(), open: s3rver },
+  {
+    name: 'OpenStack Swift',
+    missing: isSwiftInstalled()
+      ? undefined
+      : `not installed; as root: apt-get install -y ${SWIFT_PACKAGES}; and run as root`,
+    open: swift,
+  },
+];
+
+function s3rverMissing(): string | undefined {
   if (existsSync(PROGRAM)) return undefined;
   return `${PACKAGE} is not installed: npm install --prefix .cache/s3rver --no-save --no-package-lock --ignore-scripts ${PACKAGE}`;
 }
@@ -31,7 +53,7 @@ export interface S3Server extends AsyncDisposable {
   start(): Promise<void>;
 }
 
-export async function s3Server(): Promise<S3Server> {
+async function s3rver(): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-s3-'));
   let child: ChildProcess | undefined;
   let port = 0;
@@ -66,5 +88,30 @@ export async function s3Server(): Promise<S3Server> {
       await stop();
       await rm(folder, { recursive: true, force: true });
     },
+  };
+}
+
+async function swift(): Promise<S3Server> {
+  const server = await swiftServer();
+  const { port, region } = server;
+  const url = `s3://objects/some/where?endpoint=http://127.0.0.1:${String(port)}&region=${region}`;
+  const environment = {
+    AWS_ACCESS_KEY_ID: server.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: server.secretAccessKey,
+  };
+  await using client = new S3Client(readS3Address(url, {}), readS3Credentials(environment));
+  try {
+    await client.send({ method: 'PUT', key: '' }, ({ body }) => body.dump());
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+  return {
+    port,
+    url,
+    environment,
+    start: () => server.start(),
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: async () => server[Symbol.asyncDispose](),
   };
 }

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { PlatformError } from '../../contract/errors.ts';
 import type { ObjectReference, Objects } from '../../runtime/ports/index.ts';
-import { hashFile, hexOf, OBJECT_BYTES, readableFile, refuseLarge, verify } from './digest.ts';
+import { hashFile, hexOf, readableFile, refuseLarge, verify } from './digest.ts';
 import { FileCache } from './file-cache.ts';
 import { readS3Address, readS3Credentials } from './s3-address.ts';
 import { element, readRefusal, type S3Answer, S3Client, S3Refusal } from './s3-client.ts';

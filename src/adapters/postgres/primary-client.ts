@@ -8,6 +8,8 @@ interface ParameterStatus {
   readonly parameterValue: string;
 }
 
+type ConnectCallback = (error: Error | null, client?: pg.Client) => void;
+
 /** Settings that a server reports by itself, and again when they change. */
 const READ_ONLY_SETTINGS: ReadonlySet<string> = new Set(['in_hot_standby', 'default_transaction_read_only']);
 /** What the server says when somebody made it answer a commit that its standby has not confirmed. */
@@ -36,21 +38,26 @@ export class PrimaryClient extends pg.Client implements Watched {
   }
 
   override connect(): Promise<pg.Client>;
-  override connect(callback: (error: Error | null, client?: pg.Client) => void): void;
-  override connect(callback?: (error: Error, client?: pg.Client) => void): Promise<pg.Client> | void {
-    const connecting = this.#connect();
-    if (callback === undefined) return connecting;
-    const done = callback as (error: Error | null, client?: pg.Client) => void;
-    connecting.then(
-      (client) => done(null, client),
-      (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
-    );
+  override connect(callback: ConnectCallback): void;
+  override connect(callback?: ConnectCallback): Promise<pg.Client> | void {
+    if (callback === undefined) return this.#connect();
+    void this.#connectFor(callback);
   }
 
   abandon(reason: Error): void {
     // Rejects the statements before anything else that has arrived is looked at.
     this.connection.emit('error', reason);
     this.connection.stream.destroy();
+  }
+
+  async #connectFor(callback: ConnectCallback): Promise<void> {
+    try {
+      await this.#connect();
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    callback(null, this);
   }
 
   async #connect(): Promise<pg.Client> {

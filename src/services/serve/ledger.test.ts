@@ -252,6 +252,38 @@ describe('a buffered entry', () => {
     await ledger.close(5_000);
   });
 
+  it('does not wait for what collected while the database was away', async () => {
+    const tables = breakable();
+    const time = { ms: 0 };
+    const { ledger } = ledgerOn(tables, { ledgerLagMsMax: 1_000 }, { ...clock, monotonic: () => time.ms });
+    let hold: PromiseWithResolvers<void> | undefined;
+    const held = Promise.withResolvers<void>();
+    const query = tables.query.bind(tables);
+    tables.query = async (sql, parameters) => {
+      if (!tables.away && sql.includes('insert into serve_ledger')) {
+        held.resolve();
+        await hold?.promise;
+      }
+      return query(sql, parameters);
+    };
+    tables.away = true;
+    const entries = [entry(), entry()];
+    for (const item of entries) await ledger.recordBuffered(item, context());
+    await clock.sleep(20);
+    time.ms = 20_000;
+    hold = Promise.withResolvers();
+    tables.away = false;
+    await held.promise;
+    // The first insert that gets through has been under way for 0.4 s; what it writes is 20 s old.
+    time.ms = 20_400;
+    const next = entry();
+    expect(await code(ledger.recordBuffered(next, context(AbortSignal.timeout(50))))).toBe('recorded');
+    hold.resolve();
+    hold = undefined;
+    await ledger.close(5_000);
+    expect(await stored([...entries, next])).toBe(3);
+  });
+
   it('that is lost at the end is counted', async () => {
     const tables = breakable();
     const { ledger, lost } = ledgerOn(tables);

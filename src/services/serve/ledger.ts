@@ -44,6 +44,8 @@ export class Ledger {
   #away = false;
   /** When the attempt under way began, by the monotonic clock. */
   #attemptedAt: number | undefined;
+  /** Whether what collected while the database was away is still being written. */
+  #isCatchingUp = false;
   #closed = false;
   /** Ends the pause before the next attempt. */
   #pause = new AbortController();
@@ -117,10 +119,20 @@ export class Ledger {
     const { limits, clock } = this.#parts;
     if (this.#buffered.size >= limits.ledgerBufferMax) return true;
     const [oldest] = this.#buffered.values();
-    // While the database is away the number alone is the bound: answers go on until the buffer is full.
-    return (
-      !this.#isAway() && oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax
-    );
+    // While the database is away, and until what collected then is written, the number alone is the bound: answers go
+    // on until the buffer is full.
+    if (this.#isCatchingUp || this.#isAway()) return false;
+    return oldest !== undefined && clock.monotonic() - oldest.since > limits.ledgerLagMsMax;
+  }
+
+  /** After a write: whether the buffer is as far behind as it may only be after the database was away. */
+  #noteLag(): void {
+    const { limits, clock } = this.#parts;
+    const now = clock.monotonic();
+    const [oldest] = this.#buffered.values();
+    const isBehind = oldest !== undefined && now - oldest.since > limits.ledgerLagMsMax;
+    const wasSilent = this.#attemptedAt !== undefined && now - this.#attemptedAt > limits.ledgerLagMsMax;
+    this.#isCatchingUp = isBehind && (this.#isCatchingUp || this.#away || wasSilent);
   }
 
   /** Whether the last attempt failed, or the present one gets no answer: a lost network often tells nobody. */
@@ -183,6 +195,7 @@ export class Ledger {
     try {
       await partitions.prepare(clock.now());
       await this.#write(group);
+      this.#noteLag();
       this.#count();
     } catch (error) {
       this.#fail(group, error);
@@ -235,6 +248,7 @@ export class Ledger {
       logger.warn('The ledger cannot be written', { error: textOf(error), buffered: this.#buffered.size });
     }
     this.#away = true;
+    this.#isCatchingUp = true;
     const answer = unavailable(error);
     for (const { waiter } of group) waiter?.settle(answer);
   }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cp, mkdir, mkdtemp, open, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,6 +34,8 @@ export interface PlatformOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Start the supervisor again whenever it ends, as an init system would. Default: it stays away. */
   readonly keepUp?: boolean;
+  /** Folder in which the data directory is made, with the database inside it. Default: the temporary folder. */
+  readonly parent?: string;
   /** Told what is going on. */
   readonly note: (text: string) => void;
 }
@@ -70,7 +72,10 @@ export class Platform implements AsyncDisposable {
     options: PlatformOptions,
     first: (platform: Platform) => Promise<void>,
   ): Promise<Platform> {
-    const platform = new Platform(await mkdtemp(join(tmpdir(), 'tandem-chaos-')), options);
+    const { parent = tmpdir() } = options;
+    const platform = new Platform(await mkdtemp(join(parent, 'tandem-chaos-')), options);
+    // The database stays where it is put only if its system user can get there.
+    if (options.parent !== undefined) await chmod(platform.dataDir, 0o755);
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, platform.#onSignal);
     try {
       await platform.startSupervisor();

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlatformError } from '../../../contract/errors.ts';
@@ -26,6 +27,16 @@ const SETTINGS: Readonly<Record<string, string>> = {
   log_min_messages: 'log',
   log_checkpoints: 'off',
 };
+
+/**
+ * After a crash the server first makes sure that every file is on disk. Opening each of them took 2.8 of 5.2 s on a busy
+ * machine; Linux does it in one call, which also tells of errors from 5.8 on.
+ */
+function recoverySettings(): Readonly<Record<string, string>> {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  const isReliable = process.platform === 'linux' && (major > 5 || (major === 5 && minor >= 8));
+  return isReliable ? { recovery_init_sync_method: 'syncfs' } : {};
+}
 
 const POLL_MS = 20;
 /** Recovery after a crash replays at most `max_wal_size` of log. */
@@ -106,7 +117,12 @@ export async function launch(place: Place): Promise<PidFile> {
 async function launchOn(place: Place, port: number): Promise<PidFile | string> {
   const logPath = join(place.home, 'server.log');
   await rename(logPath, `${logPath}.old`).catch(() => undefined);
-  const settings = { ...SETTINGS, cluster_name: clusterName(place.data), port: String(port) };
+  const settings = {
+    ...SETTINGS,
+    ...recoverySettings(),
+    cluster_name: clusterName(place.data),
+    port: String(port),
+  };
   const parameters = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const logFile = openSync(logPath, 'a', 0o600);
   const child = spawn(join(place.binaries.native, 'bin', 'postgres'), ['-D', place.data, ...parameters], {

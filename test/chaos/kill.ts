@@ -14,7 +14,8 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
-const REPLICAS = { ingest: 2, serve: 2 } as const;
+/** Fixed numbers: load is not to start or stop any meanwhile. */
+const REPLICAS = { ingest: 2, features: 1, registry: 1, train: 1, serve: 2, gateway: 1 } as const;
 /** Often, so that each kill finds something of it under way. */
 const SETTINGS = ['features.snapshotMs=1000', 'features.archiveMs=1000', 'features.archiveFilesMax=4'];
 

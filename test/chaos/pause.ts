@@ -19,7 +19,7 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
-const REPLICAS = { ingest: 2, train: 2, serve: 2, registry: 2 } as const;
+const REPLICAS = { ingest: 2, features: 1, registry: 2, train: 2, serve: 2, gateway: 1 } as const;
 const SETTINGS = ['features.archiveMs=1000', 'features.snapshotMs=1000'];
 /** Holds a process at a point for long enough to stop it there, in milliseconds. */
 const HOLD_MS = 3_000;
@@ -68,6 +68,9 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       eventsPerSecond: Number(values['events'] ?? (short ? 100 : 500)),
       decisionsPerSecond: Number(values['decisions'] ?? (short ? 40 : 200)),
     });
+    // It would end a process that does not answer for long, which is the other way to keep its late writes out.
+    const supervisor = platform.supervisorPid ?? 0;
+    process.kill(supervisor, 'SIGSTOP');
     const pause: Pause = { platform, requests, orders, postgres, databaseUrl, seed, version, note };
     const counts: Record<string, number> = {};
     const violations: string[] = [];
@@ -79,6 +82,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       Object.assign(counts, found.counts);
       violations.push(...found.violations.map((text) => `${name}: ${text}`));
     }
+    process.kill(supervisor, 'SIGCONT');
     await platform.untilReady(PATIENCE_MS);
     const result = await load.stop();
     const truth = await compareWithTruth({

@@ -236,6 +236,7 @@ export class Platform implements AsyncDisposable {
       const late = setTimeout(() => supervisor.kill('SIGKILL'), 30_000);
       // Processes that a run stopped with SIGSTOP would not hear of the end.
       for (const { pid } of await this.living()) process.kill(pid, 'SIGCONT');
+      supervisor.kill('SIGCONT');
       supervisor.kill('SIGTERM');
       await ended;
       clearTimeout(late);

@@ -48,6 +48,8 @@ export class Platform implements AsyncDisposable {
   #isStopping = false;
   /** A run that is told to end leaves no process behind. */
   readonly #onSignal = (): void => {
+    // One wish can arrive more than once, by way of npm and from whatever started that.
+    if (this.#isStopping) return;
     this.#options.note('told to stop: stopping everything');
     void this[Symbol.asyncDispose]().finally(() => process.exit(1));
   };
@@ -71,7 +73,7 @@ export class Platform implements AsyncDisposable {
     first: (platform: Platform) => Promise<void>,
   ): Promise<Platform> {
     const platform = new Platform(await mkdtemp(join(tmpdir(), 'tandem-chaos-')), options);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, platform.#onSignal);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, platform.#onSignal);
     try {
       await platform.startSupervisor();
       await first(platform);
@@ -229,7 +231,6 @@ export class Platform implements AsyncDisposable {
   /** Stops everything, keeps the logs if something failed, and removes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
     const supervisor = this.#supervisor;
     if (supervisor !== undefined && this.supervisorPid !== undefined) {
       const ended = new Promise((resolve) => supervisor.once('exit', resolve));
@@ -249,6 +250,7 @@ export class Platform implements AsyncDisposable {
     }
     await removeEmbedded(join(this.dataDir, 'postgres'));
     await rm(this.dataDir, { recursive: true, force: true });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
   }
 }
 

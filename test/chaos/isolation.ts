@@ -58,12 +58,12 @@ interface Observed {
 }
 
 /**
- * Stops each service in turn for `--seconds` (default 60, short 8) while events and decisions flow, and holds what the
+ * Stops each service in turn for `--seconds` (default 60, short 5) while events and decisions flow, and holds what the
  * others do against what is promised of them. Services are scaled to 0; the processes of the database are stopped with
  * SIGSTOP, which is worse than their death: nobody answers and no connection breaks. `--only=features,postgresql`.
  */
 export async function run({ seed, short, values, note }: ChaosOptions): Promise<ChaosResult> {
-  const seconds = Number(values['seconds'] ?? (short ? 8 : 60));
+  const seconds = Number(values['seconds'] ?? (short ? 5 : 60));
   const all = [...SERVICE_NAMES, 'postgresql'] as const;
   const stopping = (values['only']?.split(',') as Stopped[] | undefined) ?? all;
   await using platform = await Platform.start({ replicas: REPLICAS, note });

@@ -28,6 +28,8 @@ const FIRE_MS_MAX = 60_000;
 /** How long something may take to happen that must happen, in milliseconds. */
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 100;
+/** How long a decision may take, in milliseconds. */
+const DECISION_MS = 60_000;
 
 interface Pause {
   readonly platform: Platform;
@@ -67,6 +69,8 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       seed,
       eventsPerSecond: Number(values['events'] ?? (short ? 100 : 500)),
       decisionsPerSecond: Number(values['decisions'] ?? (short ? 40 : 200)),
+      // Whoever waits for a stopped process waits long; what matters here is what becomes of its work.
+      decisionMs: DECISION_MS,
     });
     // It would end a process that does not answer for long, which is the other way to keep its late writes out.
     const supervisor = platform.supervisorPid ?? 0;
@@ -224,7 +228,7 @@ async function pauseRelease(pause: Pause): Promise<Found> {
   const { requests, seed, version, note } = pause;
   const stopping = stopAt(pause, 'registry', 'registry.release.switched');
   const began = performance.now();
-  const released = release(requests, version, `pause-${String(seed)}`);
+  const released = release(requests, version, `pause-${String(seed)}`, PATIENCE_MS);
   const stopped = await stopping;
   note(`release: stopped ${String(stopped)} before the commit of a switch`);
   await released;

@@ -122,9 +122,14 @@ const SCENARIOS: Readonly<Record<string, (pause: Pause) => Promise<Found>>> = {
   ingest: (pause) => pauseService(pause, 'ingest'),
 };
 
-/** Stops a process of a service exactly at a point; the answer is its id. */
-async function stopAt({ orders }: Pause, kind: ServiceName, point: string): Promise<number> {
+/** Holds a process of a service at a point, the next time it passes it; resolves when it knows. */
+async function holdAt({ orders }: Pause, kind: ServiceName, point: string): Promise<void> {
   await orders.arm(kind, `${point}=pause:${String(HOLD_MS)}`);
+  await orders.taken(kind);
+}
+
+/** Stops the process that is held at a point; the answer is its id. */
+async function stopHeld({ orders }: Pause, point: string): Promise<number> {
   const fired = await orders.fired(FIRE_MS_MAX);
   if (fired === undefined) throw new Error(`${point} was not passed`);
   process.kill(fired.pid, 'SIGSTOP');
@@ -145,7 +150,8 @@ async function until<TValue>(what: string, look: () => Promise<TValue | undefine
  */
 async function pauseArchive(pause: Pause): Promise<Found> {
   const { platform, note } = pause;
-  const stopped = await stopAt(pause, 'features', 'features.archive.stored');
+  await holdAt(pause, 'features', 'features.archive.stored');
+  const stopped = await stopHeld(pause, 'features.archive.stored');
   note(`archive: stopped ${String(stopped)} between file and commit`);
   const before = await committed(pause);
   await using other = await secondFeatures(pause);
@@ -197,9 +203,9 @@ async function secondFeatures({ platform, databaseUrl }: Pause): Promise<AsyncDi
 async function pauseRun(pause: Pause): Promise<Found> {
   const { requests, seed, note, postgres } = pause;
   const versionsBefore = await versions(pause);
-  const stopping = stopAt(pause, 'train', 'train.step.done');
+  await holdAt(pause, 'train', 'train.step.done');
   const { id } = await startRun(requests, `pause-${String(seed)}`);
-  const stopped = await stopping;
+  const stopped = await stopHeld(pause, 'train.step.done');
   note(`run: stopped ${String(stopped)} between a step and its record`);
   const run = await finishRun(requests, id, PATIENCE_MS);
   process.kill(stopped, 'SIGCONT');
@@ -226,10 +232,10 @@ async function pauseRun(pause: Pause): Promise<Found> {
  */
 async function pauseRelease(pause: Pause): Promise<Found> {
   const { requests, seed, version, note } = pause;
-  const stopping = stopAt(pause, 'registry', 'registry.release.switched');
+  await holdAt(pause, 'registry', 'registry.release.switched');
   const began = performance.now();
   const released = release(requests, version, `pause-${String(seed)}`, PATIENCE_MS);
-  const stopped = await stopping;
+  const stopped = await stopHeld(pause, 'registry.release.switched');
   note(`release: stopped ${String(stopped)} before the commit of a switch`);
   await released;
   const waitedMs = Math.round(performance.now() - began);

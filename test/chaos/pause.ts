@@ -122,10 +122,12 @@ const SCENARIOS: Readonly<Record<string, (pause: Pause) => Promise<Found>>> = {
   ingest: (pause) => pauseService(pause, 'ingest'),
 };
 
-/** Holds a process of a service at a point, the next time it passes it; resolves when it knows. */
-async function holdAt({ orders }: Pause, kind: ServiceName, point: string): Promise<void> {
-  await orders.arm(kind, `${point}=pause:${String(HOLD_MS)}`);
-  await orders.taken(kind);
+/** Holds the first process of a service that passes a point; resolves when all of them know. */
+async function holdAt({ orders, platform }: Pause, service: ServiceName, point: string): Promise<void> {
+  for (const { pid } of await platform.living(service)) {
+    await orders.arm(String(pid), `${point}=pause:${String(HOLD_MS)}`);
+    await orders.taken(String(pid));
+  }
 }
 
 /** Stops the process that is held at a point; the answer is its id. */
@@ -133,6 +135,7 @@ async function stopHeld({ orders }: Pause, point: string): Promise<number> {
   const fired = await orders.fired(FIRE_MS_MAX);
   if (fired === undefined) throw new Error(`${point} was not passed`);
   process.kill(fired.pid, 'SIGSTOP');
+  await orders.disarm('');
   return fired.pid;
 }
 

@@ -10,7 +10,7 @@ import { Requests, type Sent } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
-const REPLICAS = { ingest: 2, serve: 2 } as const;
+const REPLICAS = { ingest: 2, features: 1, registry: 1, train: 1, serve: 2, gateway: 1 } as const;
 /** How long a probe waits for an answer, in milliseconds. */
 const PROBE_MS = 3_000;
 /** The first moments after a stop do not count: requests were under way. In milliseconds. */
@@ -21,7 +21,7 @@ const READY_MS_MAX = 90_000;
 /** What is stopped: a service, or the database. */
 type Stopped = ServiceName | 'postgresql';
 /** What is asked all the time. */
-const PROBES = ['ingest', 'read', 'durable', 'buffered', 'releases', 'runs'] as const;
+const PROBES = ['ingest', 'read', 'durable', 'buffered', 'releases', 'runs', 'door'] as const;
 type ProbeName = (typeof PROBES)[number];
 
 /**
@@ -34,11 +34,17 @@ type Promised = 'goes on' | 'refused' | 'away';
 const PROMISES: Readonly<Record<Stopped, Readonly<Partial<Record<ProbeName, Promised>>>>> = {
   ingest: { ingest: 'away' },
   features: { read: 'away', durable: 'refused', buffered: 'refused' },
-  registry: { releases: 'away' },
+  registry: { releases: 'away', door: 'refused' },
   train: { runs: 'away' },
   serve: { durable: 'away', buffered: 'away' },
-  gateway: {},
-  postgresql: { ingest: 'refused', durable: 'refused', releases: 'refused', runs: 'refused' },
+  gateway: { door: 'away' },
+  postgresql: {
+    ingest: 'refused',
+    durable: 'refused',
+    releases: 'refused',
+    runs: 'refused',
+    door: 'refused',
+  },
 };
 
 /** What one stop showed. */
@@ -52,12 +58,12 @@ interface Observed {
 }
 
 /**
- * Stops each service in turn for `--seconds` (default 60, short 8) while events and decisions flow, and holds what the
+ * Stops each service in turn for `--seconds` (default 60, short 5) while events and decisions flow, and holds what the
  * others do against what is promised of them. Services are scaled to 0; the processes of the database are stopped with
  * SIGSTOP, which is worse than their death: nobody answers and no connection breaks. `--only=features,postgresql`.
  */
 export async function run({ seed, short, values, note }: ChaosOptions): Promise<ChaosResult> {
-  const seconds = Number(values['seconds'] ?? (short ? 8 : 60));
+  const seconds = Number(values['seconds'] ?? (short ? 5 : 60));
   const all = [...SERVICE_NAMES, 'postgresql'] as const;
   const stopping = (values['only']?.split(',') as Stopped[] | undefined) ?? all;
   await using platform = await Platform.start({ replicas: REPLICAS, note });
@@ -126,6 +132,7 @@ function probesOf(seed: number): Readonly<Record<ProbeName, () => Sent>> {
     durable: () => post('serve', '/v1/decisions/accept', order()),
     buffered: () => post('serve', '/v1/decisions/suggest', order()),
     releases: () => ({ service: 'registry', method: 'GET', path: '/v1/current-releases' }),
+    door: () => ({ service: 'gateway', method: 'GET', path: '/v1/current-releases' }),
     runs: () => ({ service: 'train', method: 'GET', path: '/v1/models/returning/runs?limit=1' }),
   };
 }
@@ -236,6 +243,7 @@ function tableOf(observed: readonly Observed[]): string {
     'serve: a buffered decision',
     'registry: releases',
     'train: runs',
+    'gateway: releases',
     'a run started just before',
     'load meanwhile',
     'all ready again, s',

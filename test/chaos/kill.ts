@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { killTree } from '../../examples/fraud/driver/process-tree.ts';
 import { isAlive } from '../../src/cli/process-identity.ts';
@@ -14,12 +15,13 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
-const REPLICAS = { ingest: 2, serve: 2 } as const;
+/** Fixed numbers: load is not to start or stop any meanwhile. */
+const REPLICAS = { ingest: 2, features: 1, registry: 1, train: 1, serve: 2, gateway: 1 } as const;
 /** Often, so that each kill finds something of it under way. */
 const SETTINGS = ['features.snapshotMs=1000', 'features.archiveMs=1000', 'features.archiveFilesMax=4'];
 
 /** How long a point that is armed may take to act, in milliseconds. */
-const FIRE_MS_MAX = 20_000;
+const FIRE_MS_MAX = 60_000;
 /** After this the run is given up: something does not come back by itself. In milliseconds. */
 const READY_MS_MAX = 90_000;
 /** Calm between two kills at most, in milliseconds. */
@@ -51,7 +53,7 @@ interface Kills {
 /**
  * SIGKILLs of every kind of process and at every fail-point, while events and decisions flow: `--kills` (default 200,
  * short 20) at `--events` and `--decisions` a second (500 and 200; short 200 and 80), everything ready again within
- * `--readyMs` (5,000; short 20,000) each time. `--only=serve,log.append.before` for these and no others.
+ * `--readyMs` (5,000; short 20,000) each time, each decision answered within `--decisionMs` (10,000; short 30,000). `--only=serve,log.append.before` for these and no others.
  */
 export async function run({ seed, short, values, note }: ChaosOptions): Promise<ChaosResult> {
   const kills = Number(values['kills'] ?? (short ? 20 : 200));
@@ -86,9 +88,11 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       seed,
       eventsPerSecond: Number(values['events'] ?? (short ? 200 : 500)),
       decisionsPerSecond,
+      decisionMs: Number(values['decisionMs'] ?? (short ? 30_000 : 10_000)),
     });
     const only = values['only']?.split(',') as (Outside | FailPointName)[] | undefined;
-    for (const [index, what] of (only ?? schedule(kills, random)).entries()) {
+    const planned = only ?? schedule(kills, random);
+    for (const [index, what] of planned.entries()) {
       await sleep(random.uniform() * CALM_MS_MAX);
       const before = state.killed.length;
       await killAt(state, what);
@@ -96,7 +100,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       const { failed, pending } = decisions;
       const took = state.killed.at(-1)?.readyMs ?? 0;
       note(
-        `${String(index + 1)}/${String(kills)} ${what}: ${before === state.killed.length ? 'did not act' : `ready after ${took.toFixed(0)} ms`}` +
+        `${String(index + 1)}/${String(planned.length)} ${what}: ${before === state.killed.length ? 'did not act' : `ready after ${took.toFixed(0)} ms`}` +
           `; decisions failed ${String(failed)}, open ${String(pending)}` +
           (failures.length === 0 ? '' : ` (last ${failures.at(-1)?.last ?? ''})`),
       );
@@ -273,6 +277,7 @@ function countsOf(
     decisions: decisions.due,
     decisionsFailed: decisions.failed,
     decisionsLater: decisions.answeredLater,
+    machineLoad: Math.round((loadavg()[0] ?? 0) * 10) / 10,
     decisionsMsP50: decisions.latency.p50,
     decisionsMsP99: decisions.latency.p99,
     decisionsMsMax: decisions.latency.max,

@@ -19,7 +19,7 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
-const REPLICAS = { ingest: 2, train: 2, serve: 2, registry: 2 } as const;
+const REPLICAS = { ingest: 2, features: 1, registry: 2, train: 2, serve: 2, gateway: 1 } as const;
 const SETTINGS = ['features.archiveMs=1000', 'features.snapshotMs=1000'];
 /** Holds a process at a point for long enough to stop it there, in milliseconds. */
 const HOLD_MS = 3_000;
@@ -28,6 +28,8 @@ const FIRE_MS_MAX = 60_000;
 /** How long something may take to happen that must happen, in milliseconds. */
 const PATIENCE_MS = 120_000;
 const LOOK_MS = 100;
+/** How long a decision may take, in milliseconds. */
+const DECISION_MS = 60_000;
 
 interface Pause {
   readonly platform: Platform;
@@ -67,7 +69,12 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       seed,
       eventsPerSecond: Number(values['events'] ?? (short ? 100 : 500)),
       decisionsPerSecond: Number(values['decisions'] ?? (short ? 40 : 200)),
+      // Whoever waits for a stopped process waits long; what matters here is what becomes of its work.
+      decisionMs: DECISION_MS,
     });
+    // It would end a process that does not answer for long, which is the other way to keep its late writes out.
+    const supervisor = platform.supervisorPid ?? 0;
+    process.kill(supervisor, 'SIGSTOP');
     const pause: Pause = { platform, requests, orders, postgres, databaseUrl, seed, version, note };
     const counts: Record<string, number> = {};
     const violations: string[] = [];
@@ -79,6 +86,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       Object.assign(counts, found.counts);
       violations.push(...found.violations.map((text) => `${name}: ${text}`));
     }
+    process.kill(supervisor, 'SIGCONT');
     await platform.untilReady(PATIENCE_MS);
     const result = await load.stop();
     const truth = await compareWithTruth({
@@ -114,12 +122,20 @@ const SCENARIOS: Readonly<Record<string, (pause: Pause) => Promise<Found>>> = {
   ingest: (pause) => pauseService(pause, 'ingest'),
 };
 
-/** Stops a process of a service exactly at a point; the answer is its id. */
-async function stopAt({ orders }: Pause, kind: ServiceName, point: string): Promise<number> {
-  await orders.arm(kind, `${point}=pause:${String(HOLD_MS)}`);
+/** Holds the first process of a service that passes a point; resolves when all of them know. */
+async function holdAt({ orders, platform }: Pause, service: ServiceName, point: string): Promise<void> {
+  for (const { pid } of await platform.living(service)) {
+    await orders.arm(String(pid), `${point}=pause:${String(HOLD_MS)}`);
+    await orders.taken(String(pid));
+  }
+}
+
+/** Stops the process that is held at a point; the answer is its id. */
+async function stopHeld({ orders }: Pause, point: string): Promise<number> {
   const fired = await orders.fired(FIRE_MS_MAX);
   if (fired === undefined) throw new Error(`${point} was not passed`);
   process.kill(fired.pid, 'SIGSTOP');
+  await orders.disarm('');
   return fired.pid;
 }
 
@@ -137,7 +153,8 @@ async function until<TValue>(what: string, look: () => Promise<TValue | undefine
  */
 async function pauseArchive(pause: Pause): Promise<Found> {
   const { platform, note } = pause;
-  const stopped = await stopAt(pause, 'features', 'features.archive.stored');
+  await holdAt(pause, 'features', 'features.archive.stored');
+  const stopped = await stopHeld(pause, 'features.archive.stored');
   note(`archive: stopped ${String(stopped)} between file and commit`);
   const before = await committed(pause);
   await using other = await secondFeatures(pause);
@@ -189,9 +206,9 @@ async function secondFeatures({ platform, databaseUrl }: Pause): Promise<AsyncDi
 async function pauseRun(pause: Pause): Promise<Found> {
   const { requests, seed, note, postgres } = pause;
   const versionsBefore = await versions(pause);
-  const stopping = stopAt(pause, 'train', 'train.step.done');
+  await holdAt(pause, 'train', 'train.step.done');
   const { id } = await startRun(requests, `pause-${String(seed)}`);
-  const stopped = await stopping;
+  const stopped = await stopHeld(pause, 'train.step.done');
   note(`run: stopped ${String(stopped)} between a step and its record`);
   const run = await finishRun(requests, id, PATIENCE_MS);
   process.kill(stopped, 'SIGCONT');
@@ -218,10 +235,10 @@ async function pauseRun(pause: Pause): Promise<Found> {
  */
 async function pauseRelease(pause: Pause): Promise<Found> {
   const { requests, seed, version, note } = pause;
-  const stopping = stopAt(pause, 'registry', 'registry.release.switched');
+  await holdAt(pause, 'registry', 'registry.release.switched');
   const began = performance.now();
-  const released = release(requests, version, `pause-${String(seed)}`);
-  const stopped = await stopping;
+  const released = release(requests, version, `pause-${String(seed)}`, PATIENCE_MS);
+  const stopped = await stopHeld(pause, 'registry.release.switched');
   note(`release: stopped ${String(stopped)} before the commit of a switch`);
   await released;
   const waitedMs = Math.round(performance.now() - began);

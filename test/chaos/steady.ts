@@ -13,7 +13,7 @@ import { compareWithTruth, embeddedUrl } from './support/truth.ts';
  */
 export async function run({ seed, short, values, note }: ChaosOptions): Promise<ChaosResult> {
   const seconds = Number(values['seconds'] ?? (short ? 10 : 60));
-  await using platform = await Platform.start({ replicas: { serve: 2, ingest: 2 }, note });
+  await using platform = await Platform.start({ replicas: { serve: 2, ingest: 2, train: 1 }, note });
   await using requests = new Requests(await makeTarget(platform.target));
   await prepareReleases(requests, seed);
   note('released');

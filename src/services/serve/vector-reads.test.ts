@@ -130,6 +130,22 @@ describe('VectorReads', () => {
     expect(await hurried).toBe('answered');
   });
 
+  it('does not take the time that a service was away for the time of a read', async () => {
+    const { calls, reads, pass } = byHand();
+    const first = code(reads.read({ number: 0 }, context()));
+    pass(900);
+    calls[0]?.fail(new PlatformError('UNAVAILABLE', 'away'));
+    expect(await first).toBe('UNAVAILABLE');
+    await settled();
+    // It is back: one read is under way, and the next has 100 ms left, which is enough for anything that was measured.
+    const second = code(reads.read({ number: 1 }, context(1_000)));
+    const third = code(reads.read({ number: 2 }, context(1_000)));
+    calls[1]?.answer();
+    await settled();
+    calls[2]?.answer();
+    expect(await Promise.all([second, third])).toEqual(['answered', 'answered']);
+  });
+
   it('never reads for those whose time is over or who went away', async () => {
     const { calls, reads, pass } = byHand();
     const first = reads.read({ number: 0 }, context());

@@ -138,14 +138,17 @@ export class VectorReads {
     this.#underWay += 1;
     metrics.batchRows.observe(batch.length, { vector });
     const startedAt = clock.monotonic();
-    await this.#read(batch);
+    const isAnswered = await this.#read(batch);
     const readMs = clock.monotonic() - startedAt;
-    this.#readMs = this.#readMs === 0 ? readMs : this.#readMs + RECENT * (readMs - this.#readMs);
+    // How long a read waits for a service that is away says nothing of how long it will take when it is back.
+    if (isAnswered)
+      this.#readMs = this.#readMs === 0 ? readMs : this.#readMs + RECENT * (readMs - this.#readMs);
     this.#underWay -= 1;
     this.#start();
   }
 
-  async #read(batch: readonly Waiting[]): Promise<void> {
+  /** `false` when the service did not answer as it should. */
+  async #read(batch: readonly Waiting[]): Promise<boolean> {
     try {
       const read = await this.#call(batch);
       batch.forEach((waiting, index) => {
@@ -159,16 +162,17 @@ export class VectorReads {
             : { hash: read.hash, positions: read.positions, row },
         );
       });
+      return true;
     } catch (error) {
       if (batch.length > 1 && PlatformError.is(error) && BLAMES_CANDIDATE.has(error.code)) {
         // One bad candidate must not take its neighbours with it: halve until it is alone.
         const middle = batch.length >> 1;
-        await this.#read(batch.slice(0, middle));
-        await this.#read(batch.slice(middle));
-        return;
+        const answers = [await this.#read(batch.slice(0, middle)), await this.#read(batch.slice(middle))];
+        return answers.every(Boolean);
       }
       const outcome = asAnswer(error);
       for (const waiting of batch) waiting.settle(outcome);
+      return false;
     }
   }
 

@@ -35,7 +35,7 @@ export class FailPointOrders implements AsyncDisposable {
     while ((await readdir(this.folder)).includes(`${who}.arm`)) await sleep(LOOK_MS);
   }
 
-  /** Takes an order back, also from a process that has it already. */
+  /** Takes the order to `who` back, and every order that a process has already. */
   async disarm(who: string): Promise<void> {
     await rm(join(this.folder, `${who}.arm`), { force: true });
     for (const name of await readdir(this.folder)) {

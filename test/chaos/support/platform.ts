@@ -50,6 +50,8 @@ export class Platform implements AsyncDisposable {
   #isStopping = false;
   /** A run that is told to end leaves no process behind. */
   readonly #onSignal = (): void => {
+    // One wish can arrive more than once, by way of npm and from whatever started that.
+    if (this.#isStopping) return;
     this.#options.note('told to stop: stopping everything');
     void this[Symbol.asyncDispose]().finally(() => process.exit(1));
   };
@@ -76,7 +78,7 @@ export class Platform implements AsyncDisposable {
     const platform = new Platform(await mkdtemp(join(parent, 'tandem-chaos-')), options);
     // The database stays where it is put only if its system user can get there.
     if (options.parent !== undefined) await chmod(platform.dataDir, 0o755);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, platform.#onSignal);
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, platform.#onSignal);
     try {
       await platform.startSupervisor();
       await first(platform);
@@ -234,13 +236,13 @@ export class Platform implements AsyncDisposable {
   /** Stops everything, keeps the logs if something failed, and removes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true;
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
     const supervisor = this.#supervisor;
     if (supervisor !== undefined && this.supervisorPid !== undefined) {
       const ended = new Promise((resolve) => supervisor.once('exit', resolve));
       const late = setTimeout(() => supervisor.kill('SIGKILL'), 30_000);
       // Processes that a run stopped with SIGSTOP would not hear of the end.
       for (const { pid } of await this.living()) process.kill(pid, 'SIGCONT');
+      supervisor.kill('SIGCONT');
       supervisor.kill('SIGTERM');
       await ended;
       clearTimeout(late);
@@ -253,6 +255,7 @@ export class Platform implements AsyncDisposable {
     }
     await removeEmbedded(join(this.dataDir, 'postgres'));
     await rm(this.dataDir, { recursive: true, force: true });
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
   }
 }
 

@@ -59,10 +59,15 @@ export async function finishRun(requests: Requests, id: string, withinMs = RUN_M
 }
 
 /** Puts a version in charge of both decisions. A repeated call with the same key changes nothing. */
-export async function release(requests: Requests, version: number, key: string): Promise<void> {
+export async function release(
+  requests: Requests,
+  version: number,
+  key: string,
+  patienceMs = 60_000,
+): Promise<void> {
   for (const decision of ['accept', 'suggest']) {
     const idempotencyKey = `${key}-${decision}`;
-    await requests.call(routes.createRelease, { body: { decision, version, idempotencyKey } });
+    await requests.call(routes.createRelease, { body: { decision, version, idempotencyKey } }, patienceMs);
   }
 }
 

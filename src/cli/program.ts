@@ -369,6 +369,14 @@ function addKubernetesVerbs(program: Command): void {
     .option('--database-port <port>', 'port of PostgreSQL (default: 5432)')
     .option('--database-connections <number>', 'connections that PostgreSQL has for the app (default: 300)')
     .option('--objects-port <port>', 'port of the object store (default: 443)')
+    .option(
+      '--tls-secret <name>',
+      "Secret with the certificate of all pods (default: the app's name and -tls)",
+    )
+    .option(
+      '--insecure-http',
+      'let pods speak plain HTTP to one another: something else keeps the network private',
+    )
     .option('--egress-port <port...>', 'what else pods may reach, such as a collector of traces', [])
     .option('--force', 'write beside files of others, and over those with the same name')
     .action(async (options: RenderOptions) => {

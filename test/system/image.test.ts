@@ -143,7 +143,10 @@ describe('the image', () => {
   it('migrates, serves as its manifest says, and ends when it is told to', async () => {
     const data = await volume();
     const out = join(data, 'k8s');
-    const rendered = await start(['k8s', 'render', '--image', 'fraud:1', '--out', out], data).ended;
+    const rendered = await start(
+      ['k8s', 'render', '--image', 'fraud:1', '--out', out, '--insecure-http'],
+      data,
+    ).ended;
     expect(rendered.code, rendered.stderr).toBe(0);
     const variables = {
       ...(await settingsOf(out)),

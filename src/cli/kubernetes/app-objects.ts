@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { IBackendTLSPolicy } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/BackendTLSPolicy';
 import type { IHTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute';
 import type { IJob } from 'kubernetes-models/batch/v1/Job';
 import type { IConfigMap } from 'kubernetes-models/v1/ConfigMap';
@@ -105,6 +106,22 @@ export function gatewayRoute(plan: Plan): IHTTPRoute {
           backendRefs: [{ kind: 'Service', name: objectName(plan, 'gateway'), port: HTTP_PORT }],
         },
       ],
+    },
+  };
+}
+
+/** Tells the Gateway to speak TLS to ours, and whom to expect there. */
+export function backendTls(plan: Plan, serverName: string): IBackendTLSPolicy {
+  return {
+    apiVersion: 'gateway.networking.k8s.io/v1',
+    kind: 'BackendTLSPolicy',
+    metadata: metadata(plan, 'gateway'),
+    spec: {
+      targetRefs: [{ group: '', kind: 'Service', name: objectName(plan, 'gateway') }],
+      validation: {
+        caCertificateRefs: [{ group: '', kind: 'ConfigMap', name: objectName(plan, 'ca') }],
+        hostname: serverName,
+      },
     },
   };
 }

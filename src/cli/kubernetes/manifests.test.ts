@@ -17,6 +17,7 @@ const everything: PlanOptions = {
   overlays: ['keda', 'gateway-api'],
   host: 'fraud.example.com',
   parent: 'infrastructure/public',
+  insecureHttp: true,
   prometheus: 'https://prometheus.example:9090',
   databasePort: '6432',
   objectsPort: '9000',
@@ -34,6 +35,8 @@ const everything: PlanOptions = {
     },
   }),
 };
+
+const withTls: PlanOptions = { ...everything, insecureHttp: false, tlsSecret: 'pods' };
 
 const render = (options: PlanOptions): ManifestFile[] => renderManifests(planOf(options));
 const objectsOf = (options: PlanOptions): Manifest[] =>
@@ -79,6 +82,7 @@ describe('rendered manifests', () => {
   it.each([
     ['plain', plain],
     ['everything', everything],
+    ['with TLS', withTls],
   ])('%s: every object is valid, without an unknown field', (_name, options) => {
     const objects = objectsOf(options);
     expect(objects.length).toBeGreaterThan(30);
@@ -89,7 +93,7 @@ describe('rendered manifests', () => {
 
   it('an unknown field is refused wherever it stands', () => {
     let planted = 0;
-    for (const object of [...objectsOf(plain), ...objectsOf(everything)]) {
+    for (const object of [...objectsOf(plain), ...objectsOf(everything), ...objectsOf(withTls)]) {
       for (const keys of places(object)) {
         const path = ['', ...keys].join('/');
         if (MAP.test(object.kind + path)) continue;
@@ -104,7 +108,7 @@ describe('rendered manifests', () => {
 
   it('a value of a wrong type is refused wherever it stands', () => {
     let planted = 0;
-    for (const object of [...objectsOf(plain), ...objectsOf(everything)]) {
+    for (const object of [...objectsOf(plain), ...objectsOf(everything), ...objectsOf(withTls)]) {
       for (const keys of places(object)) {
         for (const [key, value] of Object.entries(at(object, keys))) {
           if (typeof value === 'object') continue;

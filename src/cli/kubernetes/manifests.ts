@@ -1,5 +1,5 @@
 import { stringify } from 'yaml';
-import { configHash, configMap, gatewayRoute, migrationJob, namespace } from './app-objects.ts';
+import { backendTls, configHash, configMap, gatewayRoute, migrationJob, namespace } from './app-objects.ts';
 import { secretName } from './names.ts';
 import { commonEgress, denyAll, servicePolicy } from './network.ts';
 import type { Plan, ServicePlan } from './plan.ts';
@@ -46,7 +46,13 @@ export function renderManifests(plan: Plan): ManifestFile[] {
       ]),
     );
   }
-  if (plan.overlays.has('gateway-api')) files.set('gateway-api.yaml', [gatewayRoute(plan)]);
+  if (plan.overlays.has('gateway-api')) {
+    const { tls } = plan;
+    files.set('gateway-api.yaml', [
+      gatewayRoute(plan),
+      ...(tls === undefined ? [] : [backendTls(plan, tls.serverName)]),
+    ]);
+  }
   const rendered = [...files].map(([path, objects]) => ({
     path,
     objects,

@@ -53,6 +53,8 @@ describe('what is asked for', () => {
     [{ databasePort: '70000' }, '--database-port: expected a port'],
     [{ objectsPort: '443x' }, '--objects-port: expected a whole number'],
     [{ egressPorts: ['http'] }, '--egress-port: expected a whole number'],
+    [{ insecureHttp: true, tlsSecret: 'pods' }, '--tls-secret: expected no --insecure-http'],
+    [{ tlsSecret: 'My Secret' }, '--tls-secret: expected'],
     [{ databaseConnections: '0' }, '--database-connections: expected a whole number'],
     [{ app: `a${'b'.repeat(50)}` }, 'at most 40 characters'],
   ])('%o is refused', (options, text) => {

@@ -24,6 +24,10 @@ export interface PlanOptions {
   readonly databaseConnections?: string | undefined;
   readonly databasePort?: string | undefined;
   readonly objectsPort?: string | undefined;
+  /** Secret with the certificate of the pods. Default: the app's name and `-tls`. */
+  readonly tlsSecret?: string | undefined;
+  /** Whether pods speak plain HTTP among themselves, because something else keeps the network private. */
+  readonly insecureHttp?: boolean | undefined;
   /** Ports that pods may reach besides. */
   readonly egressPorts?: readonly string[];
   /** What the app's deployment says; `undefined` when there is none. */
@@ -64,6 +68,8 @@ export interface Plan {
   readonly databasePort: number;
   readonly objectsPort: number;
   readonly egressPorts: readonly number[];
+  /** The certificate of all pods; `undefined` when they speak plain HTTP. */
+  readonly tls: { readonly secret: string; readonly serverName: string } | undefined;
   readonly services: readonly ServicePlan[];
   /** What whoever renders should know. */
   readonly warnings: readonly string[];
@@ -101,11 +107,17 @@ export function planOf(options: PlanOptions): Plan {
     connectionsMax: Math.min(Math.max(share, CONNECTIONS.least), CONNECTIONS.most),
     databasePort: port('--database-port', options.databasePort ?? POSTGRESQL_PORT),
     objectsPort: port('--objects-port', options.objectsPort ?? OBJECTS_PORT),
+    tls: tlsOf(app, namespace, options),
     egressPorts: (options.egressPorts ?? []).map((text) => port('--egress-port', text)),
     services,
     warnings: [
       ...routeMistakes(overlays, options),
       ...imageWarnings(image),
+      ...(options.insecureHttp === true
+        ? [
+            'pods speak plain HTTP to one another, keys included: see to it that nobody listens on the network between them',
+          ]
+        : []),
       ...(share >= CONNECTIONS.least
         ? []
         : [
@@ -230,6 +242,16 @@ function routeMistakes(overlays: ReadonlySet<Overlay>, options: PlanOptions): st
       throw new PlatformError('CONFIGURATION', `--overlay gateway-api: expected ${flag} too`);
   }
   return [];
+}
+
+/** One certificate serves all pods: whoever calls one looks for this name, whatever the address is. */
+function tlsOf(app: string, namespace: string, { tlsSecret, insecureHttp }: PlanOptions): Plan['tls'] {
+  if (insecureHttp !== true) {
+    const secret = dnsName('--tls-secret', tlsSecret ?? `${app}-tls`);
+    return { secret, serverName: `${app}-gateway.${namespace}.svc` };
+  }
+  if (tlsSecret === undefined) return undefined;
+  throw new PlatformError('CONFIGURATION', '--tls-secret: expected no --insecure-http beside it');
 }
 
 function imageWarnings({ reference, pinned }: Image): string[] {

@@ -10,6 +10,10 @@ export const HTTP_PORT = 7_717;
 export const USER_ID = 10_001;
 /** Folder of the data in a container. It outlives a restart of the container, not the pod. */
 const DATA_DIR = '/var/lib/tandem';
+/** Where certificate, key and authority are, by the names that a Secret of certificates has. */
+const TLS_DIR = '/etc/tandem/tls';
+/** For the group of the process to read, and nobody else. */
+const TLS_FILE_MODE = 0o440;
 /** Files of libraries that ask for a temporary folder. */
 const TEMPORARY_MI = 256;
 
@@ -36,6 +40,17 @@ export function commonSettings(plan: Plan): Record<string, string> {
     TANDEM_GRACE_MS: String(STOPPING.graceSeconds * 1_000),
     TANDEM_LOG_LEVEL: 'info',
     TANDEM_PORT: String(HTTP_PORT),
+    ...tlsSettings(plan),
+  };
+}
+
+function tlsSettings({ tls }: Plan): Record<string, string> {
+  if (tls === undefined) return { TANDEM_HTTP_INSECURE_HTTP: 'true' };
+  return {
+    TANDEM_TLS_CA_FILE: `${TLS_DIR}/ca.crt`,
+    TANDEM_TLS_CERT_FILE: `${TLS_DIR}/tls.crt`,
+    TANDEM_TLS_KEY_FILE: `${TLS_DIR}/tls.key`,
+    TANDEM_TLS_SERVER_NAME: tls.serverName,
   };
 }
 
@@ -60,6 +75,7 @@ export interface PodOptions {
 /** A pod with one container that may do nothing but its work. */
 export function podSpec(plan: Plan, options: PodOptions): IPodSpec {
   const { component, cpuMilli, memoryMi, scratchMi } = options;
+  const tls = options.serving === undefined ? undefined : plan.tls;
   const storage = `${String(scratchMi + TEMPORARY_MI)}Mi`;
   return {
     serviceAccountName: objectName(plan, component),
@@ -103,12 +119,16 @@ export function podSpec(plan: Plan, options: PodOptions): IPodSpec {
         volumeMounts: [
           { name: 'data', mountPath: DATA_DIR },
           { name: 'temporary', mountPath: '/tmp' },
+          ...(tls === undefined ? [] : [{ name: 'tls', mountPath: TLS_DIR, readOnly: true }]),
         ],
       },
     ],
     volumes: [
       { name: 'data', emptyDir: { sizeLimit: `${String(scratchMi)}Mi` } },
       { name: 'temporary', emptyDir: { sizeLimit: `${String(TEMPORARY_MI)}Mi` } },
+      ...(tls === undefined
+        ? []
+        : [{ name: 'tls', secret: { secretName: tls.secret, defaultMode: TLS_FILE_MODE } }]),
     ],
   };
 }

@@ -89,8 +89,12 @@ describe.each(overlays.map((chosen) => [chosen.join(' and ') || 'nothing more', 
           }
         }
         for (const volume of spec.volumes ?? []) {
-          expect(volume.emptyDir?.sizeLimit, `${name} ${volume.name}`).toMatch(/^\d+Mi$/);
-          expect(volume.hostPath).toBeUndefined();
+          if (volume.name === 'tls') {
+            expect(volume).toEqual({ name: 'tls', secret: { secretName: 'fraud-tls', defaultMode: 0o440 } });
+          } else {
+            expect(volume.emptyDir?.sizeLimit, `${name} ${volume.name}`).toMatch(/^\d+Mi$/);
+            expect(Object.keys(volume).sort()).toEqual(['emptyDir', 'name']);
+          }
         }
       }
     });
@@ -106,6 +110,23 @@ describe.each(overlays.map((chosen) => [chosen.join(' and ') || 'nothing more', 
         const seconds =
           Number(container?.lifecycle?.preStop?.sleep?.seconds) + Number(config['TANDEM_GRACE_MS']) / 1_000;
         expect(pod?.terminationGracePeriodSeconds).toBeGreaterThan(seconds);
+      }
+    });
+
+    it('speaks TLS among its pods', () => {
+      const config = ofKind<{ data: Record<string, string> }>('ConfigMap', chosen)[0]?.data ?? {};
+      expect(config).toMatchObject({
+        TANDEM_TLS_CERT_FILE: '/etc/tandem/tls/tls.crt',
+        TANDEM_TLS_SERVER_NAME: 'fraud-gateway.fraud.svc',
+      });
+      expect(config).not.toHaveProperty('TANDEM_HTTP_INSECURE_HTTP');
+      for (const { name, spec } of pods(chosen).filter((pod) => pod.name !== 'migrate')) {
+        const [container] = spec.containers;
+        const mount = { name: 'tls', mountPath: '/etc/tandem/tls', readOnly: true };
+        expect(container?.volumeMounts, name).toContainEqual(mount);
+        for (const probe of [container?.startupProbe, container?.readinessProbe, container?.livenessProbe]) {
+          expect(probe?.httpGet?.scheme, name).toBe('HTTPS');
+        }
       }
     });
 

@@ -52,7 +52,7 @@ export function deployment(plan: Plan, service: ServicePlan, configHash: string)
             args: ['run', name],
             secrets: secretsOf(service),
             env: environment(plan, service),
-            serving: serving(),
+            serving: serving(plan),
             cpuMilli,
             memoryMi,
             scratchMi: traits.scratchMi,
@@ -120,7 +120,13 @@ function literal(value: string): string {
 
 type Serving = Pick<IContainer, 'ports' | 'startupProbe' | 'readinessProbe' | 'livenessProbe' | 'lifecycle'>;
 
-function serving(): Serving {
+function serving(plan: Plan): Serving {
+  // A node asks by address and takes any certificate.
+  const scheme = plan.tls === undefined ? 'HTTP' : 'HTTPS';
+  const probe = (path: string, times: Times): IProbe => ({
+    httpGet: { path, port: 'http', scheme },
+    ...times,
+  });
   return {
     ports: [{ name: 'http', containerPort: HTTP_PORT, protocol: 'TCP' }],
     startupProbe: probe('/livez', { periodSeconds: 2, timeoutSeconds: 2, failureThreshold: START_LOOKS }),
@@ -131,12 +137,7 @@ function serving(): Serving {
   };
 }
 
-function probe(
-  path: string,
-  times: Pick<IProbe, 'periodSeconds' | 'timeoutSeconds' | 'failureThreshold'>,
-): IProbe {
-  return { httpGet: { path, port: 'http', scheme: 'HTTP' }, ...times };
-}
+type Times = Pick<IProbe, 'periodSeconds' | 'timeoutSeconds' | 'failureThreshold'>;
 
 /** The name of a service inside the cluster. Nothing is opened to the outside: that is the gateway's route to do. */
 export function clusterService(plan: Plan, name: string): IService {
@@ -147,7 +148,15 @@ export function clusterService(plan: Plan, name: string): IService {
     spec: {
       type: 'ClusterIP',
       selector: selectorLabels(plan, name),
-      ports: [{ name: 'http', port: HTTP_PORT, targetPort: 'http', protocol: 'TCP', appProtocol: 'http' }],
+      ports: [
+        {
+          name: 'http',
+          port: HTTP_PORT,
+          targetPort: 'http',
+          protocol: 'TCP',
+          appProtocol: plan.tls === undefined ? 'http' : 'https',
+        },
+      ],
     },
   };
 }

@@ -1,3 +1,4 @@
+import { BackendTLSPolicy } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/BackendTLSPolicy';
 import { HTTPRoute } from '@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute';
 import { ScaledObject } from '@kubernetes-models/keda/keda.sh/v1alpha1/ScaledObject';
 import { TriggerAuthentication } from '@kubernetes-models/keda/keda.sh/v1alpha1/TriggerAuthentication';
@@ -13,6 +14,7 @@ import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
 
 /** Models whose `validate` was compiled from the published schemas. */
 const MODELS = [
+  BackendTLSPolicy,
   ConfigMap,
   Deployment,
   HorizontalPodAutoscaler,

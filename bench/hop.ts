@@ -1,3 +1,4 @@
+import { openGate } from '../src/runtime/auth/index.ts';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -202,6 +203,7 @@ async function startServer(isTraced: boolean): Promise<Running> {
     host: '127.0.0.1',
     port: 0,
     limits: httpLimits.parse({}),
+    gate: openGate,
     info: { title: 'bench', version: '1' },
     clock: testClock,
     random: testRandom,

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { openGate } from '../auth/index.ts';
 import { until } from '../../../test/conformance/expectations.ts';
 import type { Problem, ServiceName } from '../../contract/index.ts';
 import { localCaller } from '../caller.ts';
@@ -33,6 +34,7 @@ async function serveWith(tracer: Tracer, service: RunningService, log: string[] 
     host: '127.0.0.1',
     port: 0,
     limits: httpLimits.parse({}),
+    gate: openGate,
     info: { title: 'test', version: '1' },
     clock: testClock,
     random: testRandom,

@@ -33,6 +33,8 @@ export interface Composition {
   readonly peers: ReadonlyMap<ServiceDefinition['name'], URL>;
   readonly logger: RootLogger;
   readonly failPoints: FailPoints;
+  /** Name of the replica unless the configuration has one. */
+  readonly replica?: string;
 }
 
 /** Services with their ports open. */
@@ -48,7 +50,7 @@ export interface RunningProcess {
  */
 export async function startProcess(composition: Composition): Promise<RunningProcess> {
   const { definitions, config, logger } = composition;
-  const { build: id = VERSION, dataDir, databaseConnectionsMax, host } = config.section(PROCESS);
+  const { build: id = VERSION, dataDir, databaseConnectionsMax, host, replica } = config.section(PROCESS);
   const names = definitions.map(({ name }) => name);
   const postgres = await openPostgres(composition.databaseUrl, {
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
@@ -75,6 +77,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       http: { host, port: composition.port, limits },
       version: VERSION,
       build,
+      replica: replica ?? composition.replica,
       logger,
       metrics,
       scalingTargets: config.section(SCALING),

@@ -143,7 +143,7 @@ export class Decisions {
       vectorId,
       request,
       values,
-      positions: served.positions,
+      ...served.at,
     };
     const { ledger } = this.#parts;
     if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);

@@ -75,6 +75,8 @@ async function startTrain(
     options: train.options.parse(set),
     failPoints: noFailPoints,
     instance: 'test',
+    replica: 'test',
+    peers: () => [],
     clock: systemClock(),
     random: systemRandom(),
     tables,

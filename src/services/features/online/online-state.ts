@@ -27,6 +27,8 @@ export class OnlineState {
   readonly #shards: (Shard | undefined)[];
   /** By shard: earliest time of an event that waits for the clock. */
   readonly #nextHeld: Float64Array;
+  #latestKey: string | undefined;
+  #latestPartition = 0;
 
   constructor(plan: Plan, partitions: ReadonlyMap<string, number>, options: OnlineStateOptions) {
     this.plan = plan;
@@ -76,7 +78,12 @@ export class OnlineState {
 
   /** The state partition of a group's key. */
   partitionOf(key: string): number {
-    return this.statePartitions === 1 ? 0 : partitionOf(key, this.statePartitions);
+    // Groups of one event mostly share a key.
+    if (key !== this.#latestKey) {
+      this.#latestKey = key;
+      this.#latestPartition = this.statePartitions === 1 ? 0 : partitionOf(key, this.statePartitions);
+    }
+    return this.#latestPartition;
   }
 
   /**
@@ -99,7 +106,7 @@ export class OnlineState {
     }
     shard.from = from;
     shard.gaps = gaps;
-    shard.complete = false;
+    shard.complete = gaps.length === 0 && this.core.reached(from);
     this.#shards[shard.partition] = shard;
     this.advance(shard.clock);
     shard.advance(this.clock);

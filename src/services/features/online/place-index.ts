@@ -58,7 +58,8 @@ export class PlaceIndex {
     const slots = this.#slots;
     this.#places = new Float64Array(places.length * 2).fill(EMPTY);
     this.#slots = new Int32Array(places.length * 2);
-    for (const [index, place] of places.entries()) {
+    for (let index = 0; index < places.length; index += 1) {
+      const place = places[index] ?? EMPTY;
       if (place === EMPTY) continue;
       const at = this.#find(place);
       this.#places[at] = place;

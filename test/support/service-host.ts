@@ -176,7 +176,7 @@ export async function testWorld(): Promise<TestWorld> {
 /** Calls that name an instance of this world; one that is paused answers when it goes on. */
 function instanceCaller(running: ReadonlyMap<RunningService, Started>, others: Caller): Caller {
   const call = async (route: AnyRoute, input: unknown, options: CallOptions = {}): Promise<unknown> => {
-    const { instance, timeoutMs = route.timeoutMs } = options;
+    const { instance, timeoutMs = route.timeoutMs, signal } = options;
     if (instance === undefined)
       return (others as (...parameters: unknown[]) => Promise<unknown>)(route, input, options);
     const found = [...running.values()].find((item) => item.instance.id === instance);
@@ -184,7 +184,7 @@ function instanceCaller(running: ReadonlyMap<RunningService, Started>, others: C
       throw new PlatformError('UNAVAILABLE', `no instance ${instance}`);
     const over = new AbortController();
     const late = systemClock()
-      .sleep(timeoutMs, over.signal)
+      .sleep(timeoutMs, signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]))
       .then(() => {
         throw new PlatformError('DEADLINE_EXCEEDED', `${route.name} was not done in time`);
       });

@@ -17,7 +17,7 @@ import { recordServed } from './served.ts';
 /** Limits of reads whose state several replicas own, in milliseconds but for the number of rounds. */
 export const READ_LIMITS = {
   /** How long a state partition may have no owner that answers before a read of it is refused. */
-  ownerMsMax: 8_000,
+  ownerMsMax: 10_000,
   /** How long an owner has to answer, beyond what it waits for positions: one that is paused is given up. */
   partMs: 1_500,
   /** And so much more for each candidate. */
@@ -62,6 +62,8 @@ export interface VectorReaderParts {
 
 /** The groups of some candidates that one owner has. */
 interface Share {
+  /** Their state partitions. */
+  readonly partitions: Set<number>;
   /** Index of each candidate. */
   readonly candidates: number[];
   /** For each of them the groups. */
@@ -140,7 +142,7 @@ export class VectorReader {
     deadline: number,
   ): Promise<VectorRead> {
     const { host, ownership } = this.#parts;
-    let { pauseMs } = { pauseMs: READ_LIMITS.pauseMs as number };
+    let pauseMs: number = READ_LIMITS.pauseMs;
     for (;;) {
       if (!ownership.isSure) await ownership.refresh();
       try {
@@ -266,7 +268,9 @@ export class VectorReader {
         if (owner === undefined || (owner === host.instance && !answers))
           throw new OwnerMissing(`state partition ${String(partition)} has no owner`, partition);
         let share = shares.get(owner);
-        if (share === undefined) shares.set(owner, (share = { candidates: [], groups: [] }));
+        if (share === undefined)
+          shares.set(owner, (share = { partitions: new Set(), candidates: [], groups: [] }));
+        share.partitions.add(partition);
         if (share.candidates.at(-1) === index) share.groups.at(-1)?.push(group);
         else {
           share.candidates.push(index);
@@ -329,7 +333,7 @@ export class VectorReader {
     readonly waitMs: number;
     readonly deadline: number;
   }): Promise<Answered> {
-    const { host } = this.#parts;
+    const { host, ownership } = this.#parts;
     const { vector, request, share, instance } = call;
     const leftMs = call.deadline - host.clock.monotonic();
     const waitMs = request.after === undefined ? 0 : Math.min(call.waitMs, 60_000);
@@ -342,17 +346,25 @@ export class VectorReader {
       ...(request.after === undefined ? {} : { after: request.after }),
       waitMs,
     };
+    // One that is paused keeps its callers waiting, even when another replica has long taken over.
+    const replaced = new AbortController();
+    const unsubscribe = ownership.subscribe(() => {
+      if ([...share.partitions].some((partition) => ownership.ownerOf(partition) !== instance))
+        replaced.abort();
+    });
     try {
       const parts = await host.call(
         routes.readVectorParts,
         { params: { vector: vector.vector.name }, query: {}, body },
-        { instance, timeoutMs: Math.max(1, Math.min(leftMs, patienceMs)) },
+        { instance, timeoutMs: Math.max(1, Math.min(leftMs, patienceMs)), signal: replaced.signal },
       );
       return { share, parts };
     } catch (error) {
       if (!PlatformError.is(error) || !error.retryable || error.details?.['wanted'] !== undefined)
         throw error;
       throw new OwnerMissing(`replica ${instance} does not answer (${error.message})`, undefined, error);
+    } finally {
+      unsubscribe();
     }
   }
 

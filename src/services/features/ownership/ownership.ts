@@ -59,6 +59,7 @@ export class Ownership {
   readonly #taking = new Set<number>();
   readonly #attachments = new Map<number, Attachment>();
   readonly #work = new Set<Promise<void>>();
+  readonly #listeners = new Set<() => void>();
   #rows: readonly PartitionRow[] = [];
   #replicas: readonly ReplicaRow[] = [];
   #wake = new AbortController();
@@ -117,9 +118,16 @@ export class Ownership {
     return this.#held.get(partition);
   }
 
-  /** Instance that owns the partition, as last known. */
+  /** Instance that owns the partition, as last known; `undefined` when its lease had run out by then. */
   ownerOf(partition: number): string | undefined {
-    return this.#rows[partition]?.instance ?? undefined;
+    const row = this.#rows[partition];
+    return row?.live === true ? (row.instance ?? undefined) : undefined;
+  }
+
+  /** Calls `listener` whenever the owners were read; the function that comes back ends it. */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /** Whether this process answers for the partition now. Ask {@link isSure} first. */
@@ -252,6 +260,7 @@ export class Ownership {
     if (!this.#leaving) await this.#move();
     this.#drop();
     this.#isFirst = false;
+    for (const listener of this.#listeners) listener();
   }
 
   /** What the table says is this process's, it holds: another owner has handed it over. */

@@ -62,7 +62,8 @@ export class OwnerTable {
     await this.#query(
       `insert into features_replica (definitions, lease_until, instance, replica, facts)
        values ($1, ${LEASE}, $3, $4, $5)
-       on conflict (instance) do update set lease_until = excluded.lease_until, facts = excluded.facts`,
+       on conflict (instance) do update
+       set lease_until = excluded.lease_until, facts = excluded.facts, definitions = excluded.definitions`,
       [leaseMs, instance, replica, JSON.stringify(facts)],
     );
   }

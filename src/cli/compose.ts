@@ -41,6 +41,8 @@ export interface Composition {
   readonly failPoints: FailPoints;
   /** Whether credentials are asked for whatever the configuration says. */
   readonly isAlwaysGuarded: boolean;
+  /** Name of the replica unless the configuration has one. */
+  readonly replica?: string;
 }
 
 /** Services with their ports open. */
@@ -62,6 +64,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     databaseConnectionsMax,
     host,
     advertisedHost,
+    replica,
   } = config.section(PROCESS);
   const [access, tls, peers] = await Promise.all([
     accessOf(config, composition.isAlwaysGuarded),
@@ -100,6 +103,7 @@ export async function startProcess(composition: Composition): Promise<RunningPro
       access,
       version: VERSION,
       build,
+      replica: replica ?? composition.replica,
       logger,
       metrics,
       trace,

@@ -29,7 +29,14 @@ export {
   type QuarantineCode,
   type Rejection,
 } from './event.ts';
-export { keyHash, partitionOf, servedTopic, SOURCE_PARTITIONS, sourceTopic } from './partition.ts';
+export {
+  keyHash,
+  partitionOf,
+  servedTopic,
+  SOURCE_PARTITIONS,
+  sourceTopic,
+  STATE_PARTITIONS,
+} from './partition.ts';
 export { type Caste, LOCAL_PRINCIPAL, mayCall, type Principal, type Role, ROLES } from './role.ts';
 export {
   type AnyRoute,
@@ -46,10 +53,12 @@ export {
   type Dataset,
   type DatasetRequest,
   type FeaturesStatus,
+  type VectorParts,
   type VectorRead,
   type VectorRow,
 } from './routes/features.ts';
 export { type KeyDescription } from './routes/gateway.ts';
+export { positionSets, positionsOfRow } from './row-positions.ts';
 export { routes } from './routes/index.ts';
 export {
   type IngestResult,
@@ -64,6 +73,6 @@ export {
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
 export { type DecisionAnswer, type DecisionReplay, type LedgerEntry } from './routes/serve.ts';
-export { BODY_BYTES_MAX, type Positions, TIMEOUT_MS } from './routes/shared.ts';
+export { BODY_BYTES_MAX, type Positions, type RowPositions, TIMEOUT_MS } from './routes/shared.ts';
 export { type GateVerdict, type Run } from './routes/train.ts';
 export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

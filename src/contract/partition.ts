@@ -32,5 +32,11 @@ export function servedTopic(vector: string): string {
   return `served.${vector}`;
 }
 
+/**
+ * State partitions: the keys of feature groups are cut into so many parts, each kept by one features replica at a time. Most
+ * replicas that can share the work. Fixed for the life of an installation: snapshots and served positions go by it.
+ */
+export const STATE_PARTITIONS = 16;
+
 /** Partitions of every source's topic. Fixed for the life of an installation: keys are mapped by it. */
 export const SOURCE_PARTITIONS = 8;

@@ -4,6 +4,8 @@ export type DeployedService = (typeof DEPLOYED_SERVICES)[number];
 
 /** Most processes of one service. */
 export const REPLICAS_MAX = 32;
+/** Most processes of features: each has at least one of the 16 state partitions. */
+const FEATURES_MAX = 16;
 /** Variables that must be the same for every process: each has a place of its own to be given at. */
 const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'OBJECT_URL', 'TANDEM_DATA_DIR']);
 /** Bounds of shares: cores of the processor, and memory in MiB. */
@@ -22,7 +24,7 @@ export interface ReplicaRange {
 export interface ServiceDeploymentOptions {
   /**
    * Processes of the service: a number that stays, or a range, within which the service's signals decide. 0 to 32, of
-   * features 0 or 1. Default: ingest, serve and gateway 1 to 4, train 0 to 2, features and
+   * features at most 16. Default: ingest, serve and gateway 1 to 4, train 0 to 2, features and
    * registry 1.
    */
   readonly replicas?: number | ReplicaRange;
@@ -158,11 +160,9 @@ export function readReplicaRange(service: DeployedService, replicas: number | Re
 
 /** Throws a TypeError unless that many processes of the service may run. */
 export function assertReplicas(service: DeployedService, replicas: number): void {
-  const most = service === 'features' ? 1 : REPLICAS_MAX;
+  const most = service === 'features' ? FEATURES_MAX : REPLICAS_MAX;
   if (Number.isInteger(replicas) && replicas >= 0 && replicas <= most) return;
-  const why = service === 'features' ? ', because it keeps the online state' : '';
-  const range = service === 'features' ? '0 or 1' : `0 to ${String(most)}`;
-  throw new TypeError(`Replicas of ${service}: expected ${range}${why}; got ${String(replicas)}`);
+  throw new TypeError(`Replicas of ${service}: expected 0 to ${String(most)}; got ${String(replicas)}`);
 }
 
 function assertNumber(

@@ -140,7 +140,9 @@ export function combinedCaller(
   const here = localCaller(services, options) as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
   const remote = httpCaller(options);
   const there = remote.call as (route: AnyRoute, ...rest: unknown[]) => Promise<unknown>;
-  const call = (route: AnyRoute, ...rest: unknown[]): Promise<unknown> =>
-    local.has(route.service) ? here(route, ...rest) : there(route, ...rest);
+  const call = (route: AnyRoute, input: unknown, callOptions?: CallOptions): Promise<unknown> =>
+    local.has(route.service) && callOptions?.instance === undefined
+      ? here(route, input, callOptions)
+      : there(route, input, callOptions);
   return { call: call as Caller, forward: makeForward(remote, options), close: () => remote.close() };
 }

@@ -39,6 +39,7 @@ export class Discovery {
   readonly #listeners = new Set<() => void>();
   #known: ReadonlyMap<ServiceName, readonly URL[]> = new Map();
   #byId: ReadonlyMap<string, readonly Instance[]> = new Map();
+  #live: readonly Instance[] = [];
   #wake: AbortController = new AbortController();
   #loops: Promise<void>[] = [];
   #own: readonly Instance[] = [];
@@ -59,6 +60,17 @@ export class Discovery {
    */
   addresses(service: ServiceName): readonly URL[] {
     return this.#known.get(service) ?? NONE;
+  }
+
+  /** Instances of the service, as last known, ready or not. */
+  instances(service: ServiceName): readonly Instance[] {
+    return this.#live.filter((instance) => instance.service === service);
+  }
+
+  /** Base address of one instance, if it is known. */
+  addressOf(service: ServiceName, id: string): URL | undefined {
+    const found = this.#live.find((instance) => instance.service === service && instance.id === id);
+    return found === undefined ? undefined : new URL(found.url);
   }
 
   /** Calls `listener` whenever the list was read; the function that comes back ends it. */
@@ -177,6 +189,9 @@ export class Discovery {
         for (const url of urls) if (!present.has(url.href)) add(known, service, url);
       }
     }
+    const ids = new Set(live.map(({ id }) => id));
+    const kept = now < this.#keepUntil ? this.#live.filter(({ id }) => !ids.has(id)) : [];
+    this.#live = [...live, ...kept];
     this.#readAt = now;
     this.#known = known;
     this.#byId = Map.groupBy(live, ({ id }) => id);

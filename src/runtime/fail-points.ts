@@ -89,7 +89,7 @@ export const FAIL_POINTS = [
   },
   {
     name: 'features.receipts.before',
-    file: 'services/features/index.ts',
+    file: 'services/features/vector-reader.ts',
     text: 'Vectors are read, their receipts are not in the log',
   },
   {

@@ -77,6 +77,8 @@ export interface StartOptions {
   readonly version: string;
   /** What this process is a build of. Default: not known, and nothing is said of it. */
   readonly build?: BuildInfo;
+  /** Name of this replica that outlives restarts. Default: none, so that each start is a replica of its own. */
+  readonly replica?: string | undefined;
   readonly logger: RootLogger;
   readonly metrics: MetricsRegistry;
   /** What is kept of traces. Default: that of the schema. */
@@ -115,6 +117,8 @@ export interface RunningServices {
   readonly renewTls: (identity: TlsIdentity) => void;
 }
 
+/** Share of the grace period in which services hand over to other replicas, at most. */
+const LEAVE_SHARE = 0.25;
 /** Share of the grace period in which requests are still taken, at most. */
 const DRAIN_SHARE = 0.25;
 /** Share of the grace period that requests have to end; the rest is for what services do behind them. */
@@ -147,6 +151,7 @@ export async function startServices(
   );
   const caller = combinedCaller(running, new Set(names), {
     addresses: (service) => peers.get(service) ?? discovery.addresses(service),
+    addressOf: (service, id) => discovery.addressOf(service, id),
     clock,
     random,
     tracer,
@@ -159,6 +164,11 @@ export async function startServices(
   const stop = once(async (graceMs: number) => {
     const begun = clock.monotonic();
     const end = begun + graceMs;
+    for (const [name, service] of running) {
+      const left = service.leave?.(graceMs * LEAVE_SHARE);
+      if (left !== undefined)
+        await guarded(logger, `the leave of ${name}`, () => within(clock, graceMs * LEAVE_SHARE, left));
+    }
     const { drainMs } = options.http.limits;
     const drained = http?.drain(Math.min(drainMs, graceMs * DRAIN_SHARE));
     // Calls come until their callers have learnt it, and are answered until then.
@@ -188,6 +198,7 @@ export async function startServices(
       const call = declaredCaller(definition.name, definition.calls ?? [], caller.call);
       const host = hostOf(definition, ports, options, {
         instance,
+        peers: (service) => discovery.instances(service),
         call,
         tracer,
         reachable: () => discovery.services(),
@@ -234,16 +245,20 @@ function hostOf(
   definition: ServiceDefinition,
   ports: Ports,
   options: StartOptions,
-  own: Pick<ServiceHost, 'instance' | 'call' | 'reachable'> & { readonly tracer: Tracer | undefined },
+  own: Pick<ServiceHost, 'instance' | 'peers' | 'call' | 'reachable'> & {
+    readonly tracer: Tracer | undefined;
+  },
 ): ServiceHost {
   const { name } = definition;
-  const { instance, call, tracer, reachable } = own;
+  const { instance, peers, call, tracer, reachable } = own;
   return {
     ...ports,
     ...(tracer === undefined
       ? {}
       : { log: tracedLog(ports.log, tracer, name), jobs: tracedJobs(ports.jobs, tracer, name) }),
     instance,
+    replica: options.replica ?? instance,
+    peers,
     call,
     reachable,
     trace: tracer?.of(name) ?? NO_TRACE,

@@ -15,6 +15,7 @@ import type {
   Compute,
   ConsumerGroups,
   EventLog,
+  Instance,
   Jobs,
   Keys,
   MigrationSet,
@@ -62,6 +63,8 @@ export interface CallOptions {
   /** How long to wait, in milliseconds. Default: the route's. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Call this instance of the service and no other, over HTTP and with one try. UNAVAILABLE when it is not known. */
+  readonly instance?: string;
 }
 
 /** Calls another service by route: a function call in one process, HTTP otherwise. Rejects with PlatformErrors only. */
@@ -101,6 +104,10 @@ export interface ServiceHost<TOptions = unknown> {
   readonly options: TOptions;
   /** Unique for each start of a process; owner of leases. */
   readonly instance: string;
+  /** Name of this replica: the same after a restart where the process was given one, else the instance. */
+  readonly replica: string;
+  /** Live instances of a service, as last known. This process is among them once its services have started. */
+  readonly peers: (service: ServiceName) => readonly Instance[];
   readonly clock: Clock;
   readonly random: Random;
   readonly tables: Tables;
@@ -147,6 +154,11 @@ export interface RunningService {
   ready(): Promise<Readiness>;
   /** Numbers by which the service is scaled, besides requests in flight; asked whenever metrics are read. */
   scalingSignals?(): Readonly<Partial<Record<ScalingSignalName, number>>>;
+  /**
+   * Hands over to other replicas what they can take, while calls still arrive and are answered; before {@link stop}. Others
+   * must be able to go on without it, for a crash does not ask.
+   */
+  leave?(graceMs: number): Promise<void>;
   /** Refuses new work, finishes or hands over what runs within `graceMs`, and frees everything. */
   stop(graceMs: number): Promise<void>;
 }

@@ -5,10 +5,12 @@ import { duckdbWarehouse } from '../../src/adapters/duckdb/index.ts';
 import { directoryObjects } from '../../src/adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../../src/adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
-import { PlatformError, type Route, type ServiceName } from '../../src/contract/index.ts';
+import { type AnyRoute, PlatformError, type Route, type ServiceName } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import type {
   Caller,
+  CallOptions,
+  Instance,
   Objects,
   RunningService,
   ServiceDefinition,
@@ -24,13 +26,68 @@ export interface TestWorld extends AsyncDisposable {
   readonly postgres: Postgres;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
-  /** Starts a service as the composition root would; a test that forgets it without `stop` has crashed it. */
+  /**
+   * Starts a service as the composition root would. Calls that name an instance reach the service of that instance; all
+   * others go to `call`. `replica`: its stable name (default: its instance).
+   */
   start<TOptions>(
     definition: ServiceDefinition<TOptions>,
     app: App,
     options?: Record<string, unknown>,
     call?: Caller,
+    replica?: string,
   ): Promise<RunningService>;
+  /** From now on nothing that the service asks of the world is answered, and it answers nobody: as if it had stopped. */
+  pause(service: RunningService): void;
+  /** Everything goes on where it was. */
+  resume(service: RunningService): void;
+  /** As a pause without an end; calls to it fail at once. */
+  crash(service: RunningService): void;
+}
+
+/** What keeps a paused service from the world. */
+class Gate {
+  #opened: Promise<void> | undefined;
+  #open: () => void = () => undefined;
+  crashed = false;
+
+  close(): void {
+    this.#opened ??= new Promise((resolve) => {
+      this.#open = resolve;
+    });
+  }
+
+  open(): void {
+    this.#opened = undefined;
+    this.#open();
+  }
+
+  /** Resolves once the gate is open. */
+  async pass(): Promise<void> {
+    while (this.#opened !== undefined) await this.#opened;
+  }
+
+  /** The port with calls and answers that wait at the gate. */
+  guard<TPort extends object>(port: TPort): TPort {
+    return new Proxy(port, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== 'function') return member;
+        return async (...parameters: unknown[]): Promise<unknown> => {
+          await this.pass();
+          const result: unknown = await Reflect.apply(member, target, parameters);
+          await this.pass();
+          return result;
+        };
+      },
+    });
+  }
+}
+
+interface Started {
+  readonly instance: Instance;
+  readonly gate: Gate;
+  readonly service: RunningService;
 }
 
 export async function testWorld(): Promise<TestWorld> {
@@ -41,36 +98,73 @@ export async function testWorld(): Promise<TestWorld> {
   const objects = directoryObjects(join(directory, 'objects'));
   const warehouse = duckdbWarehouse({ directory: join(directory, 'warehouse') });
   let instances = 0;
+  const running = new Map<RunningService, Started>();
+  const gateOf = (service: RunningService): Gate => {
+    const gate = running.get(service)?.gate;
+    if (gate === undefined) throw new Error('this world has not started that service');
+    return gate;
+  };
   return {
     postgres,
     objects,
     warehouse,
-    async start(definition, app, options = {}, call = unavailable) {
+    pause: (service) => gateOf(service).close(),
+    resume: (service) => gateOf(service).open(),
+    crash(service) {
+      const gate = gateOf(service);
+      gate.close();
+      gate.crashed = true;
+    },
+    async start(definition, app, options = {}, call = unavailable, replica = undefined) {
       await postgres.migrate([definition.migrations]);
       instances += 1;
+      const id = `test-${String(instances)}`;
+      const gate = new Gate();
+      const clock = systemClock();
       const host = {
         app,
         options: definition.options.parse(options),
-        instance: `test-${String(instances)}`,
-        clock: systemClock(),
+        instance: id,
+        replica: replica ?? id,
+        peers: (service) =>
+          [...running.values()].map(({ instance }) => instance).filter((item) => item.service === service),
+        clock: {
+          now: () => clock.now(),
+          monotonic: () => clock.monotonic(),
+          async sleep(ms, signal) {
+            await clock.sleep(ms, signal);
+            await gate.pass();
+          },
+        },
         random: systemRandom(),
-        tables: postgres.tables,
+        tables: gate.guard(postgres.tables),
         signals: postgres.signals,
-        log: postgres.log,
-        groups: postgres.groups,
+        log: gate.guard(postgres.log),
+        groups: gate.guard(postgres.groups),
         jobs: postgres.jobs,
         keys: postgres.keys,
         reachable: () => new Set<ServiceName>(),
-        objects,
+        objects: gate.guard(objects),
         warehouse,
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
-        call,
+        call: instanceCaller(running, call),
         failPoints: noFailPoints,
         logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
         metrics: metrics.of(definition.name),
         trace: NO_TRACE,
       } satisfies ServiceHost;
-      return definition.start(host);
+      const service = await definition.start(host);
+      const stop = async (graceMs: number): Promise<void> => {
+        await service.stop(graceMs);
+        running.delete(stoppable);
+      };
+      const stoppable: RunningService = { ...service, stop };
+      running.set(stoppable, {
+        instance: { service: definition.name, id, url: `http://${id}.invalid/` },
+        gate,
+        service,
+      });
+      return stoppable;
     },
     async [Symbol.asyncDispose]() {
       await postgres.close();
@@ -79,6 +173,36 @@ export async function testWorld(): Promise<TestWorld> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Calls that name an instance of this world; one that is paused answers when it goes on. */
+function instanceCaller(running: ReadonlyMap<RunningService, Started>, others: Caller): Caller {
+  const call = async (route: AnyRoute, input: unknown, options: CallOptions = {}): Promise<unknown> => {
+    const { instance, timeoutMs = route.timeoutMs, signal } = options;
+    if (instance === undefined)
+      return (others as (...parameters: unknown[]) => Promise<unknown>)(route, input, options);
+    const found = [...running.values()].find((item) => item.instance.id === instance);
+    if (found === undefined || found.gate.crashed)
+      throw new PlatformError('UNAVAILABLE', `no instance ${instance}`);
+    const over = new AbortController();
+    const late = systemClock()
+      .sleep(timeoutMs, signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]))
+      .then(() => {
+        throw new PlatformError('DEADLINE_EXCEEDED', `${route.name} was not done in time`);
+      });
+    late.catch(() => undefined);
+    const answer = async (): Promise<unknown> => {
+      await found.gate.pass();
+      const sent = structuredClone(input) as Parameters<typeof callRoute>[2];
+      return callRoute(found.service, route, sent);
+    };
+    try {
+      return await Promise.race([answer(), late]);
+    } finally {
+      over.abort();
+    }
+  };
+  return call as Caller;
 }
 
 const unavailable: Caller = () =>

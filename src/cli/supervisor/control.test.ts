@@ -152,7 +152,7 @@ describe('the control server', () => {
 
   it('refuses more of a service than may run', async () => {
     const client = await openControl(dataDir);
-    await expect(client.scale('features', 2)).rejects.toMatchObject({ code: 'CONFIGURATION' });
+    await expect(client.scale('features', 17)).rejects.toMatchObject({ code: 'CONFIGURATION' });
     await expect(client.scale('serve', 33)).rejects.toThrow('expected 0 to 32');
   });
 

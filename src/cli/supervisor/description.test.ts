@@ -39,7 +39,7 @@ describe('defineDeployment', () => {
   });
 
   it.each([
-    [{ features: { replicas: 2 } }, 'expected 0 or 1, because it keeps the online state; got 2'],
+    [{ features: { replicas: 17 } }, 'Replicas of features: expected 0 to 16; got 17'],
     [{ serve: { replicas: REPLICAS_MAX + 1 } }, 'Replicas of serve: expected 0 to 32'],
     [{ serve: { replicas: 1.5 } }, 'got 1.5'],
     [{ serve: { env: { DATABASE_URL: 'x' } } }, 'DATABASE_URL is the same for every process'],
@@ -100,7 +100,7 @@ describe('readReplicas', () => {
   it.each([
     ['serve', "expected SERVICE=NUMBER or SERVICE=FEWEST..MOST, got 'serve'"],
     ['srve=2', "Did you mean 'serve'?"],
-    ['features=2', 'expected 0 or 1'],
+    ['features=17', 'expected 0 to 16'],
     ['serve=33', 'expected 0 to 32'],
     ['serve=1..', 'SERVICE=FEWEST..MOST'],
     ['serve=4..1', 'expected min to be at most max'],

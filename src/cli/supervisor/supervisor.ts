@@ -152,9 +152,8 @@ export class Supervisor {
   }
 
   /**
-   * Begins to replace the processes of a service, one by one: the new one is ready before the old one stops,
-   * but for features, of which two never run. When a new one does not become ready, the old ones stay and the
-   * state says so.
+   * Begins to replace the processes of a service, one by one: the new one is ready before the old one stops.
+   * When a new one does not become ready, the old ones stay and the state says so.
    */
   restart(service: ServiceName): void {
     const fleet = this.#idleFleet(service);
@@ -331,17 +330,15 @@ export class Supervisor {
   async #replaceAll(service: ServiceName, fleet: Fleet): Promise<void> {
     for (const old of fleet.active()) {
       if (this.#isStopping) return;
-      if (service === 'features') await this.#remove(fleet, old);
-      if (this.#isStopping) return;
       const fresh = this.#add(service);
       const isReady = await fresh.becameReady;
       if (this.#isStopping) return;
       if (!isReady) {
         fleet.problem = `The new process did not become ready; see 'tandem logs ${service}'`;
-        if (service !== 'features') await this.#remove(fleet, fresh);
+        await this.#remove(fleet, fresh);
         return;
       }
-      if (service !== 'features') await this.#remove(fleet, old);
+      await this.#remove(fleet, old);
     }
   }
 

@@ -66,6 +66,8 @@ export async function dev(
     databaseUrl: database.url,
     port,
     peers: new Map(),
+    // One at a time runs on an embedded database, so that the next one may go on at once where a killed one was.
+    ...(database.pid === undefined ? {} : { replica: 'dev' }),
     logger,
     failPoints,
     isAlwaysGuarded: false,

@@ -44,8 +44,8 @@ const SCALE_MS_MAX = 120_000;
 /** Ports beside 7717 that are tried for the gateway. */
 const PORTS_TRIED_MAX = 100;
 
-/** Services of which two processes may not run side by side: features keeps the online state. */
-const ALONE: ReadonlySet<ServiceName> = new Set(['features']);
+/** Services of which two processes may not run side by side: none, since owners of feature state hand it over. */
+const ALONE: ReadonlySet<ServiceName> = new Set();
 /** Connections of the embedded server that are for services; the rest is for whoever looks after it. */
 const EMBEDDED_CONNECTIONS = 90;
 /** Bounds of what one process takes of them. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { READERS, digest, name, positions, record, route, time } from './shared.ts';
+import { READERS, digest, name, positions, record, route, rowPositions, time } from './shared.ts';
 
 /** Most candidates in one read or replay of vectors. */
 export const CANDIDATES_MAX = 5_000;
@@ -11,6 +11,8 @@ const vectorRow = z.object({
   asOf: time,
   /** In the vector's order; null = missing. */
   values: z.array(z.number().nullable()),
+  /** Which positions each group of the vector was read at: 0 is `positions` of the read, n is `others[n - 1]`. Absent: all 0. */
+  groups: z.array(z.number().int().nonnegative()).optional(),
 });
 export type VectorRow = z.infer<typeof vectorRow>;
 
@@ -21,6 +23,8 @@ const vectorRead = z.object({
   names: z.array(z.string()),
   /** What the online state had applied when the rows were read. With asOf it makes each row recomputable. */
   positions,
+  /** Further positions, when replicas that stood elsewhere took part. */
+  others: z.array(positions).optional(),
   rows: z.array(vectorRow),
 });
 export type VectorRead = z.infer<typeof vectorRead>;
@@ -47,6 +51,38 @@ export const readVector = route('features', 'readVector', 'POST /v1/vectors/{vec
   bodyBytesMax: 10 * 1_048_576,
 });
 
+/** What an owner of state partitions answers for its groups of a vector. */
+const vectorParts = z.object({
+  positions,
+  /** The earliest instant that can still be read, if it is later than one that was asked for; then there are no rows. */
+  later: time.nullable(),
+  /** For each candidate the values of the groups that were asked for, in their order. */
+  rows: z.array(z.array(z.array(z.number().nullable()))),
+});
+export type VectorParts = z.infer<typeof vectorParts>;
+
+/** Internal: between features replicas only. */
+export const readVectorParts = route('features', 'readVectorParts', 'POST /v1/vectors/{vector}/read-parts', {
+  summary: 'Groups of vectors whose state this replica owns (internal to the features service)',
+  roles: ['service'],
+  params: vectorParams,
+  body: z
+    .object({
+      hash: digest,
+      candidates: z.array(record).min(1).max(CANDIDATES_MAX),
+      /** For each candidate its instant, and which groups of the vector are wanted. */
+      asOf: z.array(time).max(CANDIDATES_MAX),
+      groups: z.array(z.array(z.number().int().nonnegative())).max(CANDIDATES_MAX),
+      after: positions.optional(),
+      waitMs: z.number().int().min(0).max(60_000),
+    })
+    .strict(),
+  result: vectorParts,
+  idempotent: true,
+  timeoutMs: 70_000,
+  bodyBytesMax: 10 * 1_048_576,
+});
+
 export const replayVector = route('features', 'replayVector', 'POST /v1/vectors/{vector}/replay', {
   summary: 'Recompute vectors from the log as they were at the given instants and positions',
   roles: ['scientist', 'service'],
@@ -55,7 +91,7 @@ export const replayVector = route('features', 'replayVector', 'POST /v1/vectors/
     .object({
       hash: digest,
       receipts: z
-        .array(z.object({ candidate: record, asOf: time, positions }).strict())
+        .array(rowPositions.extend({ candidate: record, asOf: time }).strict())
         .min(1)
         .max(CANDIDATES_MAX),
     })
@@ -128,7 +164,7 @@ export const getDataset = route('features', 'getDataset', 'GET /v1/datasets/{id}
 
 const sourceStatus = z.object({
   source: name,
-  /** Next offsets applied to the online state. */
+  /** Next offsets that every replica has applied to its online state. */
   applied: z.array(z.number().int()),
   /** Next offsets of the log. */
   heads: z.array(z.number().int()),
@@ -137,10 +173,33 @@ const sourceStatus = z.object({
   duplicates: z.number().int(),
 });
 
+const statePartition = z.object({
+  partition: z.number().int(),
+  /** `moving`: it is answered by its owner while another replica gets ready to take it. */
+  state: z.enum(['owned', 'moving', 'free']),
+  /** Name of the replica that owns it; null when it is free. */
+  replica: z.string().nullable(),
+  /** Rises with each change of owner. */
+  epoch: z.number().int(),
+});
+
+const featuresReplica = z.object({
+  replica: z.string(),
+  /** Of the start of its process. */
+  instance: z.string(),
+  /** State partitions that it owns. */
+  partitions: z.number().int(),
+  /** Records of the log that it has not applied. */
+  lag: z.number().int(),
+});
+
 const featuresStatus = z.object({
   /** The clock of the state: wall-clock time, or the latest event time seen when sources are replayed. */
   clock: time,
   sources: z.array(sourceStatus),
+  /** Replicas with the same definitions as the one that answers. */
+  replicas: z.array(featuresReplica),
+  statePartitions: z.array(statePartition),
   groups: z.array(
     z.object({ group: name, keys: z.number().int(), events: z.number().int(), bytes: z.number().int() }),
   ),

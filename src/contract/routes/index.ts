@@ -1,4 +1,11 @@
-import { buildDataset, getDataset, getFeaturesStatus, readVector, replayVector } from './features.ts';
+import {
+  buildDataset,
+  getDataset,
+  getFeaturesStatus,
+  readVector,
+  readVectorParts,
+  replayVector,
+} from './features.ts';
 import { createKey, listKeys, revokeKey, whoAmI } from './gateway.ts';
 import { describeSource, ingestEvents, listQuarantine, replayQuarantine } from './ingest.ts';
 import {
@@ -21,6 +28,7 @@ export const routes = {
   listQuarantine,
   replayQuarantine,
   readVector,
+  readVectorParts,
   replayVector,
   buildDataset,
   getDataset,

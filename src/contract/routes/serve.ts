@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { digest, name, positions, record, route, time } from './shared.ts';
+import { digest, name, record, route, rowPositions, time } from './shared.ts';
 
 const decisionAnswer = z.object({
   decisionId: z.string(),
@@ -29,7 +29,7 @@ const ledgerEntry = decisionAnswer.extend({
   vectorHash: digest,
   names: z.array(z.string()),
   values: z.array(z.number().nullable()),
-  positions,
+  ...rowPositions.shape,
   /** The trace that it was made in, for `tandem trace`; `null` for decisions of before there were any. */
   traceId: z.string().nullable(),
 });

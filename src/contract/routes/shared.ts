@@ -57,6 +57,15 @@ export const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 export const time = z.number().int();
 /** Next offsets by source and partition: everything below them is meant. */
 export const positions = z.record(z.string(), z.array(z.number().int().nonnegative()));
+/**
+ * What one row of features was read at. `positions` holds for all of its groups, unless they were read from several owners of
+ * state: then `groups` names a set for each group of the vector, 0 for `positions` and n for `others[n - 1]`.
+ */
+export const rowPositions = z.object({
+  positions,
+  others: z.array(positions).optional(),
+  groups: z.array(z.number().int().nonnegative()).optional(),
+});
 export const record = z.record(z.string(), z.unknown());
 export const page = z
   .object({
@@ -67,3 +76,4 @@ export const page = z
 
 /** Positions of the log by source: next offset of each partition. */
 export type Positions = z.infer<typeof positions>;
+export type RowPositions = z.infer<typeof rowPositions>;

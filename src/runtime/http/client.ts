@@ -45,6 +45,8 @@ export const CALL_LIMITS = {
 export interface HttpCallerOptions {
   /** Base addresses of a service at this moment: one for each of its instances. */
   readonly addresses: (service: ServiceName) => readonly URL[];
+  /** Base address of one instance, for calls that name it; none is known by default. */
+  readonly addressOf?: (service: ServiceName, instance: string) => URL | undefined;
   readonly clock: Clock;
   readonly random: Random;
   /** Measures calls. */
@@ -91,7 +93,8 @@ export function httpCaller(options: HttpCallerOptions): HttpCaller {
   const unsubscribe = options.subscribe?.(() => balancer.refresh());
   const call = (route: AnyRoute, input: RouteInput, callOptions: CallOptions = {}): Promise<unknown> => {
     const span = options.tracer?.call(route, 'client');
-    const done = callWithRetries({ pools, balancer, arrivals, options, route, input, callOptions, span });
+    const attempt = { pools, balancer, arrivals, options, route, input, callOptions, span };
+    const done = callOptions.instance === undefined ? callWithRetries(attempt) : callInstance(attempt);
     return span === undefined ? done : measured(done, span, options);
   };
   const close = (): Promise<void> => {
@@ -160,6 +163,26 @@ async function callWithRetries(attempt: Attempt): Promise<unknown> {
     await clock.sleep(pauseMs, callOptions.signal);
     if (callOptions.signal?.aborted === true) throw abortError(route.name, callOptions.signal);
   }
+}
+
+/** Calls one instance, once: the caller chose it, and knows better what to do when it fails. */
+async function callInstance(attempt: Attempt): Promise<unknown> {
+  const { route, options, callOptions } = attempt;
+  const { instance = '', timeoutMs = route.timeoutMs } = callOptions;
+  if (timeoutMs <= 0) throw deadlineError(route.name, timeoutMs);
+  const address = options.addressOf?.(route.service, instance);
+  if (address === undefined) {
+    throw new PlatformError(
+      'UNAVAILABLE',
+      `Instance ${instance} of the ${route.service} service is not known`,
+      {
+        details: { service: route.service, instance },
+      },
+    );
+  }
+  const outcome = await callOnce(address, attempt, timeoutMs, timeoutMs);
+  if ('error' in outcome) throw outcome.error;
+  return outcome.result;
 }
 
 /** Waits for a first instance of a service that has none. */

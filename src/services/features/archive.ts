@@ -86,7 +86,10 @@ export class Archive {
     if (plan === undefined)
       throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${source}'`);
     const before = this.#turns.get(source) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => this.#flushOnce(plan));
+    const turn = before
+      .catch(() => undefined)
+      .then(() => this.#flushOnce(plan))
+      .finally(() => this.#share(plan));
     this.#turns.set(source, turn);
     return turn;
   }
@@ -95,6 +98,15 @@ export class Archive {
   async stop(): Promise<void> {
     await Promise.allSettled(this.#turns.values());
     await Promise.allSettled([...this.#claims.values()].map((claim) => this.#host.groups.release(claim)));
+  }
+
+  /** Where there are other replicas, each may have to archive at any time: none keeps the claims until they run out. */
+  async #share({ source }: SourcePlan): Promise<void> {
+    if (this.#host.peers('features').length < 2) return;
+    const topic = sourceTopic(source.name);
+    const claims = [...this.#claims.values()].filter((claim) => claim.topic === topic);
+    for (const claim of claims) this.#claims.delete(claimKey(claim));
+    await Promise.allSettled(claims.map((claim) => this.#host.groups.release(claim)));
   }
 
   async #flushOnce(plan: SourcePlan): Promise<number> {
@@ -190,13 +202,23 @@ export class Archive {
       );
       const merged = await objects.putFile(path);
       await failPoints.pass('features.archive.merged');
-      await tables.transaction(async (tx) => {
-        await tx.query(
-          'update features_archive_file set retired_at = now() where source = $1 and digest = any($2)',
-          [source, small.map((file) => file.digest)],
-        );
-        await insertFile(tx, source, { ...merged, rows: small.reduce((sum, file) => sum + file.rows, 0) });
-      });
+      const isDone = await tables
+        .transaction(async (tx) => {
+          const left = await tx.query(
+            `update features_archive_file set retired_at = now()
+           where source = $1 and digest = any($2) and retired_at is null returning 1`,
+            [source, small.map((file) => file.digest)],
+          );
+          // Another replica has merged some of them meanwhile: both results together would have rows twice.
+          if (left.length < small.length) throw new MergedElsewhere();
+          await insertFile(tx, source, { ...merged, rows: small.reduce((sum, file) => sum + file.rows, 0) });
+          return true;
+        })
+        .catch((error: unknown) => {
+          if (error instanceof MergedElsewhere) return false;
+          throw error;
+        });
+      if (!isDone) return;
     }
     const retired = await tables.query<{ digest: string }>(
       `delete from features_archive_file where source = $1 and retired_at < now() - interval '${RETIRED_FOR}'
@@ -206,6 +228,9 @@ export class Archive {
     for (const file of retired) await objects.remove(file.digest);
   }
 }
+
+/** Rolls the merge back. */
+class MergedElsewhere extends Error {}
 
 function claimKey(claim: Pick<Claim, 'topic' | 'partition'>): string {
   return `${claim.topic}/${String(claim.partition)}`;

@@ -18,7 +18,7 @@ import {
   outcomesTable,
   positiveSql,
 } from './offline/point-in-time.ts';
-import { createQueryTable, storedQueryTableSql } from './offline/query-table.ts';
+import { createQueryTable, groupQueryTable, storedQueryTableSql } from './offline/query-table.ts';
 import { expressionSql, identifier, literal } from './offline/sql.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -105,15 +105,17 @@ export class Datasets {
         labels.set(group.group.from.matured.name, group.group.from.matured);
     }
     for (const item of labels.values()) await session.run(outcomesSql(item.name, item.from.name, item.on));
+    let split = false;
     if (request.knowledge === 'latest') {
       await session.run(storedQueryTableSql(vector, request.from, request.to));
     } else {
       const rows = await readServed(this.#host.log, vector, request.from, request.to);
       const partitions = (await this.#host.log.topic(sourceTopic(vector.candidate.source.name))).partitions;
-      await createQueryTable(session, vector, partitions, rows);
+      split = await createQueryTable(session, vector, partitions, rows);
     }
     for (const group of vector.groups) {
-      await session.run(groupSql(group, vector.candidate.source.name, request.knowledge));
+      const table = split ? groupQueryTable(group.index) : 'q';
+      await session.run(groupSql(group, vector.candidate.source.name, request.knowledge, table));
     }
   }
 

@@ -6,6 +6,7 @@ import {
   routes,
   SOURCE_PARTITIONS,
   sourceTopic,
+  STATE_PARTITIONS,
   type VectorRead,
 } from '../../contract/index.ts';
 import {
@@ -140,14 +141,16 @@ describe('the features service', () => {
     await append(world, 'returns', 'orderId', [{ returnId: 'r1', at: order(3).at + 1_000, orderId: 'o3' }]);
     const candidates = [order(119), order(118)];
     const before = await read(first, candidates, after);
-    // A snapshot exists by now or soon; the service is then forgotten as a crash would do it, and more records come.
+    // Snapshots of the core and of each state partition exist by now or soon; then it crashes, and more records come.
     await expect
       .poll(async () => (await world.postgres.tables.query('select 1 as x from features_snapshot')).length, {
         timeout: 10_000,
       })
-      .toBe(1);
+      .toBe(1 + STATE_PARTITIONS);
+    world.crash(first);
     const late = Array.from({ length: 30 }, (_, index) => order(120 + index));
     after = await append(world, 'orders', 'customerId', late);
+    // Nobody may take the partitions before the leases have ended: the first read waits for that.
     const second = await world.start(features, app, EVENT_CLOCK);
     const again = await read(second, candidates, after);
     expect(again.rows).toEqual(before.rows);
@@ -156,7 +159,6 @@ describe('the features service', () => {
     expect(own?.duplicates).toBe(10);
     expect(own?.applied.reduce((sum, offset) => sum + offset, 0)).toBe(160);
     await second.stop(1_000);
-    await first.stop(1_000);
   });
 
   it('builds datasets that equal what was served, censors what has not matured, and replays bit for bit', async () => {

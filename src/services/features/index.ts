@@ -1,14 +1,12 @@
 import {
-  type Event,
-  type FeaturesStatus,
   PlatformError,
-  type Positions,
   routes,
   servedTopic,
   SOURCE_PARTITIONS,
   sourceTopic,
-  type VectorRead,
+  STATE_PARTITIONS,
 } from '../../contract/index.ts';
+import { definitionHash } from '../../define/index.ts';
 import {
   handler,
   type HandlerEntry,
@@ -18,18 +16,29 @@ import {
   type ServiceHost,
 } from '../../runtime/index.ts';
 import { Archive } from './archive.ts';
+import { CatchUp } from './catch-up.ts';
 import { Datasets } from './datasets.ts';
 import { Feed } from './feed.ts';
 import { Lag } from './lag.ts';
 import { migrations } from './migrations.ts';
-import { OnlineState, vectorPositions } from './online/online-state.ts';
+import { OnlineState } from './online/online-state.ts';
 import { featuresOptions, type FeaturesOptions } from './options.ts';
-import { compilePlan, type VectorPlan } from './plan.ts';
+import { Ownership } from './ownership/ownership.ts';
+import { compilePlan, type Plan, type VectorPlan } from './plan.ts';
 import { rebuild } from './rebuild.ts';
 import { Replay } from './replay.ts';
-import { recordServed } from './served.ts';
 import { Snapshots } from './snapshots.ts';
+import { factsOf, statusOf } from './status.ts';
 import { startUpkeep } from './upkeep.ts';
+import { readCandidate, VectorReader } from './vector-reader.ts';
+
+/**
+ * With a wall clock, how far behind its clock an exact group may be read, in milliseconds: another replica issues the instant,
+ * and its clock may be behind this one's, and the call takes a while.
+ */
+const WALL_READ_BEHIND_MS = 10_000;
+/** Share of the grace period that the last snapshots get. */
+const SNAPSHOT_SHARE = 0.5;
 
 /** Online state, vector reads, archive and datasets. */
 export const features: ServiceDefinition<FeaturesOptions> = {
@@ -37,11 +46,78 @@ export const features: ServiceDefinition<FeaturesOptions> = {
   summary: 'Keeps online features, answers vector reads, writes Parquet and builds datasets',
   options: featuresOptions,
   migrations,
+  calls: [routes.readVectorParts],
   start,
 };
 
+/** The parts of a running service. */
+interface Parts {
+  readonly host: ServiceHost<FeaturesOptions>;
+  readonly state: OnlineState;
+  readonly feed: Feed;
+  readonly archive: Archive;
+  readonly ownership: Ownership;
+}
+
 async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService> {
   const plan = compilePlan(host.app);
+  const partitions = await createTopics(host, plan);
+  const definitions = definitionHash({ hashes: plan.hashes, partitions: Object.fromEntries(partitions) });
+  const makeState = (): OnlineState =>
+    new OnlineState(plan, partitions, {
+      readBehindMs: host.options.clock === 'event' ? host.options.readBehindMs : WALL_READ_BEHIND_MS,
+      statePartitions: STATE_PARTITIONS,
+    });
+  const snapshots = new Snapshots(host, definitions);
+  const archive = new Archive(host, plan);
+  let state = makeState();
+  if (!(await snapshots.restoreCore(state))) state = makeState();
+  const feed = new Feed(host, state);
+  const catchUp = new CatchUp(host, archive, state);
+  const ownership = new Ownership({
+    host,
+    state,
+    definitions,
+    caughtUp: () => feed.caughtUp,
+    load: (partition) => snapshots.shard(state, partition),
+    catchUp: (shards, signal) => catchUp.fill(shards, signal),
+    facts: () => factsOf(state),
+  });
+  // Before anything is applied: shards without a snapshot then miss nothing.
+  await ownership.start();
+  await rebuild(host, archive, state);
+  await host.failPoints.pass('features.restore.after');
+  feed.start();
+  const lag = new Lag(host.clock.monotonic());
+  const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive, ownership, lag });
+  return {
+    handlers: handlers({ host, state, feed, archive, ownership }),
+    ready: async (): Promise<Readiness> => {
+      if (!feed.caughtUp) return { ready: false, reason: 'the online state is catching up with the log' };
+      return ownership.isReady
+        ? { ready: true }
+        : { ready: false, reason: 'state partitions of this replica are being read' };
+    },
+    scalingSignals: () => ({ lag_seconds: lag.seconds, lag_records: lag.records }),
+    leave: (graceMs) => ownership.leave(graceMs),
+    stop: async (graceMs): Promise<void> => {
+      await feed.stop();
+      await stopUpkeep(graceMs * SNAPSHOT_SHARE);
+      await ownership.stop();
+      await archive.stop();
+      await ownership.withdraw().catch((error: unknown) => {
+        host.logger.warn('The state partitions stay claimed until their leases end', {
+          error: String(error),
+        });
+      });
+    },
+  };
+}
+
+async function createTopics(
+  host: ServiceHost<FeaturesOptions>,
+  plan: Plan,
+): Promise<ReadonlyMap<string, number>> {
   const partitions = new Map<string, number>();
   for (const source of plan.sources.keys()) {
     const topic = await host.log.createTopic(sourceTopic(source), { partitions: SOURCE_PARTITIONS });
@@ -49,46 +125,21 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   }
   for (const vector of plan.vectors.keys())
     await host.log.createTopic(servedTopic(vector), { partitions: 1 });
-  const makeState = (): OnlineState =>
-    new OnlineState(plan, partitions, {
-      readBehindMs: host.options.clock === 'event' ? host.options.readBehindMs : 0,
-    });
-  const snapshots = new Snapshots(host);
-  const archive = new Archive(host, plan);
-  let state = makeState();
-  if (!(await snapshots.restore(state))) state = makeState();
-  await rebuild(host, archive, state);
-  await host.failPoints.pass('features.restore.after');
-  const feed = new Feed(host, state);
-  feed.start();
-  const lag = new Lag(host.clock.monotonic());
-  const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive, lag });
-  return {
-    handlers: handlers(host, state, feed, archive),
-    ready: async (): Promise<Readiness> =>
-      feed.caughtUp
-        ? { ready: true }
-        : { ready: false, reason: 'the online state is catching up with the log' },
-    scalingSignals: () => ({ lag_seconds: lag.seconds, lag_records: lag.records }),
-    stop: async (graceMs): Promise<void> => {
-      await feed.stop();
-      await stopUpkeep(graceMs / 2);
-      await archive.stop();
-    },
-  };
+  return partitions;
 }
 
-function handlers(
-  host: ServiceHost<FeaturesOptions>,
-  state: OnlineState,
-  feed: Feed,
-  archive: Archive,
-): readonly HandlerEntry[] {
+function handlers(parts: Parts): readonly HandlerEntry[] {
+  const { host, state, archive } = parts;
   const datasets = new Datasets(host, archive, state);
   const replay = new Replay(host, archive, state.plan);
-  const read = vectorReader(host, state, feed);
+  const reader = new VectorReader(parts);
   return [
-    handler(routes.readVector, async ({ params, body }) => read(vectorOf(state, params.vector), body)),
+    handler(routes.readVector, async ({ params, body }, context) =>
+      reader.read(vectorOf(state, params.vector), body, context),
+    ),
+    handler(routes.readVectorParts, async ({ params, body }) =>
+      reader.readParts(vectorOf(state, params.vector), body),
+    ),
     handler(routes.replayVector, async ({ params, body }) => {
       const vector = vectorOf(state, params.vector);
       if (body.hash !== vector.vector.hash) {
@@ -100,69 +151,34 @@ function handlers(
           },
         );
       }
-      const receipts = body.receipts.map((receipt, index) => ({
-        event: readCandidate(vector, receipt.candidate, index),
-        asOf: receipt.asOf,
-        positions: receipt.positions,
-      }));
+      const receipts = body.receipts.map(({ candidate, asOf, ...at }, index) => {
+        assertGroups(vector, at, index);
+        return { event: readCandidate(vector, candidate, index), asOf, at };
+      });
       return { rows: await replay.replay(vector, receipts) };
     }),
     handler(routes.buildDataset, ({ body }) =>
       host.trace.span('build dataset', () => datasets.build(body), { 'ml.feature.set': body.vector }),
     ),
     handler(routes.getDataset, async ({ params }) => datasets.describe(params.id)),
-    handler(routes.getFeaturesStatus, async () => status(host, state, archive)),
+    handler(routes.getFeaturesStatus, async () => statusOf(parts)),
   ];
 }
 
-interface ReadRequest {
-  readonly candidates: readonly Record<string, unknown>[];
-  readonly after?: Positions | undefined;
-  readonly waitMs: number;
-  readonly atClock: boolean;
-  readonly record: boolean;
-}
-
-function vectorReader(
-  host: ServiceHost<FeaturesOptions>,
-  state: OnlineState,
-  feed: Feed,
-): (vector: VectorPlan, request: ReadRequest) => Promise<VectorRead> {
-  const rowsRead = host.metrics.counter('vectors_total', 'Vectors read', ['vector']);
-  return async (vector, request) => {
-    const events = request.candidates.map((candidate, index) => {
-      const event = readCandidate(vector, candidate, index);
-      if (!request.atClock) refuseFuture(host, state, vector, event, index);
-      return event;
-    });
-    if (request.after !== undefined) await feed.waitFor(request.after, request.waitMs);
-    // From here to the positions nothing is awaited: all rows are of one state.
-    const rows = events.map((event) => {
-      if (host.options.clock === 'wall') state.advance(host.clock.now());
-      const atClock = request.atClock || host.options.clock === 'wall';
-      return state.read(vector, event, atClock ? Math.max(state.clock, 0) : event.time);
-    });
-    const positions = vectorPositions(state, vector);
-    rowsRead.add(rows.length, { vector: vector.vector.name });
-    if (request.record) {
-      await host.failPoints.pass('features.receipts.before');
-      const served = rows.map((row, index) => ({ ...row, event: events[index] }));
-      await recordServed(host.log, vector, positions, served.filter(hasEvent));
-    }
-    return {
-      vector: vector.vector.name,
-      hash: vector.vector.hash,
-      names: [...vector.names],
-      positions,
-      rows,
-    };
-  };
-}
-
-function hasEvent<TRow extends { readonly event: Event | undefined }>(
-  row: TRow,
-): row is TRow & { readonly event: Event } {
-  return row.event !== undefined;
+/** A receipt names positions that it has, for each group of its vector. */
+function assertGroups(
+  vector: VectorPlan,
+  at: { readonly others?: readonly unknown[] | undefined; readonly groups?: readonly number[] | undefined },
+  index: number,
+): void {
+  const sets = 1 + (at.others?.length ?? 0);
+  const groups = at.groups ?? vector.groups.map(() => 0);
+  if (groups.length === vector.groups.length && groups.every((set) => set < sets)) return;
+  throw new PlatformError(
+    'BAD_REQUEST',
+    `Receipt ${String(index)}: expected 'groups' to name one of ${String(sets)} positions for each of the ${String(vector.groups.length)} groups`,
+    { details: { index } },
+  );
 }
 
 function vectorOf(state: OnlineState, name: string): VectorPlan {
@@ -170,56 +186,4 @@ function vectorOf(state: OnlineState, name: string): VectorPlan {
   if (vector === undefined)
     throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
   return vector;
-}
-
-function readCandidate(vector: VectorPlan, candidate: unknown, index: number): Event {
-  const result = vector.candidate.read(candidate);
-  if ('event' in result) return result.event;
-  throw new PlatformError('BAD_REQUEST', `Candidate ${String(index)}: ${result.rejection.reason}`, {
-    details: { index, ...result.rejection },
-  });
-}
-
-/**
- * A candidate may be ahead of the wall clock by its source's skew. With an event clock and tiles, which move that clock, it
- * may also not be so far ahead that everything before it would be out of reach.
- */
-function refuseFuture(
-  host: ServiceHost<FeaturesOptions>,
-  state: OnlineState,
-  vector: VectorPlan,
-  event: Event,
-  index: number,
-): void {
-  const { clock, readBehindMs } = host.options;
-  const wall = host.clock.now() + vector.candidate.source.maxSkewMs;
-  const moved = clock === 'event' && !vector.exact && Number.isFinite(state.clock);
-  const latest = moved ? Math.min(wall, state.clock + readBehindMs) : wall;
-  if (event.time <= latest) return;
-  const time = new Date(event.time).toISOString();
-  throw new PlatformError(
-    'BAD_REQUEST',
-    `Candidate ${String(index)} is of ${time}, ahead of the latest time that can be read, ${new Date(latest).toISOString()}`,
-    { details: { index, code: 'TIME_IN_FUTURE', field: vector.candidate.source.time } },
-  );
-}
-
-async function status(
-  host: ServiceHost<FeaturesOptions>,
-  state: OnlineState,
-  archive: Archive,
-): Promise<FeaturesStatus> {
-  const sources = [...state.plan.sources.keys()].map(async (source) => ({
-    source,
-    applied: [...state.positions(source)],
-    heads: (await host.log.ranges(sourceTopic(source))).map((range) => range.next),
-    archived: await archive.positions(source),
-    duplicates: state.duplicates(source),
-  }));
-  const clock = host.options.clock === 'wall' ? host.clock.now() : state.clock;
-  return {
-    clock: Number.isFinite(clock) ? clock : 0,
-    sources: await Promise.all(sources),
-    groups: state.sizes(),
-  };
 }

@@ -30,5 +30,37 @@ create table features_dataset (
   built_at timestamptz not null default now()
 );`,
     },
+    {
+      number: 2,
+      name: 'state partitions',
+      sql: `
+create table features_replica (
+  instance text primary key,
+  definitions text not null,
+  replica text not null,
+  facts jsonb not null,
+  lease_until timestamptz not null
+);
+create table features_partition (
+  definitions text not null,
+  partition integer not null,
+  epoch bigint not null default 0,
+  replica text,
+  instance text,
+  lease_until timestamptz not null default '-infinity',
+  primary key (definitions, partition)
+);
+create table features_taker (
+  definitions text not null,
+  partition integer not null,
+  instance text not null,
+  ready boolean not null default false,
+  lease_until timestamptz not null,
+  primary key (definitions, partition)
+);
+alter table features_snapshot add column definitions text not null default '';
+alter table features_snapshot drop constraint features_snapshot_pkey;
+alter table features_snapshot add primary key (definitions, name);`,
+    },
   ],
 };

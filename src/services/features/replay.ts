@@ -1,10 +1,10 @@
-import type { Event, Positions } from '../../contract/index.ts';
+import { type Event, type Positions, positionSets, type RowPositions } from '../../contract/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { type ArchivedEvent, archivedEvents, eventsSql } from './offline/event-tables.ts';
 import { eventsTable } from './offline/point-in-time.ts';
 import { identifier, literal } from './offline/sql.ts';
-import { OnlineState } from './online/online-state.ts';
+import { type OnlineState, vectorValues, wholeState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Plan, SourcePlan, VectorPlan } from './plan.ts';
 
@@ -17,7 +17,8 @@ const KEEP_MS = 1e15;
 export interface Receipt {
   readonly event: Event;
   readonly asOf: number;
-  readonly positions: Positions;
+  /** What each group was read at: by one owner or by several. */
+  readonly at: RowPositions;
 }
 
 /**
@@ -51,15 +52,27 @@ export class Replay {
     receipt: Receipt,
     stored: readonly ArchivedEvent[],
   ): { asOf: number; values: (number | null)[] } {
-    const partitions = new Map(
-      Object.entries(receipt.positions).map(([name, offsets]) => [name, offsets.length]),
-    );
-    const state = new OnlineState(this.#plan, partitions, { readBehindMs: KEEP_MS });
+    const { sets, setOf } = positionSets(receipt.at);
+    if (sets.length === 1)
+      return this.#stateAt(receipt.at.positions, stored).read(vector, receipt.event, receipt.asOf);
+    const results: (readonly (number | null)[] | null)[] = vector.groups.map(() => null);
+    for (const [set, positions] of sets.entries()) {
+      const state = this.#stateAt(positions, stored);
+      const read = state.readGroups(vector, receipt.event, receipt.asOf, (group) => setOf(group) === set);
+      for (const [group, values] of read.entries()) if (values !== null) results[group] = values;
+    }
+    return { asOf: receipt.asOf, values: vectorValues(vector, receipt.event, results) };
+  }
+
+  /** The state as an owner had it that had applied everything below the positions. */
+  #stateAt(positions: Positions, stored: readonly ArchivedEvent[]): OnlineState {
+    const partitions = new Map(Object.entries(positions).map(([name, offsets]) => [name, offsets.length]));
+    const state = wholeState(this.#plan, partitions, KEEP_MS);
     for (const item of stored) {
-      if (item.offset >= (receipt.positions[item.source]?.[item.partition] ?? 0)) continue;
+      if (item.offset >= (positions[item.source]?.[item.partition] ?? 0)) continue;
       state.apply(item.source, item.partition, item.offset, item.event);
     }
-    return state.read(vector, receipt.event, receipt.asOf);
+    return state;
   }
 
   /** The visible events of every key that a receipt reads, and the outcomes that name them, in the order of the log. */
@@ -114,7 +127,7 @@ export class Replay {
 /** The highest position of each partition over all receipts. */
 function highest(receipts: readonly Receipt[]): Positions {
   const result: Positions = {};
-  for (const { positions } of receipts) {
+  for (const positions of receipts.flatMap(({ at }) => positionSets(at).sets)) {
     for (const [source, offsets] of Object.entries(positions)) {
       const known = (result[source] ??= []);
       for (const [partition, offset] of offsets.entries())

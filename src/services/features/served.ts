@@ -8,32 +8,44 @@ import type { VectorPlan } from './plan.ts';
 const ROWS_PER_RECORD = 500;
 const READ_RECORDS_MAX = 1_000;
 
-/** The form of a receipts record. A row: the candidate's values, the instant, what was served. */
+/**
+ * The form of a receipts record. A row: the candidate's values, the instant, what was served, and for rows that were read
+ * from several owners which positions each group was read at (as in the answer of the read).
+ */
 interface ServedRecord {
   readonly hash: string;
   readonly positions: Positions;
-  readonly rows: readonly (readonly [Values, number, readonly (number | null)[]])[];
+  readonly others?: readonly Positions[];
+  readonly rows: readonly (readonly [Values, number, readonly (number | null)[], (readonly number[])?])[];
 }
 
 export interface ServedRow {
   readonly event: Event;
   readonly asOf: number;
   readonly values: readonly (number | null)[];
+  readonly groups?: readonly number[] | undefined;
 }
 
 /** Makes receipts of rows that were read together durable. */
 export async function recordServed(
   log: EventLog,
   vector: VectorPlan,
-  positions: Positions,
+  at: { readonly positions: Positions; readonly others?: readonly Positions[] | undefined },
   rows: readonly ServedRow[],
 ): Promise<void> {
   const records: Uint8Array[] = [];
   for (let first = 0; first < rows.length; first += ROWS_PER_RECORD) {
     const record: ServedRecord = {
       hash: vector.vector.hash,
-      positions,
-      rows: rows.slice(first, first + ROWS_PER_RECORD).map((row) => [row.event.values, row.asOf, row.values]),
+      positions: at.positions,
+      ...(at.others === undefined ? {} : { others: at.others }),
+      rows: rows
+        .slice(first, first + ROWS_PER_RECORD)
+        .map((row) =>
+          row.groups === undefined
+            ? [row.event.values, row.asOf, row.values]
+            : [row.event.values, row.asOf, row.values, row.groups],
+        ),
     };
     records.push(Buffer.from(JSON.stringify(record), 'utf8'));
   }
@@ -58,10 +70,19 @@ export async function readServed(
       for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
         const record = JSON.parse(Buffer.from(batch.record(index)).toString('utf8')) as ServedRecord;
         if (record.hash !== vector.vector.hash) continue;
-        for (const [values, asOf, served] of record.rows) {
+        for (const [values, asOf, served, groups] of record.rows) {
           const event = eventFromValues(source, values);
           if (event.time < from || event.time >= to) continue;
-          rows.push({ event, asOf, positions: record.positions, served });
+          const { positions, others = [] } = record;
+          rows.push({
+            event,
+            asOf,
+            positions,
+            served,
+            ...(groups === undefined
+              ? {}
+              : { groups: groups.map((set) => [positions, ...others][set] ?? positions) }),
+          });
         }
       }
       offset = batch.base + batch.count;

@@ -1,14 +1,17 @@
-import { sourceTopic } from '../../contract/index.ts';
+import { sourceTopic, STATE_PARTITIONS } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import type { Feed } from './feed.ts';
 import type { Lag } from './lag.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
+import type { Ownership } from './ownership/ownership.ts';
 import type { Snapshots } from './snapshots.ts';
 
 /** How often upkeep looks whether something is due, in milliseconds. */
 const LOOK_MS = 500;
+/** State partition whose owner looks after what is common to all. */
+const COMMON = 0;
 /** How often retention is looked at, in milliseconds. */
 const RETENTION_MS = 3_600_000;
 
@@ -18,6 +21,7 @@ export interface UpkeepParts {
   readonly feed: Feed;
   readonly snapshots: Snapshots;
   readonly archive: Archive;
+  readonly ownership: Ownership;
   readonly lag: Lag;
 }
 
@@ -82,17 +86,31 @@ class Upkeep {
     }
   }
 
-  /** Saves the state if at least `records` were applied since the last time. */
+  /** Saves what is owned here if at least `records` were applied since the last time. */
   async saveIfNeeded(records: number): Promise<void> {
-    const { feed, snapshots, state, host } = this.#parts;
+    const { feed, snapshots, state, host, ownership } = this.#parts;
     if (feed.applied - this.#savedRecords < records) return;
     this.#savedRecords = feed.applied;
-    await snapshots.save(state);
+    const started = host.clock.monotonic();
+    state.expire();
+    for (const claim of ownership.held) {
+      const shard = state.shard(claim.partition);
+      if (shard !== undefined && state.isComplete(claim.partition))
+        await snapshots.saveShard(state, shard, claim);
+    }
+    const common = ownership.claimOf(COMMON);
+    if (common !== undefined) await snapshots.saveCore(state, common);
     this.#savedAt = host.clock.monotonic();
+    host.metrics
+      .gauge('snapshot_seconds', 'How long the newest snapshots of the online state took')
+      .set((this.#savedAt - started) / 1_000);
   }
 
   async #setGauges(): Promise<void> {
-    const { host, state } = this.#parts;
+    const { host, state, ownership } = this.#parts;
+    host.metrics
+      .gauge('state_partitions', 'State partitions that this replica owns')
+      .set(ownership.held.length);
     const lag = host.metrics.gauge('lag_records', 'Records of the log not yet applied to the online state', [
       'source',
     ]);
@@ -123,10 +141,13 @@ class Upkeep {
 
   /** Drops log segments that are old, archived and covered by a snapshot. */
   async #retain(): Promise<void> {
-    const { host, state, archive, snapshots } = this.#parts;
+    const { host, state, archive, snapshots, ownership } = this.#parts;
+    if (ownership.claimOf(COMMON) === undefined) return;
+    await snapshots.removeUnused();
+    const lowest = await snapshots.lowestPositions(STATE_PARTITIONS + 1);
     const before = host.clock.now() - host.options.logRetentionMs;
     for (const source of state.plan.sources.keys()) {
-      const saved = snapshots.positions.get(source) ?? [];
+      const saved = lowest.get(source) ?? [];
       const archived = await archive.positions(source);
       const keepFrom = archived.map((offset, partition) => Math.min(offset, saved[partition] ?? 0));
       await host.log.retain(sourceTopic(source), before, keepFrom);

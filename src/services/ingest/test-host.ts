@@ -116,6 +116,8 @@ export class TestIngest {
       app: defineApp('shop', { decisions: {}, sources: [ordersSource(options.source)] }),
       options: ingestOptions.parse(options.limits ?? {}) as IngestOptions,
       instance: 'test',
+      replica: 'test',
+      peers: () => [],
       clock: {
         now: () => clock.now,
         monotonic: () => store.clock.monotonic(),

@@ -152,7 +152,7 @@ export class Decisions {
       vectorId,
       request,
       values,
-      positions: served.positions,
+      ...served.at,
       traceId: host.trace.traceId ?? null,
     };
     const { ledger } = this.#parts;

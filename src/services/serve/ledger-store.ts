@@ -1,9 +1,9 @@
-import type { LedgerEntry, Positions } from '../../contract/index.ts';
+import type { LedgerEntry, RowPositions } from '../../contract/index.ts';
 import type { Vector } from '../../define/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 
 /** An entry on its way into the ledger; `vectorId` stands for the vector's name, hash and names. */
-export interface NewEntry {
+export interface NewEntry extends RowPositions {
   readonly decisionId: string;
   readonly at: number;
   readonly decision: string;
@@ -15,7 +15,6 @@ export interface NewEntry {
   readonly outcome: string;
   readonly request: Record<string, unknown>;
   readonly values: readonly (number | null)[];
-  readonly positions: Positions;
   /** The trace that the decision was made in. */
   readonly traceId: string | null;
 }
@@ -29,7 +28,7 @@ interface EntryRow extends Record<string, unknown> {
   readonly as_of: number;
   readonly score: number;
   readonly outcome: string;
-  readonly entry: Pick<LedgerEntry, 'request' | 'values' | 'positions'>;
+  readonly entry: Pick<LedgerEntry, 'request' | 'values'> & RowPositions;
   readonly vector: string;
   readonly hash: string;
   readonly names: string[];
@@ -68,9 +67,16 @@ export async function insertEntries(tables: Tables, entries: readonly NewEntry[]
     entries.map((entry) => entry.asOf),
     entries.map((entry) => entry.score),
     entries.map((entry) => entry.outcome),
-    entries.map(({ request, values, positions }) => JSON.stringify({ request, values, positions })),
+    entries.map(({ request, values, ...entry }) =>
+      JSON.stringify({ request, values, ...rowPositionsOf(entry) }),
+    ),
     entries.map((entry) => entry.traceId),
   ]);
+}
+
+/** What a row was read at, and nothing else. */
+export function rowPositionsOf({ positions, others, groups }: RowPositions): RowPositions {
+  return others === undefined || groups === undefined ? { positions } : { positions, others, groups };
 }
 
 /** Reads an entry; `undefined` when there is none. */
@@ -92,7 +98,7 @@ export async function findEntry(tables: Tables, decisionId: string): Promise<Led
     vectorHash: row.hash,
     names: row.names,
     values: row.entry.values,
-    positions: row.entry.positions,
+    ...rowPositionsOf(row.entry),
     traceId: row.trace_id,
   };
 }

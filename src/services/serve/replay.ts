@@ -1,7 +1,7 @@
 import { type DecisionReplay, type LedgerEntry, PlatformError, routes } from '../../contract/index.ts';
 import type { CallContext, ServiceHost } from '../../runtime/index.ts';
 import type { Ledger } from './ledger.ts';
-import { findEntry } from './ledger-store.ts';
+import { findEntry, rowPositionsOf } from './ledger-store.ts';
 import type { ServeOptions } from './options.ts';
 import { type ModelCache, outcomeOf, servedValues } from './served-model.ts';
 
@@ -47,7 +47,7 @@ export async function replay(
     timeoutMs: Math.max(1, Math.ceil(context.deadlineMs - clock.monotonic())),
     signal: context.signal,
   };
-  const receipt = { candidate: entry.request, asOf: entry.asOf, positions: entry.positions };
+  const receipt = { candidate: entry.request, asOf: entry.asOf, ...rowPositionsOf(entry) };
   const [release, replayed] = await Promise.all([
     call(routes.getRelease, { params: { id: entry.release }, query: {}, body: {} }, options),
     call(

@@ -1,7 +1,8 @@
 import {
   type ErrorCode,
   PlatformError,
-  type Positions,
+  positionsOfRow,
+  type RowPositions,
   routes,
   type VectorRead,
   type VectorRow,
@@ -14,7 +15,8 @@ import type { ServeOptions } from './options.ts';
 /** One candidate's part of a read. */
 export interface ServedRow {
   readonly hash: string;
-  readonly positions: Positions;
+  /** What the row was read at. */
+  readonly at: RowPositions;
   readonly row: VectorRow;
 }
 
@@ -159,7 +161,7 @@ export class VectorReads {
                 'UNAVAILABLE',
                 'The features service answered with fewer rows than candidates',
               )
-            : { hash: read.hash, positions: read.positions, row },
+            : { hash: read.hash, at: positionsOfRow(read, row), row },
         );
       });
       return true;

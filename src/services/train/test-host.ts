@@ -105,7 +105,7 @@ export class Neighbours {
     if (failure !== undefined) throw failure;
     switch (route) {
       case 'getFeaturesStatus':
-        return { clock: this.clock, sources: [], groups: [] };
+        return { clock: this.clock, sources: [], replicas: [], statePartitions: [], groups: [] };
       case 'buildDataset':
         return this.#build(body);
       case 'registerVersion':

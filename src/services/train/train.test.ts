@@ -76,6 +76,8 @@ async function startTrain(
     options: train.options.parse(set),
     failPoints: noFailPoints,
     instance: 'test',
+    replica: 'test',
+    peers: () => [],
     clock: systemClock(),
     random: systemRandom(),
     tables,

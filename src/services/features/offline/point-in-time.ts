@@ -47,18 +47,18 @@ export function positiveSql(list: string, maturity: string, knownBefore: string 
 }
 
 /**
- * One statement that computes a group's features for every row of table `q`, into table `group_<index>` with the columns
+ * One statement that computes a group's features for every row of table `q` (or of `rows`, of the same form), into table `group_<index>` with the columns
  * `q, feature_0 ...`. Table q has the columns `q` (row number), `as_of`, `place` and `stored_at` (place and event time of the
  * stored candidate, or null) and {@link candidateColumn}s; as-served also {@link positionsColumn}s. Semantics: docs/concepts/semantics.md, rules 4, 5
  * and 7.
  */
-export function groupSql(plan: GroupPlan, candidateSource: string, knowledge: Knowledge): string {
+export function groupSql(plan: GroupPlan, candidateSource: string, knowledge: Knowledge, rows = 'q'): string {
   const { group } = plan;
   const own = group.from.source.name === candidateSource;
   const merge = own && group.from.matured === undefined && group.candidate === 'merge';
   const features = plan.features.map((feature, index) => ({ feature, index }));
   return `create temp table ${identifier(`group_${String(plan.index)}`)} as
-with pairs as (${pairsSql(plan, own, knowledge)}),
+with pairs as (${pairsSql(plan, own, knowledge, rows)}),
 totals as (
   select _q, ${features.map(({ feature, index }) => totalsSql(feature, index, group.closed)).join(',\n    ')}
   from pairs where _passes group by _q
@@ -66,14 +66,14 @@ totals as (
 select q.q, ${features
     .map(({ feature, index }) => `${finishSql(plan, feature, index, merge)} as feature_${String(index)}`)
     .join(',\n  ')}
-from q left join totals on totals._q = q.q`;
+from ${rows} q left join totals on totals._q = q.q`;
 }
 
 /**
  * Events within the longest window of each row, with their inputs as the row could know them. Names of our own begin with
  * `_`, which no field's name does.
  */
-function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge): string {
+function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: string): string {
   const { group } = plan;
   const label = group.from.matured;
   const right = group.closed === 'right';
@@ -100,7 +100,7 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge): string {
   select ${['_q', '_as_of', '_at', '_place', `coalesce(${where}, false) as _passes`, ...inputs].join(', ')}
   from (
     select q.q as _q, q.as_of as _as_of, e.*, ${positive} as _positive
-    from q join (
+    from ${rows} q join (
       select events.*, ${identifier(group.key)} as _key, _time + ${String(plan.delayMs)} as _at, ${PLACE_SQL} as _place
         ${label === undefined ? '' : ', outcomes.outcomes as _outcomes'}
       from ${eventsTable(group.from.source.name)} events

@@ -1,6 +1,7 @@
 import type { Values } from '../../../define/index.ts';
 import type { GroupPlan } from '../plan.ts';
 import { Accumulator, finish, inputNumber } from './accumulate.ts';
+import { PlaceIndex } from './place-index.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
 import { SortedBlocks } from './sorted-blocks.ts';
 
@@ -25,6 +26,9 @@ const LABEL = 1;
 const PASSES_UNLABELLED = 2;
 const PASSES_LABELLED = 4;
 
+/** Below this many entries, an index of slots is not worth building anew. */
+const STALE_ENTRIES_MIN = 1_024;
+
 /**
  * A group with `hop: 'exact'`: every event is kept as a row (time, sequence, flags, inputs), so that windows are cut to
  * the millisecond at any instant that is still kept. Over a matured label a row has its inputs twice, for either outcome,
@@ -37,15 +41,19 @@ export class ExactGroup {
   readonly #accumulator = new Accumulator();
   /** Events before it may have been dropped. */
   #keptFrom = Number.NEGATIVE_INFINITY;
+  /** Over a matured label: the slots of the rows by their place, for outcomes that come late. */
+  #slots: PlaceIndex | undefined;
 
   constructor(plan: GroupPlan) {
     this.plan = plan;
     this.#width = plan.inputs.length;
     this.#rows = new SortedBlocks(INPUTS + this.#width * (plan.labelName === undefined ? 1 : 2));
+    if (plan.labelName !== undefined) this.#slots = new PlaceIndex();
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
-    return { keys: this.#rows.keys, events: this.#rows.rows, bytes: this.#rows.bytes };
+    const { keys, rows: events, bytes } = this.#rows;
+    return { keys, events, bytes: bytes + (this.#slots?.bytes ?? 0) };
   }
 
   /** Windows at an instant are complete from here on. */
@@ -54,8 +62,8 @@ export class ExactGroup {
   }
 
   /**
-   * Adds an event at `time` (its event time, or its maturity) and returns the slot of its key. `droppable`: events before
-   * it are seen by nobody and may be dropped when room is needed.
+   * Adds an event at `time` (its event time, or its maturity). `droppable`: events before it are seen by nobody and may be
+   * dropped when room is needed.
    */
   add(
     key: string,
@@ -64,7 +72,7 @@ export class ExactGroup {
     values: Values,
     labelled: boolean,
     droppable: number,
-  ): number {
+  ): void {
     const rows = this.#rows;
     const slot = rows.slot(key);
     if (rows.full(slot)) {
@@ -79,7 +87,7 @@ export class ExactGroup {
     if (labelName === undefined) {
       row[at + FLAGS] = this.plan.passes(values) ? PASSES_UNLABELLED : 0;
       this.#fill(at + INPUTS, values);
-      return slot;
+      return;
     }
     const without = { ...values, [labelName]: false };
     const positive = { ...values, [labelName]: true };
@@ -89,12 +97,14 @@ export class ExactGroup {
       (this.plan.passes(positive) ? PASSES_LABELLED : 0);
     this.#fill(at + INPUTS, without);
     this.#fill(at + INPUTS + this.#width, positive);
-    return slot;
+    this.#slots?.set(sequence, slot);
   }
 
-  /** Marks the event as positive; an event that is no longer kept is left alone. */
-  markPositive(slot: number, time: number, sequence: number): void {
+  /** Marks the event as positive; an event that is not kept here is left alone. */
+  markPositive(time: number, sequence: number): void {
     const rows = this.#rows;
+    const slot = this.#slots?.get(sequence) ?? -1;
+    if (slot < 0) return;
     const row = rows.lowerBound(slot, time, sequence);
     if (row >= rows.count(slot)) return;
     const at = rows.start(slot) + row * rows.stride;
@@ -131,6 +141,8 @@ export class ExactGroup {
   drop(time: number): void {
     this.#rows.dropBelow(time);
     if (time > this.#keptFrom) this.#keptFrom = time;
+    const entries = this.#slots?.size ?? 0;
+    if (entries > STALE_ENTRIES_MIN && entries > 2 * this.#rows.rows) this.#indexRows();
   }
 
   save(writer: SectionWriter): void {
@@ -141,6 +153,19 @@ export class ExactGroup {
   load(reader: SectionReader): void {
     this.#keptFrom = reader.numbers()[0] ?? Number.NEGATIVE_INFINITY;
     this.#rows.load(reader);
+    if (this.#slots !== undefined) this.#indexRows();
+  }
+
+  /** Makes the index of slots from the rows: it holds nothing that they do not. */
+  #indexRows(): void {
+    const rows = this.#rows;
+    const slots = new PlaceIndex();
+    for (let slot = 0; slot < rows.keys; slot += 1) {
+      const start = rows.start(slot);
+      const end = start + rows.count(slot) * rows.stride;
+      for (let at = start; at < end; at += rows.stride) slots.set(rows.values[at + SEQUENCE] ?? 0, slot);
+    }
+    this.#slots = slots;
   }
 
   #fill(at: number, values: Values): void {

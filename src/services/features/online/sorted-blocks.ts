@@ -2,6 +2,8 @@ import type { SectionReader, SectionWriter } from './sections.ts';
 
 /** Rows of the smallest block; larger ones double it. */
 const BLOCK_ROWS_MIN = 4;
+/** Rows that there is room for at first: little, for there is one such object for each group and state partition. */
+const ROWS_MIN = 64;
 
 /**
  * For each key a list of rows of `stride` float64 values, sorted by the first two columns, in one growing array. Blocks
@@ -22,7 +24,7 @@ export class SortedBlocks {
 
   constructor(stride: number) {
     this.stride = stride;
-    this.values = new Float64Array(stride * 1_024);
+    this.values = new Float64Array(stride * ROWS_MIN);
   }
 
   /** Number of keys. */

@@ -67,6 +67,11 @@ export class TiledGroup {
     };
   }
 
+  /** Earliest time of a held event, Infinity when none is held. */
+  get nextHeld(): number {
+    return this.#held[0]?.time ?? Number.POSITIVE_INFINITY;
+  }
+
   /** Adds an event: merged if the clock has passed it, held otherwise. */
   add(key: string, time: number, sequence: number, values: Values, clock: number): void {
     if (!this.plan.passes(values)) return;

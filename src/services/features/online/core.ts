@@ -1,0 +1,233 @@
+import { type Event, partitionOf, PlatformError } from '../../../contract/index.ts';
+import { PARTITIONS_MAX, placeOf } from '../place.ts';
+import type { LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
+import { ExpiringIndex } from './expiring-index.ts';
+import { SectionReader, SectionWriter } from './sections.ts';
+
+/** Columns of the index of known events. */
+const OFFSET = 0;
+const TIME = 1;
+const KNOWN_COLUMNS = 2;
+
+/** What one application of a record did. */
+export type Applied = 'applied' | 'duplicate' | 'seen';
+
+/** Next offsets by source and partition. */
+export type PositionsBySource = ReadonlyMap<string, readonly number[]>;
+
+interface SourceState {
+  readonly plan: SourcePlan;
+  /** Next offset to apply, by partition. */
+  readonly positions: number[];
+  /** Known events, by partition. */
+  readonly known: readonly ExpiringIndex[];
+  duplicates: number;
+}
+
+interface CoreHead {
+  readonly hashes: readonly string[];
+  readonly clock: number | null;
+  readonly sources: readonly { source: string; positions: number[]; duplicates: number }[];
+}
+
+/**
+ * What every replica keeps in full, whichever state partitions it has: how far each partition of a source is applied, which
+ * ids are known, so that the first event with an id wins whatever its other keys are, the outcomes of labels, and the clock.
+ */
+export class Core {
+  readonly plan: Plan;
+  readonly #readBehindMs: number;
+  readonly #sources = new Map<string, SourceState>();
+  /** By label: earliest time of an outcome that names the event. */
+  readonly #outcomes = new Map<string, ExpiringIndex>();
+  /** Never goes back. */
+  #clock = Number.NEGATIVE_INFINITY;
+
+  constructor(plan: Plan, partitions: ReadonlyMap<string, number>, readBehindMs: number) {
+    this.plan = plan;
+    this.#readBehindMs = readBehindMs;
+    const keepMs = plan.horizonMs + readBehindMs;
+    for (const source of plan.sources.values()) {
+      const count = partitions.get(source.source.name) ?? 1;
+      if (count > PARTITIONS_MAX) {
+        throw new PlatformError(
+          'CONFIGURATION',
+          `At most ${String(PARTITIONS_MAX)} partitions; got ${String(count)}`,
+        );
+      }
+      this.#sources.set(source.source.name, {
+        plan: source,
+        positions: Array.from({ length: count }, () => 0),
+        known: Array.from({ length: count }, () => new ExpiringIndex(KNOWN_COLUMNS, keepMs)),
+        duplicates: 0,
+      });
+    }
+    for (const label of plan.labels) this.#outcomes.set(label.label.name, new ExpiringIndex(1, keepMs));
+  }
+
+  /** The largest instant issued or passed so far, -Infinity before the first. */
+  get clock(): number {
+    return this.#clock;
+  }
+
+  /** The oldest instant that can still be asked for. */
+  get readableFrom(): number {
+    return this.#clock - this.#readBehindMs;
+  }
+
+  /** Moves the clock forward; `false` for a smaller instant, which changes nothing. */
+  advance(instant: number): boolean {
+    if (instant <= this.#clock) return false;
+    this.#clock = instant;
+    return true;
+  }
+
+  source(name: string): SourcePlan {
+    return this.#source(name).plan;
+  }
+
+  positions(source: string): readonly number[] {
+    return this.#source(source).positions;
+  }
+
+  duplicates(source: string): number {
+    return this.#source(source).duplicates;
+  }
+
+  /** A copy of all positions. */
+  allPositions(): Map<string, readonly number[]> {
+    return new Map([...this.#sources].map(([name, state]) => [name, [...state.positions]]));
+  }
+
+  /** Whether everything below the positions is applied. */
+  reached(positions: PositionsBySource): boolean {
+    for (const [source, wanted] of positions) {
+      const reached = this.#source(source).positions;
+      for (const [partition, offset] of wanted.entries())
+        if ((reached[partition] ?? 0) < offset) return false;
+    }
+    return true;
+  }
+
+  /** Notes that a record of the log is no event under the present contract, so that the position moves on. */
+  skip(source: string, partition: number, offset: number): void {
+    this.#source(source).positions[partition] = offset + 1;
+  }
+
+  /** Takes in the record at an offset. Records of a partition come in order; one seen before is left alone. */
+  admit(source: string, partition: number, offset: number, event: Event): Applied {
+    const state = this.#source(source);
+    if (offset < (state.positions[partition] ?? 0)) return 'seen';
+    state.positions[partition] = offset + 1;
+    const known = state.known[partition];
+    if (known === undefined)
+      throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
+    if (known.locate(event.id)) {
+      state.duplicates += 1;
+      return 'duplicate';
+    }
+    known.insert(event.id, event.time);
+    known.set(OFFSET, offset);
+    known.set(TIME, event.time);
+    return 'applied';
+  }
+
+  /** Whether the record at the offset was the first with its id. Of what no window can see it may have forgotten so. */
+  isFirst(source: string, partition: number, offset: number, id: string): boolean {
+    const known = this.#source(source).known[partition];
+    return known?.locate(id) === true && known.get(OFFSET) === offset;
+  }
+
+  /** Whether an outcome makes the event positive that matures at `maturity`. */
+  isPositive(label: string, id: string, maturity: number): boolean {
+    const outcomes = this.#outcomes.get(label);
+    // Only outcomes from before the maturity count: whoever is decided on at the maturity could know no later one.
+    return outcomes?.locate(id) === true && outcomes.get(0) < maturity;
+  }
+
+  /** Remembers an outcome for events that are still to come: the earliest of each. */
+  learn(plan: LabelPlan, outcome: Event): void {
+    const target = String(outcome.values[plan.label.on]);
+    const outcomes = this.#outcomes.get(plan.label.name);
+    if (outcomes === undefined) return;
+    if (!outcomes.locate(target)) {
+      // Kept by when it came: one with an old time may be ahead of its event nevertheless.
+      outcomes.insert(target, Math.max(outcome.time, this.#clock));
+      outcomes.set(0, outcome.time);
+    } else if (outcome.time < outcomes.get(0)) outcomes.set(0, outcome.time);
+  }
+
+  /** Calls `mark` for each known event that the outcome makes positive, with its maturity and place. */
+  positives(plan: LabelPlan, outcome: Event, mark: (maturity: number, place: number) => void): void {
+    const { label } = plan;
+    const target = String(outcome.values[label.on]);
+    for (const [partition, known] of this.#source(label.of.name).known.entries()) {
+      if (!known.locate(target)) continue;
+      const maturity = known.get(TIME) + label.maturesAfterMs;
+      if (outcome.time < maturity) mark(maturity, placeOf(partition, known.get(OFFSET)));
+    }
+  }
+
+  /** Where the candidate itself is stored, if it is and can still matter. */
+  place(vector: VectorPlan, event: Event, asOf: number): { sequence: number; time: number } {
+    const { known } = this.#source(vector.candidate.source.name);
+    const partition = partitionOf(event.key, known.length);
+    const index = known[partition];
+    if (index?.locate(event.id) !== true || index.get(TIME) < asOf - vector.horizonMs) {
+      return { sequence: Number.POSITIVE_INFINITY, time: event.time };
+    }
+    return { sequence: placeOf(partition, index.get(OFFSET)), time: index.get(TIME) };
+  }
+
+  /** Forgets what no window can see any more. */
+  expire(): void {
+    const before = this.readableFrom - this.plan.horizonMs;
+    if (!Number.isFinite(before)) return;
+    for (const state of this.#sources.values()) for (const known of state.known) known.expire(before);
+    // Twice as long: an event may come that much after its outcome, and be read once more that much after itself.
+    for (const outcomes of this.#outcomes.values()) outcomes.expire(before - this.plan.horizonMs);
+  }
+
+  /** The core in one piece, copied: the writer can be finished while records are applied. */
+  save(): SectionWriter {
+    const writer = new SectionWriter();
+    writer.json({
+      hashes: this.plan.hashes,
+      clock: Number.isFinite(this.#clock) ? this.#clock : null,
+      sources: [...this.#sources].map(([source, state]) => ({
+        source,
+        positions: [...state.positions],
+        duplicates: state.duplicates,
+      })),
+    } satisfies CoreHead);
+    for (const state of this.#sources.values()) for (const known of state.known) known.save(writer);
+    for (const outcomes of this.#outcomes.values()) outcomes.save(writer);
+    return writer;
+  }
+
+  /** Loads what {@link save} made. `false`, and nothing is loaded, when it belongs to other definitions. It must be new. */
+  load(bytes: Uint8Array): boolean {
+    const reader = new SectionReader(bytes);
+    const head = reader.json<CoreHead>();
+    if (JSON.stringify(head.hashes) !== JSON.stringify(this.plan.hashes)) return false;
+    for (const saved of head.sources) {
+      if (this.#source(saved.source).positions.length !== saved.positions.length) return false;
+    }
+    for (const saved of head.sources) {
+      const state = this.#source(saved.source);
+      state.duplicates = saved.duplicates;
+      for (const [partition, position] of saved.positions.entries()) state.positions[partition] = position;
+    }
+    for (const state of this.#sources.values()) for (const known of state.known) known.load(reader);
+    for (const outcomes of this.#outcomes.values()) outcomes.load(reader);
+    this.#clock = head.clock ?? Number.NEGATIVE_INFINITY;
+    return true;
+  }
+
+  #source(name: string): SourceState {
+    const state = this.#sources.get(name);
+    if (state === undefined)
+      throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${name}'`);
+    return state;
+  }
+}

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { routes, type ServiceName } from '../src/contract/index.ts';
 import { Platform } from '../test/chaos/support/platform.ts';
-import { finishRun, prepareReleases } from '../test/chaos/support/releases.ts';
+import { prepareReleases } from '../test/chaos/support/releases.ts';
 import { Requests } from '../test/chaos/support/requests.ts';
 import { makeTarget, type TargetRecipe } from '../test/chaos/support/target.ts';
 import { gatewayTarget } from '../test/support/gateway-target.ts';
@@ -13,10 +13,11 @@ import type { Measurement } from './run.ts';
 
 /** A tenth of the load, and all of it, in requests a second through the gateway. */
 const RATE = { low: 12, high: 120 } as const;
-const SECONDS = { low: 8, high: 20, training: 8, turns: 2, settle: 15 } as const;
+const SECONDS = { low: 8, high: 20, training: 8, turns: 2, settle: 15, calm: 3 } as const;
 /** Latency is back when three seconds in a row have a p99 of at most twice that before the step. */
 const BACK = { factor: 2, seconds: 3 } as const;
 const LOOK_MS = 25;
+const RUN_LOOK_MS = 200;
 const SEED = 5;
 
 const note = (text: string): void => console.error(text);
@@ -128,18 +129,9 @@ async function beside(platform: Platform, target: TargetRecipe, requests: Reques
   for (let turn = 0; turn < SECONDS.turns; turn += 1) {
     await sleep(SECONDS.training * 1_000);
     alone.push(...load.take());
-    const until = performance.now() + SECONDS.training * 1_000;
-    while (performance.now() < until) {
-      const idempotencyKey = `bench-${String(turn)}-${String(runs)}`;
-      const run = await requests.call(routes.startRun, {
-        params: { model: 'heavy' },
-        body: { idempotencyKey },
-      });
-      await finishRun(requests, run.id);
-      runs += 1;
-    }
+    runs += await trainFor(requests, SECONDS.training * 1_000);
     trained.push(...load.take());
-    await sleep(1_000);
+    await sleep(SECONDS.calm * 1_000);
     load.take();
   }
   const p99MsAlone = median(alone.map(({ p99Ms }) => p99Ms));
@@ -155,6 +147,26 @@ async function beside(platform: Platform, target: TargetRecipe, requests: Reques
   };
   note(`training: ${JSON.stringify(numbers)}; serve ${String(await readyOf(platform, 'serve'))}`);
   return numbers;
+}
+
+/** Keeps a run going, one after another, and cancels the last one; resolves with how many were begun. */
+async function trainFor(requests: Requests, ms: number): Promise<number> {
+  const until = performance.now() + ms;
+  let begun = 0;
+  while (performance.now() < until) {
+    const body = { idempotencyKey: `bench-${String(Date.now())}` };
+    const run = await requests.call(routes.startRun, { params: { model: 'heavy' }, body });
+    begun += 1;
+    let { state } = run;
+    while ((state === 'queued' || state === 'running') && performance.now() < until) {
+      await sleep(RUN_LOOK_MS);
+      ({ state } = await requests.call(routes.getRun, { params: { id: run.id } }));
+    }
+    if (state === 'queued' || state === 'running') {
+      await requests.call(routes.cancelRun, { params: { id: run.id } });
+    }
+  }
+  return begun;
 }
 
 async function readyOf(platform: Platform, service: ServiceName): Promise<number> {

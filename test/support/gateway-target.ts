@@ -1,21 +1,19 @@
-import { readStateSync } from '../../src/cli/supervisor/state-file.ts';
-import type { Target, TargetRecipe } from '../chaos/support/target.ts';
+import { target as everyProcess, type Target, type TargetRecipe } from '../chaos/support/target.ts';
 
 /** The recipe for the front door of a `tandem up`, as its users know it. */
 export function gatewayTarget(dataDir: string): TargetRecipe {
   return { module: import.meta.url, options: { dataDir } };
 }
 
-/** One address, asked for once: a user's does not change. */
-export function target({ dataDir = '' }: TargetRecipe['options']): Target {
-  let address: string | undefined;
+/**
+ * One address for every service, with the key that lies in the data directory.
+ *
+ * @public loaded by name, see `makeTarget`
+ */
+export function target(options: TargetRecipe['options']): Target {
+  const processes = everyProcess(options);
   return {
-    addresses() {
-      address ??= readStateSync(dataDir)
-        ?.processes.find(({ service, url }) => service === 'gateway' && url !== null)
-        ?.url?.replace(/\/$/, '');
-      return address === undefined ? [] : [address];
-    },
-    headers: () => ({}),
+    addresses: () => processes.addresses('gateway').slice(0, 1),
+    headers: (service) => processes.headers(service),
   };
 }

@@ -48,6 +48,7 @@ export class Platform implements AsyncDisposable {
   #replicas: Readonly<Partial<Record<ServiceName, number>>>;
   #hasFailed = false;
   #isStopping = false;
+  #stopped: Promise<void> | undefined;
   /** A run that is told to end leaves no process behind. */
   readonly #onSignal = (): void => {
     // One wish can arrive more than once, by way of npm and from whatever started that.
@@ -234,7 +235,11 @@ export class Platform implements AsyncDisposable {
   }
 
   /** Stops everything, keeps the logs if something failed, and removes the rest. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return (this.#stopped ??= this.#stop());
+  }
+
+  async #stop(): Promise<void> {
     this.#isStopping = true;
     const supervisor = this.#supervisor;
     if (supervisor !== undefined && this.supervisorPid !== undefined) {

@@ -34,11 +34,17 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
   await using _remove = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
   const good = [await makeBuild(join(folder, 'a'), 'a'), await makeBuild(join(folder, 'b'), 'b')];
   await using platform = await Platform.start({ replicas: REPLICAS, note });
-  await using requests = new Requests(await makeTarget(platform.target));
+  const target = await makeTarget(platform.target);
+  await using requests = new Requests(target);
   await prepareReleases(requests, seed);
   note('released');
   const [gateway] = await platform.processes('gateway');
-  await using load = new DoorLoad(gateway?.url ?? '', REQUESTS, REQUESTS_PER_SECOND);
+  await using load = new DoorLoad({
+    url: gateway?.url ?? '',
+    headers: target.headers('gateway'),
+    requests: REQUESTS,
+    perSecond: REQUESTS_PER_SECOND,
+  });
   await sleep(2_000);
   const ledger = new Ledger(note);
   ledger.add('before', load.take());

@@ -34,19 +34,25 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
   await using _remove = { [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
   const good = [await makeBuild(join(folder, 'a'), 'a'), await makeBuild(join(folder, 'b'), 'b')];
   await using platform = await Platform.start({ replicas: REPLICAS, note });
-  await using requests = new Requests(await makeTarget(platform.target));
+  const target = await makeTarget(platform.target);
+  await using requests = new Requests(target);
   await prepareReleases(requests, seed);
   note('released');
   const [gateway] = await platform.processes('gateway');
-  await using load = new DoorLoad(gateway?.url ?? '', REQUESTS, REQUESTS_PER_SECOND);
+  await using load = new DoorLoad({
+    url: gateway?.url ?? '',
+    headers: target.headers('gateway'),
+    requests: REQUESTS,
+    perSecond: REQUESTS_PER_SECOND,
+  });
   await sleep(2_000);
-  const ledger = new Ledger();
+  const ledger = new Ledger(note);
   ledger.add('before', load.take());
   for (const service of services) {
     for (let update = 0; update < updates; update += 1) {
       const build = good[update % good.length] ?? '';
       const { code, err } = await platform.tandem('deploy', service, '--version', build);
-      if (code !== 0) ledger.violations.push(`update ${String(update)} of ${service}: ${err.trim()}`);
+      if (code !== 0) ledger.violate(`update ${String(update)} of ${service}: ${err.trim()}`);
     }
     await load.settled();
     const counts = load.take();
@@ -89,13 +95,12 @@ async function deployBroken({ platform, one, build, load, ledger, note }: Broken
   ledger.add(one.name, counts);
   const expected = one.end === 'refused' ? 'BUILD_INCOMPATIBLE' : 'BUILD_ROLLED_BACK';
   if (code !== 1 || !err.includes(expected)) {
-    ledger.violations.push(`${one.name}: expected ${expected}, got exit code ${String(code)}: ${err.trim()}`);
+    ledger.violate(`${one.name}: expected ${expected}, got exit code ${String(code)}: ${err.trim()}`);
   }
-  if (backMs > BACK_MS_MAX)
-    ledger.violations.push(`${one.name}: back after ${String(Math.round(backMs))} ms`);
+  if (backMs > BACK_MS_MAX) ledger.violate(`${one.name}: back after ${String(Math.round(backMs))} ms`);
   ledger.refuseStable(one.name, counts, stable);
   const now = (await readState(platform.dataDir))?.services.serve?.build?.id;
-  if (now !== stable) ledger.violations.push(`${one.name}: serve is to run ${String(now)}, not ${stable}`);
+  if (now !== stable) ledger.violate(`${one.name}: serve is to run ${String(now)}, not ${stable}`);
   ledger.counts[`backMsMax`] = Math.max(ledger.counts['backMsMax'] ?? 0, Math.round(backMs));
   note(
     `${one.name}: ${one.end} after ${String(Math.round(backMs))} ms; ${err.trim().split('\n', 1)[0] ?? ''}`,
@@ -129,6 +134,17 @@ class Ledger {
   readonly counts: Record<string, number> = { requests: 0, refused: 0, broken: 0 };
   readonly violations: string[] = [];
   readonly #rows: string[] = [];
+  readonly #note: (text: string) => void;
+
+  constructor(note: (text: string) => void) {
+    this.#note = note;
+  }
+
+  /** Told at once: a long run may be stopped before its end. */
+  violate(text: string): void {
+    this.violations.push(text);
+    this.#note(`VIOLATION ${text}`);
+  }
 
   add(name: string, counts: DoorCounts): void {
     const sum = (of: Readonly<Record<string, number>>): number =>
@@ -139,13 +155,13 @@ class Ledger {
     this.counts['broken'] = (this.counts['broken'] ?? 0) + broken;
     const cells = [counts.sent, counts.answered, refused, broken, counts.msP50, counts.msP99];
     this.#rows.push([name.padEnd(50), ...cells.map((cell) => String(cell).padStart(9))].join(''));
-    this.violations.push(...counts.mixed.map((text) => `${name}: an answer names no single build: ${text}`));
+    for (const text of counts.mixed) this.violate(`${name}: an answer names no single build: ${text}`);
   }
 
   /** Nothing but 2xx may have come. */
   refuseAll(name: string, { refusals, broken }: DoorCounts): void {
     for (const [what, times] of Object.entries({ ...refusals, ...broken })) {
-      this.violations.push(`${name}: ${what}, ${String(times)} times`);
+      this.violate(`${name}: ${what}, ${String(times)} times`);
     }
   }
 
@@ -153,10 +169,10 @@ class Ledger {
   refuseStable(name: string, { refusals, broken }: DoorCounts, stable: string): void {
     for (const [what, times] of Object.entries(refusals)) {
       const isExposed = what.startsWith('decide ') && !what.endsWith(` of ${stable}`);
-      if (!isExposed) this.violations.push(`${name}: ${what}, ${String(times)} times`);
+      if (!isExposed) this.violate(`${name}: ${what}, ${String(times)} times`);
     }
     for (const [what, times] of Object.entries(broken)) {
-      this.violations.push(`${name}: ${what}, ${String(times)} times`);
+      this.violate(`${name}: ${what}, ${String(times)} times`);
     }
   }
 

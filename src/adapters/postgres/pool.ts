@@ -1,4 +1,4 @@
-import { instanceMigrations, postgresInstances } from './instances.ts';
+import { postgresInstances } from './instances.ts';
 import { PlatformError } from '../../contract/errors.ts';
 import { type FailPoints, noFailPoints } from '../../runtime/fail-points.ts';
 import type {
@@ -15,13 +15,13 @@ import type {
 import { type ConnectionOptions, makeClient, makePool } from './connection.ts';
 import { translated } from './failures.ts';
 import { postgresJobs, jobsSchema } from './jobs.ts';
-import { keyMigrations, postgresKeys } from './keys.ts';
+import { postgresKeys } from './keys.ts';
 import { postgresLog } from './log/index.ts';
-import { logMigrations } from './log/schema.ts';
 import { ask } from './look.ts';
 import { migrate } from './migrate.ts';
 import { refuseUnsafe, refuseUnreplicated } from './safety.ts';
 import { Servers } from './servers.ts';
+import { ADAPTER_MIGRATIONS } from './schema-steps.ts';
 import { postgresSignals } from './signals.ts';
 import { postgresTables } from './tables.ts';
 
@@ -123,13 +123,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     jobs,
     instances: postgresInstances(tables, signals),
     keys: postgresKeys(tables, signals),
-    migrate: (sets) =>
-      migrate(
-        connection,
-        [logMigrations, instanceMigrations, keyMigrations, ...sets],
-        jobsSchema,
-        failPoints,
-      ),
+    migrate: (sets) => migrate(connection, [...ADAPTER_MIGRATIONS, ...sets], jobsSchema, failPoints),
     ping: () => translated(async () => void (await pool.query('select 1'))),
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),

@@ -31,8 +31,6 @@ export interface DeployerParts {
   readonly changed: () => void;
   /** What processes are shown that are asked how they are. Default: nothing. */
   readonly shown?: Shown;
-  /** Services of which two processes may not run side by side. */
-  readonly alone: ReadonlySet<ServiceName>;
 }
 
 interface Converging {
@@ -219,7 +217,7 @@ export class Deployer {
   }
 
   async #roll(service: ServiceName, deployment: Deployment, fleet: LentFleet): Promise<RolloutEnd> {
-    const { builds, clock, logger, alone } = this.#parts;
+    const { builds, clock, logger } = this.#parts;
     const { from, to } = deployment;
     const facts = { service, from: buildName(from), to: buildName(to) };
     logger.info('Deploying a build', facts);
@@ -228,7 +226,6 @@ export class Deployer {
       from,
       to,
       fleet,
-      stopFirst: alone.has(service),
       watched: true,
       shown: this.#parts.shown,
       clock,
@@ -297,7 +294,7 @@ export class Deployer {
     deployment: Deployment,
     { reason, fleet }: Converging,
   ): Promise<void> {
-    const { builds, clock, alone, logger } = this.#parts;
+    const { builds, clock, logger } = this.#parts;
     const isForward = reason === null;
     const [to, from] = isForward ? [deployment.to, deployment.from] : [deployment.from, deployment.to];
     logger.warn(isForward ? 'Finishing a deployment' : 'Rolling a build back', { service, reason });
@@ -307,7 +304,6 @@ export class Deployer {
       from,
       to,
       fleet,
-      stopFirst: alone.has(service),
       watched: false,
       shown: this.#parts.shown,
       clock,

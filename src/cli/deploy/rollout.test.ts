@@ -86,13 +86,12 @@ class FakeFleet implements RolloutFleet<FakeSlot> {
   }
 }
 
-async function roll(fleet: FakeFleet, stopFirst = false): Promise<RolloutEnd> {
+async function roll(fleet: FakeFleet): Promise<RolloutEnd> {
   return rollOut({
     service: 'serve',
     from: OLD,
     to: NEW,
     fleet,
-    stopFirst,
     watched: false,
     clock: hastyClock(),
     signal: new AbortController().signal,
@@ -108,12 +107,6 @@ describe('a roll-out', () => {
     expect(fleet.diary.join(' ')).toBe('starting +new replacing -old +new -old +new -old');
   });
 
-  it('ends the old one first where two may not run', async () => {
-    const fleet = new FakeFleet(1);
-    expect(await roll(fleet, true)).toEqual({ how: 'done' });
-    expect(fleet.diary).toEqual(['starting', '-old', '+new', 'replacing']);
-  });
-
   it('leaves the old ones when the first new one does not become ready', async () => {
     for (const ready of [async () => false, () => new Promise<boolean>(() => undefined)]) {
       const fleet = new FakeFleet(2, ready);
@@ -127,9 +120,6 @@ describe('a roll-out', () => {
     const fleet = new FakeFleet(2, async (number) => number === 1);
     expect(await roll(fleet)).toMatchObject({ how: 'rolled back', reason: expect.stringContaining('ended') });
     expect(fleet.builds).toEqual(['old', 'old']);
-    const alone = new FakeFleet(1, async () => false);
-    expect(await roll(alone, true)).toMatchObject({ how: 'rolled back' });
-    expect(alone.diary).toEqual(['starting', '-old', '+new', 'rolling back', '-new', '+old']);
   });
 
   it('has nothing to do where nothing runs', async () => {

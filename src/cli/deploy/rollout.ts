@@ -32,8 +32,6 @@ export interface RolloutParts {
   readonly from: Build;
   readonly to: Build;
   readonly fleet: RolloutFleet;
-  /** Whether two of its processes may not run side by side. */
-  readonly stopFirst: boolean;
   /** Whether the first new process is watched before the others follow. */
   readonly watched: boolean;
   readonly clock: Clock;
@@ -72,10 +70,9 @@ class Rollout {
 
   /** Resolves with what is wrong with the new build, if anything is. */
   async forward(): Promise<string | undefined> {
-    const { fleet, stopFirst, watched, signal, enter } = this.#parts;
+    const { fleet, watched, signal, enter } = this.#parts;
     if (fleet.replicas === 0 && this.#old().length === 0) return undefined;
     await enter('starting');
-    if (stopFirst) await Promise.all(this.#old().map((slot) => fleet.remove(slot)));
     const first = await this.#start();
     if (typeof first === 'string' || signal.aborted) return typeof first === 'string' ? first : undefined;
     if (watched) {
@@ -105,17 +102,15 @@ class Rollout {
 
   /** Brings back as many old processes as there were, then ends the new ones. */
   async back(): Promise<void> {
-    const { fleet, stopFirst, from, clock, signal, enter } = this.#parts;
+    const { fleet, from, clock, signal, enter } = this.#parts;
     await enter('rolling back');
     const fresh = this.#fresh();
-    const removing = (): Promise<unknown> => Promise.all(fresh.map((slot) => fleet.remove(slot)));
-    if (stopFirst) await removing();
     while (this.#old().length < fleet.replicas && !signal.aborted) {
       const back = fleet.add(from);
       // One that does not become ready at once is tried again by its slot.
       await readyWithin(back, clock, signal);
     }
-    if (!stopFirst && !signal.aborted) await removing();
+    if (!signal.aborted) await Promise.all(fresh.map((slot) => fleet.remove(slot)));
   }
 
   #fresh(): readonly RolloutSlot[] {

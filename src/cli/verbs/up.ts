@@ -44,8 +44,6 @@ const SCALE_MS_MAX = 120_000;
 /** Ports beside 7717 that are tried for the gateway. */
 const PORTS_TRIED_MAX = 100;
 
-/** Services of which two processes may not run side by side: none, since owners of feature state hand it over. */
-const ALONE: ReadonlySet<ServiceName> = new Set();
 /** Connections of the embedded server that are for services; the rest is for whoever looks after it. */
 const EMBEDDED_CONNECTIONS = 90;
 /** Bounds of what one process takes of them. */
@@ -137,7 +135,6 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     clock: systemClock(),
     logger,
     changed: () => void stateFile.write(supervisor.state()),
-    alone: ALONE,
   });
   await using control = await startControl(dataDir, { supervisor, deployer, metrics: registry });
   await using _stopProcesses = stopping(supervisor, stateFile);

@@ -130,6 +130,15 @@ function sameServiceProblems(candidate: Party, running: Party): string[] {
       }
     }
   }
+  if (service === 'features') {
+    // They read from each other.
+    for (const [name, hash] of Object.entries(before.vectors)) {
+      const found = after.vectors[name] ?? hash;
+      if (found === hash) continue;
+      const pair = { user: running, owner: candidate, isFirst: false };
+      problems.push(...missingHashes('vector', { [name]: hash }, { [name]: found }, pair));
+    }
+  }
   if (service === 'serve') {
     for (const name of Object.keys(before.decisions)) {
       if (Object.hasOwn(after.decisions, name)) continue;

@@ -13,9 +13,10 @@ export const PROBLEMS_MAX = 20;
  */
 export function incompatibilities(candidate: Party, running: readonly Party[]): string[] {
   const problems = running.flatMap((other) => [
-    ...(other.service === candidate.service
-      ? outsideProblems(candidate, other)
-      : [...callProblems(candidate, other), ...callProblems(other, candidate)]),
+    ...(other.service === candidate.service ? outsideProblems(candidate, other) : []),
+    // Also among processes of one service: those of features read from each other.
+    ...callProblems(candidate, other),
+    ...callProblems(other, candidate),
     ...appProblems(candidate, other),
     ...migrationProblems(candidate, other),
   ]);

@@ -36,6 +36,11 @@ export const serveMigrations: MigrationSet = {
   owner: 'serve',
   migrations: [
     { number: 1, name: 'the ledger', sql: TABLES },
-    { number: 2, name: 'the trace of a decision', sql: 'alter table serve_ledger add column trace_id text;' },
+    {
+      number: 2,
+      name: 'the trace of a decision',
+      additive: true,
+      sql: 'alter table serve_ledger add column trace_id text;',
+    },
   ],
 };

@@ -41,6 +41,9 @@ const DECIDE =
   'handler(routes.decide, ({ params, body }, context) => decisions.decide(params.decision, body, context))';
 const READY = 'ready: () => checkReadiness({ host, watch })';
 
+/** The end of the last step of serve's schema. */
+const LAST_STEP = `add column trace_id text;',\n    },`;
+
 /** How a deployment of a broken build of serve must end. */
 export interface BrokenBuild {
   readonly name: string;
@@ -55,7 +58,7 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
   {
     name: 'ends at its start',
     end: 'rolled back',
-    edits: [{ file: SERVE, find: 'function run(', replace: 'process.exit(9);\nfunction run(' }],
+    edits: [{ file: SERVE, find: 'watch.start();', replace: 'process.exit(9);' }],
   },
   {
     name: 'ends after two seconds',
@@ -115,8 +118,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       {
         file: 'src/services/serve/migrations.ts',
-        find: `sql: TABLES }`,
-        replace: `sql: TABLES }, { number: 2, name: 'broken', additive: true, sql: 'create table serve_more (' }`,
+        find: LAST_STEP,
+        replace: `${LAST_STEP} { number: 3, name: 'broken', additive: true, sql: 'create table serve_more (' },`,
       },
     ],
   },
@@ -126,8 +129,8 @@ export const BROKEN_BUILDS: readonly BrokenBuild[] = [
     edits: [
       {
         file: 'src/services/serve/migrations.ts',
-        find: `sql: TABLES }`,
-        replace: `sql: TABLES }, { number: 2, name: 'gone', additive: true, sql: 'alter table serve_ledger drop column subject' }`,
+        find: LAST_STEP,
+        replace: `${LAST_STEP} { number: 3, name: 'gone', additive: true, sql: 'alter table serve_ledger drop column subject' },`,
       },
     ],
   },

@@ -35,11 +35,20 @@ export interface DoorCounts {
   readonly msP99: number;
 }
 
+export interface DoorLoadOptions {
+  readonly url: string;
+  /** Of every request, e.g. credentials. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly requests: readonly DoorRequest[];
+  readonly perSecond: number;
+}
+
 /** A constant rate of requests to one address, open loop, each sent once: whatever goes wrong shows. */
 export class DoorLoad implements AsyncDisposable {
   readonly #agent = new Agent({ connections: 256, pipelining: 1 });
   readonly #over = new AbortController();
   readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #requests: readonly DoorRequest[];
   readonly #perSecond: number;
   readonly #open = new Set<Promise<void>>();
@@ -47,8 +56,9 @@ export class DoorLoad implements AsyncDisposable {
   #numbers = 0;
   #counts = emptyCounts();
 
-  constructor(url: string, requests: readonly DoorRequest[], perSecond: number) {
+  constructor({ url, headers, requests, perSecond }: DoorLoadOptions) {
     this.#url = url.replace(/\/$/, '');
+    this.#headers = headers;
     this.#requests = requests.flatMap((one) => Array.from({ length: one.weight }, () => one));
     this.#perSecond = perSecond;
     this.#running = this.#run();
@@ -99,9 +109,11 @@ export class DoorLoad implements AsyncDisposable {
         method,
         dispatcher: this.#agent,
         signal: AbortSignal.timeout(ANSWER_MS_MAX),
-        ...(body === undefined
-          ? {}
-          : { body: JSON.stringify(body(number)), headers: { 'content-type': 'application/json' } }),
+        headers: {
+          ...this.#headers,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body(number)) }),
       });
       const text = await answer.body.text();
       counts.ms.push(performance.now() - begun);

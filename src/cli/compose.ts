@@ -7,7 +7,7 @@ import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
-import { contractHash } from '../contract/index.ts';
+import { contractHash, PlatformError } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import {
   type Config,
@@ -80,7 +80,15 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
     connectionsMax: databaseConnectionsMax,
     failPoints: composition.failPoints,
-    report: (error) => logger.warn('Work in the background failed', { error }),
+    report: (error) => {
+      const isUnsafe = PlatformError.is(error) && error.code === 'UNSAFE_DATABASE';
+      logger.warn(
+        isUnsafe ? 'The database is not as safe as it should be' : 'Work in the background failed',
+        {
+          error,
+        },
+      );
+    },
   });
   const metrics = createMetrics();
   const opened = new AsyncDisposableStack();

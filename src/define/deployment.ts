@@ -82,7 +82,7 @@ export interface Deployment {
 /** What a service has unless the deployment says otherwise: a machine of one core and 4 GiB runs one of each. */
 const DEFAULTS: Readonly<Record<DeployedService, Pick<ServiceDeployment, 'replicas' | 'cpu' | 'memory'>>> = {
   ingest: { replicas: { min: 1, max: 4 }, cpu: 0.15, memory: 384 },
-  features: { replicas: { min: 1, max: 1 }, cpu: 0.2, memory: 768 },
+  features: { replicas: { min: 1, max: 4 }, cpu: 0.2, memory: 768 },
   registry: { replicas: { min: 1, max: 1 }, cpu: 0.05, memory: 256 },
   train: { replicas: { min: 0, max: 2 }, cpu: 0.2, memory: 1_024 },
   serve: { replicas: { min: 1, max: 4 }, cpu: 0.25, memory: 384 },

@@ -6,9 +6,11 @@ import fastify from 'fastify';
 import { Pool } from 'undici';
 import { withScope } from '../src/runtime/call.ts';
 import { httpCaller } from '../src/runtime/http/client.ts';
+import { makeForward } from '../src/runtime/http/forward.ts';
 import { httpLimits, mountHttp } from '../src/runtime/http/index.ts';
 import { testClock, testRandom, testRoutes, testService } from '../src/runtime/http/test-service.ts';
 import { createLogger } from '../src/runtime/logger.ts';
+import type { RunningService } from '../src/runtime/service.ts';
 import { createMetrics } from '../src/runtime/metrics.ts';
 import { traceOptions, Tracer } from '../src/runtime/trace/index.ts';
 import type { Measurement } from './run.ts';
@@ -34,6 +36,7 @@ const ROLES: Readonly<Record<string, () => Promise<Running>>> = {
   server: () => startServer(true),
   untraced: () => startServer(false),
   caller: startCaller,
+  gateway: startGateway,
 };
 
 interface Running {
@@ -55,6 +58,13 @@ const SUBJECTS: readonly Subject[] = [
   {
     run: (on, requests) => on.ask('caller', { call: on.url('server'), calls: requests }),
     cpu: { callCallerCpuUsPerCall: 'caller', callServerCpuUsPerCall: 'server' },
+  },
+  {
+    async run(on, requests) {
+      await on.ask('gateway', { call: on.url('server'), calls: 0 });
+      await load(on.url('gateway'), requests);
+    },
+    cpu: { gatewayCpuUsPerRequest: 'gateway', behindGatewayCpuUsPerRequest: 'server' },
   },
 ];
 
@@ -236,6 +246,40 @@ async function startCaller(): Promise<Running> {
         }
       };
       await Promise.all(Array.from({ length: IN_FLIGHT }, sender));
+    },
+  };
+}
+
+/** Passes every request on, with a token of its own and the name of who asks. */
+async function startGateway(): Promise<Running> {
+  let addresses: readonly URL[] = [];
+  const tracer = makeTracer();
+  const tools = { addresses: () => addresses, clock: testClock, random: testRandom, tracer };
+  const options = { ...tools, authorize: () => `Bearer ${'x'.repeat(300)}` };
+  const service: RunningService = {
+    handlers: [],
+    forwards: Object.values(testRoutes),
+    ready: () => Promise.resolve({ ready: true }),
+    stop: () => Promise.resolve(),
+  };
+  const server = await mountHttp(new Map([['gateway', service]]), {
+    host: '127.0.0.1',
+    port: 0,
+    limits: httpLimits.parse({}),
+    gate: openGate,
+    forward: makeForward(httpCaller(options), options),
+    info: { title: 'bench', version: '1' },
+    clock: testClock,
+    random: testRandom,
+    logger: createLogger({ level: 'error' }),
+    metrics: createMetrics(),
+    tracer,
+  });
+  return {
+    url: server.url.href,
+    call(url) {
+      addresses = [new URL(url)];
+      return Promise.resolve();
     },
   };
 }

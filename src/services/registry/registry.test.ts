@@ -399,6 +399,8 @@ describe('what is written', () => {
       'select (select count(*) from registry_version) + (select count(*) from registry_release) as writes',
     );
     expect(await verifyAudit(tables)).toEqual({ rows: writes });
+    const rows = await tables.query<{ details: { actor: string } }>('select details from registry_audit');
+    expect(new Set(rows.map(({ details }) => details.actor))).toEqual(new Set(['test']));
     await tables.query('alter table registry_audit disable trigger all');
     await tables.query(`update registry_audit set subject = subject || '0' where number = 7`);
     expect(await verifyAudit(tables)).toMatchObject({ brokenAt: 7 });

@@ -411,7 +411,6 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'a shard lacks what came while it was handed over': { fault: 'gaps stay' },
   'a shard has records of its snapshot twice': { fault: 'snapshots cover nothing' },
-  'outcomes in a gap are left out': { fault: 'outcomes stay behind' },
   'all groups of a row are of the first owner': { fault: 'one position for all' },
   'an outcome after maturity counts': { group: (sql) => sql.replaceAll('x.t < e._at', 'true') },
 };
@@ -455,6 +454,51 @@ describe('features, online and offline', () => {
       {},
     );
   });
+
+  it.each(['behind', 'ahead of'] as const)(
+    'mark an event by an outcome that its snapshot does not cover, taken over by a replica that is %s it',
+    async (where) => {
+      const partition = partitionOf('s0', STATE_PARTITIONS);
+      const owner = partition % REPLICAS;
+      const taker = owner === 1 ? 2 : 1;
+      const basis = {
+        customer: 0,
+        shop: 0,
+        cents: 500,
+        weight: 1,
+        gift: false,
+        pick: partition,
+        align: true,
+      };
+      const at = { ...basis, wait: 0, late: 0 };
+      const deliverReturns = [0, 1, 2].map((pick) => ({
+        ...at,
+        what: 'deliver' as const,
+        customer: taker,
+        align: false,
+        pick,
+      }));
+      const deliverAll = { ...at, what: 'deliver' as const, customer: taker };
+      const prepare = { ...at, what: 'prepare' as const, customer: taker, align: false, gift: true };
+      const steps: Step[] = [
+        { ...at, what: 'order' },
+        { ...at, what: 'deliver', customer: owner },
+        { ...at, what: 'save' },
+        { ...at, what: 'return', wait: 60_000 },
+        ...(where === 'behind' ? [...deliverReturns, prepare, deliverAll] : [deliverAll, prepare]),
+        { ...at, what: 'finish', customer: taker, gift: true },
+        { ...at, what: 'read', wait: 3 * HOUR },
+      ];
+      await compare(warehouse, plan, steps, {});
+      const { served } = play(plan, steps);
+      const read = served.find((item) => item.vector === 'exact_vector');
+      const rate = plan.vectors.get('exact_vector')?.names.indexOf('risk_rate_1d') ?? -1;
+      expect(read?.values[rate]).toBe(1);
+      if (where === 'behind') return;
+      const faulty = play(plan, steps, 'outcomes stay behind').served;
+      expect(faulty.find((item) => item.vector === 'exact_vector')?.values[rate]).toBe(0);
+    },
+  );
 
   it.each(Object.entries(MUTANTS))(
     'would be found different if %s',

@@ -115,7 +115,7 @@ export async function testWorld(): Promise<TestWorld> {
       gate.close();
       gate.crashed = true;
     },
-    async start(definition, app, options = {}, call = unavailable, replica = undefined) {
+    async start(definition, app, options = {}, call = unavailable, replica?) {
       await postgres.migrate([definition.migrations]);
       instances += 1;
       const id = `test-${String(instances)}`;

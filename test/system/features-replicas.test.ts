@@ -27,7 +27,13 @@ async function run(service: string, replica: string, dataDir: string, databaseUr
     [
       '--conditions=tandem-source',
       join(ROOT, 'src/cli/main.ts'),
-      ...['run', service, '--app', app, '--data-dir', dataDir, '--json'],
+      'run',
+      service,
+      '--app',
+      app,
+      '--data-dir',
+      dataDir,
+      '--json',
       // Snapshots are saved all the time, so that late ones would show.
       ...(service === 'features' ? ['--set', 'features.snapshotRecords=20'] : []),
     ],

@@ -86,10 +86,7 @@ export class Archive {
     if (plan === undefined)
       throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${source}'`);
     const before = this.#turns.get(source) ?? Promise.resolve();
-    const turn = before
-      .catch(() => undefined)
-      .then(() => this.#flushOnce(plan))
-      .finally(() => this.#share(plan));
+    const turn = before.catch(() => undefined).then(() => this.#flushAndShare(plan));
     this.#turns.set(source, turn);
     return turn;
   }
@@ -98,6 +95,14 @@ export class Archive {
   async stop(): Promise<void> {
     await Promise.allSettled(this.#turns.values());
     await Promise.allSettled([...this.#claims.values()].map((claim) => this.#host.groups.release(claim)));
+  }
+
+  async #flushAndShare(plan: SourcePlan): Promise<number> {
+    try {
+      return await this.#flushOnce(plan);
+    } finally {
+      await this.#share(plan);
+    }
   }
 
   /** Where there are other replicas, each may have to archive at any time: none keeps the claims until they run out. */

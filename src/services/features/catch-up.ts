@@ -41,7 +41,7 @@ export class CatchUp {
   readonly #archive: Archive;
   readonly #state: OnlineState;
   #waiting: Waiting[] = [];
-  #running: Promise<void> | undefined;
+  #isRunning = false;
 
   constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: OnlineState) {
     this.#host = host;
@@ -54,13 +54,13 @@ export class CatchUp {
     if (shards.every((shard) => shard.gaps.length === 0)) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push({ shards, signal, resolve });
-      this.#running ??= this.#run().finally(() => {
-        this.#running = undefined;
-      });
+      if (!this.#isRunning) void this.#run();
     });
   }
 
+  /** Never rejects: what fails is tried again. */
   async #run(): Promise<void> {
+    this.#isRunning = true;
     while (this.#waiting.length > 0) {
       await this.#host.clock.sleep(COLLECT_MS);
       const batch = this.#waiting;
@@ -70,6 +70,7 @@ export class CatchUp {
       while (wanted() && !(await this.#fillAll(shards, wanted))) await this.#host.clock.sleep(RETRY_MS);
       for (const { resolve } of batch) resolve();
     }
+    this.#isRunning = false;
   }
 
   /** `false` when the log or the archive could not be read: what was filled stays so. */

@@ -202,6 +202,25 @@ describe('several instances', () => {
   });
 });
 
+describe('a call that names an instance', () => {
+  it('goes there and nowhere else, once, and fails when the instance is not known', async () => {
+    const elsewhere = [new URL('http://127.0.0.1:1')];
+    const known = new Map([
+      ['one', server.http.url],
+      ['gone', new URL('http://127.0.0.1:1')],
+    ]);
+    const caller = httpCaller({ addresses: () => elsewhere, addressOf: (_, id) => known.get(id), ...tools });
+    const failure = async (instance: string): Promise<string> =>
+      (await errorOf(caller.call(testRoutes.fail, failing('conflict'), { instance }))).code;
+    expect([await failure('one'), await failure('gone'), await failure('other')]).toEqual([
+      'CONFLICT',
+      'UNAVAILABLE',
+      'UNAVAILABLE',
+    ]);
+    await caller.close();
+  });
+});
+
 describe('an instance that hangs', () => {
   it('is left alone after calls have timed out there, and the others answer', async () => {
     const hung = createServer(() => undefined);

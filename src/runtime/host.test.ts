@@ -116,6 +116,27 @@ describe('startServices', () => {
     await expect(fetch(new URL('/livez', open.url))).rejects.toThrow();
   });
 
+  it('names its replica, and lets a service hand over while calls are still answered', async () => {
+    let host: TestHost | undefined;
+    let answered: Promise<Response> | undefined;
+    const serve = definition('serve', async (given) => void (host = given));
+    const leaving: ServiceDefinition<{ readonly size: number }> = {
+      ...serve,
+      async start(given) {
+        const service = await serve.start(given);
+        const leave = async (): Promise<void> => {
+          answered = fetch(new URL('/v1/greetings/you', open?.url));
+          await answered;
+        };
+        return { ...service, leave };
+      },
+    };
+    open = await startServices([leaving], ports, options({ replica: 'serve-7' }));
+    expect(host?.replica).toBe('serve-7');
+    await open.stop(2_000);
+    expect((await answered)?.status).toBe(200);
+  });
+
   it('lets services call each other whatever their order, and tells them when the other is not there yet', async () => {
     let early: unknown;
     let late: unknown;

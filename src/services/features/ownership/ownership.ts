@@ -171,10 +171,12 @@ export class Ownership {
     const end = clock.monotonic() + graceMs;
     this.#leaving = true;
     await this.refresh();
-    const others = this.#replicas.filter(({ instance }) => instance !== this.#parts.host.instance);
-    if (others.length === 0 || this.#isAway) return;
+    const hasTakers = (): boolean =>
+      !this.#isAway && this.#replicas.some(({ instance }) => instance !== this.#parts.host.instance);
+    if (!hasTakers()) return;
     await this.#table.leave();
-    while (this.#held.size > 0 && clock.monotonic() < end && !this.#isAway) {
+    // When all go at the same time, nobody is left to take anything.
+    while (this.#held.size > 0 && clock.monotonic() < end && hasTakers()) {
       await this.refresh();
       await clock.sleep(OWNERSHIP.leaveLookMs);
     }

@@ -13,9 +13,11 @@ import {
   removeEmbedded,
   startEmbedded,
 } from '../../src/adapters/postgres/index.ts';
+import { ensureAdminKey } from '../../src/cli/admin-key.ts';
 import { sourceTopic } from '../../src/contract/index.ts';
 import { SeededRandom } from '../../src/ml/random.ts';
 import { command, whyNot } from '../cluster/command.ts';
+import { adminHeaders } from '../support/access.ts';
 import { ROOT } from '../tidy/tree.ts';
 import type { ChaosOptions, ChaosResult } from './run.ts';
 import { MOUNT_NEEDS, Mounts } from './support/mounted.ts';
@@ -25,6 +27,8 @@ const CALLERS = 6;
 const EVENTS_PER_REQUEST = 20;
 /** How soon the database must be open after the power is back, in milliseconds. */
 const OPEN_MS_MAX = 5_000;
+/** How long it may take until some events are acknowledged, in milliseconds. */
+const GROW_MS_MAX = 30_000;
 /** Longest time between two cuts, in milliseconds. */
 const BETWEEN_MS_MAX = 1_500;
 
@@ -48,7 +52,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
   const disk = await mounts.loop('disk', image);
   await using server = await serverOn(disk);
   await using ingest = await startIngest(server.server.url);
-  const writing = new Writing(ingest.url);
+  const writing = new Writing(ingest);
   const violations: string[] = [];
   const openMs: number[] = [];
   let found = 0;
@@ -105,11 +109,15 @@ async function serverOn(disk: string): Promise<DiskServer> {
 
 interface Ingest extends AsyncDisposable {
   readonly url: string;
+  /** Headers that let a caller in. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** `tandem run ingest` as a process of its own. */
 async function startIngest(databaseUrl: string): Promise<Ingest> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tandem-powercut-'));
+  await ensureAdminKey(databaseUrl, dataDir);
+  const headers = await adminHeaders(dataDir);
   const app = fileURLToPath(new URL('fixtures/app.ts', import.meta.url));
   const parameters = ['run', 'ingest', '--app', app, '--data-dir', dataDir, '--json'];
   const child: ChildProcess = spawn(
@@ -126,6 +134,7 @@ async function startIngest(databaseUrl: string): Promise<Ingest> {
   });
   return {
     url,
+    headers: { ...headers },
     async [Symbol.asyncDispose]() {
       if (child.exitCode === null && child.signalCode === null) {
         const ended = new Promise((resolve) => child.once('exit', resolve));
@@ -143,12 +152,14 @@ class Writing {
   readonly wrong: string[] = [];
   refusals = 0;
   readonly #url: string;
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #callers: Promise<void>[];
   #serial = 0;
   #isOver = false;
   #pause: PromiseWithResolvers<void> | undefined;
 
-  constructor(url: string) {
+  constructor({ url, headers }: Ingest) {
+    this.#headers = { ...headers, 'content-type': 'application/x-ndjson' };
     this.#url = `${url}/v1/sources/orders/events?results=quarantined`;
     this.#callers = Array.from({ length: CALLERS }, () => this.#run());
   }
@@ -156,7 +167,10 @@ class Writing {
   /** Waits until so many more are acknowledged. */
   async grow(count: number): Promise<void> {
     const goal = this.acknowledged.length + count;
-    while (this.acknowledged.length < goal) await sleep(5);
+    for (const begun = performance.now(); this.acknowledged.length < goal; await sleep(5)) {
+      if (performance.now() - begun < GROW_MS_MAX) continue;
+      throw new Error(`No events are acknowledged: ${this.wrong[0] ?? `${String(this.refusals)} refusals`}`);
+    }
   }
 
   /** Sends nothing new until it is resumed: after a power cut nobody else is at work on the machine either. */
@@ -190,13 +204,16 @@ class Writing {
       });
       const answer = await fetch(this.#url, {
         method: 'POST',
-        headers: { 'content-type': 'application/x-ndjson' },
+        headers: this.#headers,
         body: orders.map((order) => JSON.stringify(order)).join('\n'),
       });
       const text = await answer.text();
       if (answer.ok) this.acknowledged.push(...orders.map(({ orderId }) => orderId));
       else if ([503, 504, 507].includes(answer.status)) this.refusals += 1;
-      else this.wrong.push(`${String(answer.status)} ${text.slice(0, 200)}`);
+      else {
+        this.wrong.push(`${String(answer.status)} ${text.slice(0, 200)}`);
+        return;
+      }
     }
   }
 }

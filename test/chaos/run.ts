@@ -65,4 +65,6 @@ async function main(given: readonly string[]): Promise<void> {
   if (violations.length > 0) process.exitCode = 1;
 }
 
+// Whoever is told to end still undoes what it did to the machine: mounts, namespaces.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(process.argv.slice(2));

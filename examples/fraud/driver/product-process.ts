@@ -189,20 +189,16 @@ export class ProductProcess implements Product {
   }
 }
 
-/** Services of which `--replicas` starts several; the other ones have other reasons for their number. */
-const REPLICATED = ['ingest', 'features', 'registry', 'serve', 'train'] as const;
+/** Services of which `--replicas` starts so many: gateway stays at one address, train follows its jobs. */
+const REPLICATED = ['ingest', 'features', 'registry', 'serve'] as const;
 
 /** The address in the line that says the product is ready; `undefined` for any other line. */
 export function readyUrl(line: string): string | undefined {
   try {
     const said: unknown = JSON.parse(line);
     if (typeof said !== 'object' || said === null) return undefined;
-    const { url, processes } = said as { readonly url?: unknown; readonly processes?: unknown };
-    if (typeof url === 'string') return url.replace(/\/$/, '');
-    if (!Array.isArray(processes)) return undefined;
-    const records = processes as readonly { readonly service?: unknown; readonly url?: unknown }[];
-    const gateway = records.find(({ service }) => service === 'gateway')?.url;
-    return typeof gateway === 'string' ? gateway.replace(/\/$/, '') : undefined;
+    const { url } = said as { readonly url?: unknown };
+    return typeof url === 'string' ? url.replace(/\/$/, '') : undefined;
   } catch {
     return undefined;
   }

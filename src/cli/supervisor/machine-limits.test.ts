@@ -35,6 +35,15 @@ describe('allocate', () => {
     expect(grants.get('train')?.replicas).toBe(0);
   });
 
+  it('gives one of each before anybody gets the rest of their fewest', () => {
+    const three = { min: 3 };
+    const grants = allocate([demand('serve', 3, three), demand('registry', 3, three)], {
+      cpu: 1.5,
+      memory: 100_000,
+    });
+    expect([grants.get('serve')?.replicas, grants.get('registry')?.replicas]).toEqual([2, 1]);
+  });
+
   it('is exact where shares add up in decimals only', () => {
     const grants = allocate([demand('serve', 3, { cpu: 0.1 })], { cpu: 0.3, memory: 100_000 });
     expect(grants.get('serve')?.replicas).toBe(3);

@@ -46,19 +46,23 @@ export function machineShares({ cpu, memory }: MachineOptions): Shares {
 }
 
 /**
- * Shares the machine out: first everybody's fewest processes, then further ones, both by {@link PRIORITY}. Whoever comes
- * later in it gives way, also with processes that run. A new one waits until those that are to end have ended.
+ * Shares the machine out: first one process to everybody who may not be at zero, then everybody's fewest, then further
+ * ones, each by {@link PRIORITY}. Whoever comes later in it gives way, also with processes that run. A new one waits until
+ * those that are to end have ended.
  */
 export function allocate(demands: readonly Demand[], machine: Shares): ReadonlyMap<ServiceName, Grant> {
   const ordered = [...demands].sort((left, right) => rank(left.service) - rank(right.service));
   const free = { ...machine };
   const granted = new Map<ServiceName, number>();
-  for (const demand of ordered)
-    granted.set(demand.service, take(free, demand, Math.min(demand.min, demand.wanted)));
-  for (const demand of ordered) {
-    const has = granted.get(demand.service) ?? 0;
-    granted.set(demand.service, has + take(free, demand, demand.wanted - has));
-  }
+  const raise = (to: (demand: Demand) => number): void => {
+    for (const demand of ordered) {
+      const has = granted.get(demand.service) ?? 0;
+      granted.set(demand.service, has + take(free, demand, Math.min(to(demand), demand.wanted) - has));
+    }
+  };
+  raise(({ min }) => Math.min(min, 1));
+  raise(({ min }) => min);
+  raise(({ wanted }) => wanted);
   return waitForRoom(ordered, granted, machine);
 }
 

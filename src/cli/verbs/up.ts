@@ -308,6 +308,9 @@ function announce({ state, seconds, name, dataDir, output }: Announcement): void
     processes,
   };
   if (output.json) return output.result(facts, () => '');
+  for (const [service, { held }] of Object.entries(state.services)) {
+    if (held !== null) output.note(`tandem up: ${service}: ${held}`);
+  }
   const missing = processes.length - ready;
   output.note(
     `tandem up: ${name} runs ${gateway === null ? '' : `at ${gateway} `}as ${String(ready)} processes after ` +

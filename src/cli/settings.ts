@@ -54,7 +54,7 @@ export interface ProcessOptions {
   readonly warehouseMemoryBytesMax: number;
   /** Threads of one session of the warehouse. Default 2. */
   readonly warehouseThreads: number;
-  /** Which process of a service this is, as `serve-2`, where somebody counts them. Default: none. */
+  /** Name that this process has at each of its starts, as `serve-2`: what it owned before is its own at once. Default: none. */
   readonly replica?: string | undefined;
   /** Name of the build that this process runs, for its answers; `tandem deploy` sets it. Default: the version. */
   readonly build?: string | undefined;
@@ -120,9 +120,9 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .describe('Threads of one session of the warehouse'),
     replica: z
       .string()
-      .regex(/^[a-z]+-\d+$/)
+      .regex(/^[a-z0-9]([a-z0-9.-]{0,126}[a-z0-9])?$/i)
       .optional()
-      .describe('Which process of a service this is, as serve-2'),
+      .describe('Name that this process has at each of its starts, as serve-2'),
     build: z
       .string()
       .regex(/^[\w.+-]{1,64}$/)

@@ -100,6 +100,8 @@ function environment(plan: Plan, { name, traits, memoryMi, env, secretEnv }: Ser
   const own: IEnvVar[] = [
     // The address under which the others reach it is the one that it announces.
     { name: 'TANDEM_HOST', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+    // A container that is started again in its pod goes on with what it owned.
+    { name: 'TANDEM_REPLICA', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
     { name: 'TANDEM_HTTP_HOST_NAMES', value: names.join(',') },
   ];
   if (traits.hasWarehouse) {

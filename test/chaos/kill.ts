@@ -15,6 +15,8 @@ import { Requests } from './support/requests.ts';
 import { makeTarget } from './support/target.ts';
 import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 
+/** Pause before something is driven once more, in milliseconds. */
+const DRIVE_MS = 300;
 /** Fixed numbers: load is not to start or stop any meanwhile. */
 const REPLICAS = { ingest: 2, features: 1, registry: 1, train: 1, serve: 2, gateway: 1 } as const;
 /** Often, so that each kill finds something of it under way. */
@@ -209,8 +211,17 @@ async function killInside(state: Kills, point: FailPointName): Promise<void> {
   const who = { any: kind, next: `${kind}.start`, told: String(pid) }[which];
   await orders.arm(who, `${point}=kill@${String(1 + context.random.integer(passages))}`);
   if (which === 'told') await orders.taken(who);
-  const driven = drive?.(context, pid).catch((error: unknown) => note(`${point}: ${String(error)}`));
+  const acted = new AbortController();
+  const driving = async (): Promise<void> => {
+    // Of several processes another one than the armed one may get what is driven.
+    do {
+      await drive?.(context, pid).catch((error: unknown) => note(`${point}: ${String(error)}`));
+      await sleep(DRIVE_MS, undefined, { signal: acted.signal }).catch(() => undefined);
+    } while (which === 'any' && living.length > 1 && !acted.signal.aborted);
+  };
+  const driven = driving();
   const fired = await orders.fired(FIRE_MS_MAX);
+  acted.abort();
   if (kind === 'serve') state.serves += drive === undefined ? 1 : 2;
   if (fired === undefined) {
     await orders.disarm(who);

@@ -18,6 +18,9 @@ const READY_MS_MAX = 120_000;
 const RUN_MS_MAX = 400_000;
 const LOOK_MS = 250;
 
+/** One route of each service but serve, which has none that asks for nothing. */
+const ASKED = ['/readyz', '/v1/sources/transactions', '/v1/features', '/v1/models', '/v1/models/fraud/runs'];
+
 /** What runs on which of the three hosts. */
 const PLACES: readonly (readonly ServiceName[])[] = [
   ['ingest', 'features', 'gateway'],
@@ -112,7 +115,6 @@ async function onThreeHosts(folder: string, note: (text: string) => void): Promi
     }
   }
   const url = `http://${addresses[0] ?? ''}:${String(PORT)}`;
-  await untilReady(url, dataDir);
   const { stdout } = await promisify(execFile)(
     process.execPath,
     [...main, 'keys', 'create', 'driver', '--role', 'admin', '--direct'],
@@ -120,27 +122,38 @@ async function onThreeHosts(folder: string, note: (text: string) => void): Promi
   );
   const keyFile = join(folder, 'driver.key');
   await writeFile(keyFile, stdout, { mode: 0o600 });
-  return fraud(folder, 'hosts', ['--url', url], { TANDEM_KEY_FILE: keyFile });
+  await untilReady(url, stdout.trim(), dataDir);
+  try {
+    return await fraud(folder, 'hosts', ['--url', url], { TANDEM_KEY_FILE: keyFile });
+  } catch (error) {
+    note(await endOfLogs(dataDir));
+    throw error;
+  }
 }
 
-async function untilReady(url: string, dataDir: string): Promise<void> {
+/** Waits until every service answers through the gateway. */
+async function untilReady(url: string, key: string, dataDir: string): Promise<void> {
   const deadline = performance.now() + READY_MS_MAX;
-  for (;;) {
-    const isReady = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
+  const answers = (path: string): Promise<boolean> =>
+    fetch(`${url}${path}`, {
+      headers: { authorization: `Bearer ${key}` },
+      signal: AbortSignal.timeout(5_000),
+    }).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (isReady) return;
-    if (performance.now() > deadline) {
-      const { stdout } = await promisify(execFile)('tail', ['-n', '3', '-q', ...(await logsOf(dataDir))]);
-      throw new Error(`The gateway at ${url} is not ready:\n${stdout}`);
-    }
+  for (;;) {
+    if ((await Promise.all(ASKED.map(answers))).every(Boolean)) return;
+    if (performance.now() > deadline)
+      throw new Error(`The gateway at ${url} is not ready:\n${await endOfLogs(dataDir)}`);
     await sleep(LOOK_MS);
   }
 }
 
-async function logsOf(dataDir: string): Promise<string[]> {
-  return PLACES.flatMap((services, index) =>
+/** The last lines of every process on the hosts. */
+async function endOfLogs(dataDir: string): Promise<string> {
+  const files = PLACES.flatMap((services, index) =>
     services.map((service) => join(dataDir, `h${String(index + 1)}-${service}.log`)),
   );
+  return (await promisify(execFile)('tail', ['-n', '5', ...files])).stdout;
 }

@@ -139,7 +139,7 @@ export const POINT_PLANS: Readonly<Record<FailPointName, PointPlan>> = {
   'discovery.announce.after': { kind: 'ingest', which: 'next', passages: 1, drive: killOne('ingest') },
   'discovery.withdraw.before': { kind: 'serve', which: 'told', passages: 1, drive: terminate },
   'migrate.locked': { kind: 'ingest', passages: 1 },
-  'migrate.changed': { kind: 'ingest', passages: 3 },
+  'migrate.changed': { kind: 'ingest', passages: 1 },
   'migrate.landed': { kind: 'ingest', passages: 1 },
   'objects.put.written': { kind: 'features', passages: 3 },
   'objects.put.renamed': { kind: 'features', passages: 3 },

@@ -1,11 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { type FeaturesStatus, positionsOfRow, type VectorRead } from '../../src/contract/index.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
+import { bearer } from '../support/access.ts';
 import { ROOT } from '../tidy/tree.ts';
 
 interface Running {
@@ -52,6 +54,17 @@ async function run(service: string, replica: string, dataDir: string, databaseUr
   return { url, child };
 }
 
+/** The first key, made where there is no supervisor to make one. */
+async function makeKey(databaseUrl: string): Promise<Headers> {
+  const main = ['--conditions=tandem-source', join(ROOT, 'src/cli/main.ts')];
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [...main, 'keys', 'create', 'test', '--role', 'admin', '--direct'],
+    { cwd: ROOT, env: { ...process.env, DATABASE_URL: databaseUrl } },
+  );
+  return bearer(stdout.trim());
+}
+
 function ended(child: ChildProcess): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) resolve();
@@ -59,10 +72,12 @@ function ended(child: ChildProcess): Promise<void> {
   });
 }
 
-async function post<TAnswer>(url: string, body: unknown): Promise<TAnswer> {
+type Headers = Readonly<Record<string, string>>;
+
+async function post<TAnswer>(url: string, body: unknown, headers: Headers): Promise<TAnswer> {
   const answer = await fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json' },
+    headers: { ...headers, 'content-type': 'application/json' },
     body: JSON.stringify(body),
   });
   const text = await answer.text();
@@ -76,14 +91,16 @@ class Traffic {
   readonly errors: string[] = [];
   /** Addresses that readers may ask. */
   readonly asked: string[];
+  readonly #headers: Headers;
   readonly #loops: Promise<void>[];
   #serial = 0;
   #over = false;
 
-  constructor(ingest: string, asked: readonly string[]) {
+  constructor(ingest: string, asked: readonly string[], headers: Headers) {
     this.asked = [...asked];
+    this.#headers = headers;
     this.#loops = [
-      this.#repeat(() => post(`${ingest}/v1/sources/transactions/events`, this.#transaction())),
+      this.#repeat(() => post(`${ingest}/v1/sources/transactions/events`, this.#transaction(), headers)),
       this.#repeat((turn) => this.#read(this.asked[turn % this.asked.length] ?? '')),
       this.#repeat((turn) => this.#read(this.asked[(turn + 1) % this.asked.length] ?? '')),
     ];
@@ -103,7 +120,7 @@ class Traffic {
 
   async #read(address: string): Promise<void> {
     const candidates = Array.from({ length: 4 }, () => this.#transaction());
-    const read = await post<VectorRead>(`${address}/v1/vectors/card/read`, { candidates });
+    const read = await post<VectorRead>(`${address}/v1/vectors/card/read`, { candidates }, this.#headers);
     for (const [row, candidate] of candidates.entries()) this.served.push({ candidate, read, row });
   }
 
@@ -123,6 +140,7 @@ describe('three features processes', () => {
   it('lose one to kill -9, one to a pause and one in good order, and no value is wrong', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'tandem-features-'));
     await using database = await freshDatabase();
+    const headers = await makeKey(database.url);
     const running: Running[] = [];
     const start = async (service: string, replica: string): Promise<Running> => {
       const started = await run(service, replica, dataDir, database.url);
@@ -131,7 +149,7 @@ describe('three features processes', () => {
     };
     const owners = async (address: string): Promise<Record<string, number>> => {
       const { replicas, statePartitions } = (await (
-        await fetch(`${address}/v1/features`)
+        await fetch(`${address}/v1/features`, { headers: headers })
       ).json()) as FeaturesStatus;
       const isMoving = statePartitions.some(({ state }) => state !== 'owned');
       const owned = replicas.map(({ replica, partitions }) => [replica, partitions] as const);
@@ -149,7 +167,7 @@ describe('three features processes', () => {
       const second = await start('features', 'features-2');
       const third = await start('features', 'features-3');
       await balanced(first.url, 3);
-      const traffic = new Traffic(ingest.url, [first.url, second.url, third.url]);
+      const traffic = new Traffic(ingest.url, [first.url, second.url, third.url], headers);
       await expect.poll(() => traffic.served.length, { timeout: 60_000 }).toBeGreaterThan(100);
 
       traffic.asked.splice(1, 1);
@@ -190,10 +208,11 @@ describe('three features processes', () => {
       });
       const hash = traffic.served[0]?.read.hash;
       for (let from = 0; from < receipts.length; from += 500) {
-        const { rows } = await post<Pick<VectorRead, 'rows'>>(`${third.url}/v1/vectors/card/replay`, {
-          hash,
-          receipts: receipts.slice(from, from + 500),
-        });
+        const { rows } = await post<Pick<VectorRead, 'rows'>>(
+          `${third.url}/v1/vectors/card/replay`,
+          { hash, receipts: receipts.slice(from, from + 500) },
+          headers,
+        );
         const served = traffic.served.slice(from, from + 500);
         expect(rows.map(({ values }) => values)).toEqual(
           served.map(({ read, row }) => read.rows[row]?.values),

@@ -126,7 +126,9 @@ export class DoorLoad implements AsyncDisposable {
         count(counts.builds, `${name} ${String(build)}`);
       } else {
         const code = /"code":"(\w+)"/.exec(text)?.[1] ?? '';
-        count(counts.refusals, `${name} ${String(answer.statusCode)} ${code} of ${String(build)}`);
+        // Of a process that ended under the request the gateway tells, whose build says nothing of that process's.
+        const from = text.includes('cannot be reached') ? 'a process that ended' : String(build);
+        count(counts.refusals, `${name} ${String(answer.statusCode)} ${code} of ${from}`);
       }
     } catch (error) {
       const { code, name: kind } = error as { readonly code?: string; readonly name?: string };

@@ -210,7 +210,8 @@ async function killInside(state: Kills, point: FailPointName): Promise<void> {
   const { pid } = living[context.random.integer(Math.max(living.length, 1))] ?? { pid: 0 };
   const who = { any: kind, next: `${kind}.start`, told: String(pid) }[which];
   await orders.arm(who, `${point}=kill@${String(1 + context.random.integer(passages))}`);
-  if (which === 'told') await orders.taken(who);
+  // Processes look for orders now and then: what is driven before they took this one would pass the point unarmed.
+  if (which !== 'next' && drive !== undefined) await orders.taken(who);
   const acted = new AbortController();
   const driving = async (): Promise<void> => {
     // Of several processes another one than the armed one may get what is driven.

@@ -10,8 +10,11 @@ const CONNECTION_LIMITS = {
   idleMs: 30_000,
   /** The server ends a statement that runs longer, in milliseconds. */
   statementMs: 300_000,
-  /** The server ends a session that holds a transaction open without asking for anything, in milliseconds. */
-  transactionIdleMs: 60_000,
+  /**
+   * The server ends a session that holds a transaction open without asking for anything, in milliseconds: so long others
+   * wait for the locks of a process that stands still.
+   */
+  transactionIdleMs: 15_000,
   /**
    * After this much silence the network is asked whether the server is still there, in milliseconds; ten questions a
    * second apart without an answer end the connection.

@@ -20,6 +20,7 @@ import { command, whyNot } from '../cluster/command.ts';
 import { adminHeaders } from '../support/access.ts';
 import { ROOT } from '../tidy/tree.ts';
 import type { ChaosOptions, ChaosResult } from './run.ts';
+import { atEnd } from './support/ending.ts';
 import { MOUNT_NEEDS, Mounts } from './support/mounted.ts';
 
 const IMAGE_BYTES = 2 ** 30;
@@ -62,6 +63,7 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
     const acknowledged = await cutPower(server.data, writing, image, join(mounts.folder, 'cut.img'));
     writing.pause();
     const copy = await mounts.loop('cut', join(mounts.folder, 'cut.img'));
+    using _ending = atEnd(() => removeEmbedded(join(copy, 'postgres')));
     try {
       const seen = await openCopy(copy);
       openMs.push(seen.openMs);
@@ -98,12 +100,16 @@ interface DiskServer extends AsyncDisposable {
 async function serverOn(disk: string): Promise<DiskServer> {
   const directory = join(disk, 'postgres');
   await mkdir(directory);
+  const ending = atEnd(() => removeEmbedded(directory));
   const server = await startEmbedded({ directory });
   if (server.home !== directory) throw new Error(`The database is in ${server.home}, not on the disk`);
   return {
     server,
     data: join(directory, 'data'),
-    [Symbol.asyncDispose]: () => removeEmbedded(directory),
+    async [Symbol.asyncDispose]() {
+      await removeEmbedded(directory);
+      ending[Symbol.dispose]();
+    },
   };
 }
 

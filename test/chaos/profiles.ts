@@ -10,6 +10,7 @@ import { whyNot } from '../cluster/command.ts';
 import { CLUSTER_NEEDS, DatabaseCluster } from '../cluster/database-cluster.ts';
 import { ROOT } from '../tidy/tree.ts';
 import type { ChaosOptions, ChaosResult } from './run.ts';
+import { atEnd, endProcesses } from './support/ending.ts';
 
 const PORT = 7_717;
 /** How long the processes on the hosts may take until the gateway is ready, in milliseconds. */
@@ -44,6 +45,13 @@ export async function run({ values, note }: ChaosOptions): Promise<ChaosResult> 
   const folder = await mkdtemp(join(tmpdir(), 'tandem-profiles-'));
   const violations: string[] = [];
   const counts: Record<string, number> = {};
+  const remove = async (): Promise<void> => {
+    // A product whose driver failed would start its database again.
+    endProcesses();
+    for (const name of ['dev', 'up1', 'up3']) await removeEmbedded(join(folder, name, 'postgres'));
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  };
+  using _ending = atEnd(remove);
   try {
     const alone = await fraud(folder, 'dev', []);
     const { valuesOnline } = alone.features;
@@ -64,8 +72,7 @@ export async function run({ values, note }: ChaosOptions): Promise<ChaosResult> 
     else if (wanted.includes('hosts')) compare('hosts', await onThreeHosts(folder, note));
     return { counts, violations };
   } finally {
-    for (const name of ['dev', 'up1', 'up3']) await removeEmbedded(join(folder, name, 'postgres'));
-    await rm(folder, { recursive: true, force: true });
+    await remove();
   }
 }
 

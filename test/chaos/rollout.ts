@@ -67,9 +67,13 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
     await deployBroken({ platform, one, build, load, ledger, note });
     await rm(build, { recursive: true });
   }
+  await load[Symbol.asyncDispose]();
+  const rest = load.take();
+  ledger.add('after', rest);
+  ledger.refuseAll('after', rest);
   if (ledger.violations.length > 0) platform.failed();
   return {
-    counts: { services: services.length, updates, broken: broken.length, ...ledger.counts },
+    counts: { services: services.length, updates, brokenBuilds: broken.length, ...ledger.counts },
     violations: ledger.violations,
     table: ledger.table(),
   };
@@ -131,7 +135,7 @@ function watchDeployment(dataDir: string, before: Deployment | null): { stop(): 
 
 /** What was counted, and what must not have been. */
 class Ledger {
-  readonly counts: Record<string, number> = { requests: 0, refused: 0, broken: 0 };
+  readonly counts: Record<string, number> = { requests: 0, answered: 0, refused: 0, unanswered: 0 };
   readonly violations: string[] = [];
   readonly #rows: string[] = [];
   readonly #note: (text: string) => void;
@@ -149,12 +153,13 @@ class Ledger {
   add(name: string, counts: DoorCounts): void {
     const sum = (of: Readonly<Record<string, number>>): number =>
       Object.values(of).reduce((total, one) => total + one, 0);
-    const [refused, broken] = [sum(counts.refusals), sum(counts.broken)];
-    this.counts['requests'] = (this.counts['requests'] ?? 0) + counts.sent;
-    this.counts['refused'] = (this.counts['refused'] ?? 0) + refused;
-    this.counts['broken'] = (this.counts['broken'] ?? 0) + broken;
-    const cells = [counts.sent, counts.answered, refused, broken, counts.msP50, counts.msP99];
-    this.#rows.push([name.padEnd(50), ...cells.map((cell) => String(cell).padStart(9))].join(''));
+    const [refused, unanswered] = [sum(counts.refusals), sum(counts.broken)];
+    const { sent: requests, answered } = counts;
+    for (const [what, more] of Object.entries({ requests, answered, refused, unanswered })) {
+      this.counts[what] = (this.counts[what] ?? 0) + more;
+    }
+    const cells = [requests, answered, refused, unanswered, counts.msP50, counts.msP99];
+    this.#rows.push([name.padEnd(50), ...cells.map((cell) => String(cell).padStart(11))].join(''));
     for (const text of counts.mixed) this.violate(`${name}: an answer names no single build: ${text}`);
   }
 
@@ -177,8 +182,8 @@ class Ledger {
   }
 
   table(): string {
-    const head = ['sent', '2xx', 'refused', 'broken', 'p50 ms', 'p99 ms'];
-    return [['while'.padEnd(50), ...head.map((cell) => cell.padStart(9))].join(''), ...this.#rows].join('\n');
+    const head = ['sent', '2xx', 'refused', 'unanswered', 'p50 ms', 'p99 ms'];
+    return [['while'.padEnd(50), ...head.map((cell) => cell.padStart(11))].join(''), ...this.#rows].join('\n');
   }
 }
 

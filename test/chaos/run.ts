@@ -1,5 +1,6 @@
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { endEverything, endWithEverything } from './support/ending.ts';
 
 /** What a chaos run is given. */
 export interface ChaosOptions {
@@ -65,6 +66,13 @@ async function main(given: readonly string[]): Promise<void> {
   if (violations.length > 0) process.exitCode = 1;
 }
 
-// Whoever is told to end still undoes what it did to the machine: mounts, namespaces.
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => process.exit(1));
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(process.argv.slice(2));
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  endWithEverything();
+  await main(process.argv.slice(2)).catch((error: unknown) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+  // What a scope did not get to end, and processes that nobody knows of any more.
+  await endEverything();
+  process.exit();
+}

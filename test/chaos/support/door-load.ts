@@ -21,7 +21,7 @@ export interface DoorRequest {
 /** What came back, by kind of request. */
 export interface DoorCounts {
   readonly sent: number;
-  /** Answers of 2xx. */
+  /** Answers of 2xx. Each outcome counts when it is there, also of a request that was sent before the last look. */
   readonly answered: number;
   /** By build that they say they come from. */
   readonly builds: Readonly<Record<string, number>>;
@@ -64,7 +64,7 @@ export class DoorLoad implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** What came since the last time that this was asked. */
+  /** What was sent and what came since the last time that this was asked. */
   take(): DoorCounts {
     const { ms, ...counts } = this.#counts;
     this.#counts = emptyCounts();
@@ -101,8 +101,7 @@ export class DoorLoad implements AsyncDisposable {
   async #send({ name, method, path, body }: DoorRequest): Promise<void> {
     this.#numbers += 1;
     const number = this.#numbers;
-    const counts = this.#counts;
-    counts.sent += 1;
+    this.#counts.sent += 1;
     const begun = performance.now();
     try {
       const answer = await request(`${this.#url}${path}`, {
@@ -116,6 +115,7 @@ export class DoorLoad implements AsyncDisposable {
         ...(body === undefined ? {} : { body: JSON.stringify(body(number)) }),
       });
       const text = await answer.body.text();
+      const counts = this.#counts;
       counts.ms.push(performance.now() - begun);
       const build = answer.headers['x-tandem-build'];
       if (typeof build !== 'string' || build.includes(',')) {
@@ -132,7 +132,7 @@ export class DoorLoad implements AsyncDisposable {
       }
     } catch (error) {
       const { code, name: kind } = error as { readonly code?: string; readonly name?: string };
-      count(counts.broken, `${name} ${code ?? kind ?? 'unknown'}`);
+      count(this.#counts.broken, `${name} ${code ?? kind ?? 'unknown'}`);
     }
   }
 }

@@ -102,7 +102,12 @@ export async function startLoad(options: LoadOptions): Promise<Load> {
     execArgv: ['--conditions=tandem-source'],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
-  await answerOf(child, 'started', MARGIN_MS);
+  try {
+    await answerOf(child, 'started', MARGIN_MS);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
   const ask = (order: LoadOrder): void => void child.send(order);
   return {
     pid: child.pid ?? 0,

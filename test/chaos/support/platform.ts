@@ -6,12 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { locateBinaries } from '../../../src/adapters/postgres/embedded/binaries.ts';
 import { choosePlace } from '../../../src/adapters/postgres/embedded/place.ts';
-import { readPidFile } from '../../../src/adapters/postgres/embedded/postmaster.ts';
+import { clusterName, readPidFile } from '../../../src/adapters/postgres/embedded/postmaster.ts';
+import { processesWith, signal } from '../../../src/adapters/postgres/embedded/processes.ts';
 import { removeEmbedded } from '../../../src/adapters/postgres/index.ts';
 import { isAlive } from '../../../src/cli/process-identity.ts';
 import { livingProcesses, type ProcessRecord, readState } from '../../../src/cli/supervisor/state-file.ts';
 import { SERVICE_NAMES, type ServiceName } from '../../../src/contract/index.ts';
 import { ROOT } from '../../tidy/tree.ts';
+import { atEnd } from './ending.ts';
 import { directTarget, type TargetRecipe } from './target.ts';
 
 /** How long the platform may take to be ready for the first time, in milliseconds: it makes its database. */
@@ -22,6 +24,8 @@ const LOOK_MS = 50;
 const ANSWER_MS_MAX = 2_500;
 /** How long an init system waits before it starts a service again, in milliseconds: systemd's default. */
 const AGAIN_MS = 100;
+/** How long the supervisor may take to stop everything, in milliseconds. */
+const STOP_MS_MAX = 30_000;
 
 export interface PlatformOptions {
   /** File of the app. Default: `fixtures/app.ts`. */
@@ -50,17 +54,13 @@ export class Platform implements AsyncDisposable {
   #isStopping = false;
   #stopped: Promise<void> | undefined;
   /** A run that is told to end leaves no process behind. */
-  readonly #onSignal = (): void => {
-    // One wish can arrive more than once, by way of npm and from whatever started that.
-    if (this.#isStopping) return;
-    this.#options.note('told to stop: stopping everything');
-    void this[Symbol.asyncDispose]().finally(() => process.exit(1));
-  };
+  readonly #ending: Disposable;
 
   private constructor(dataDir: string, options: PlatformOptions) {
     this.dataDir = dataDir;
     this.#options = options;
     this.#replicas = options.replicas ?? {};
+    this.#ending = atEnd(() => this[Symbol.asyncDispose]());
   }
 
   /** Starts everything and waits until it is ready. */
@@ -77,10 +77,9 @@ export class Platform implements AsyncDisposable {
   ): Promise<Platform> {
     const { parent = tmpdir() } = options;
     const platform = new Platform(await mkdtemp(join(parent, 'tandem-chaos-')), options);
-    // The database stays where it is put only if its system user can get there.
-    if (options.parent !== undefined) await chmod(platform.dataDir, 0o755);
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, platform.#onSignal);
     try {
+      // The database stays where it is put only if its system user can get there.
+      if (options.parent !== undefined) await chmod(platform.dataDir, 0o755);
       await platform.startSupervisor();
       await first(platform);
       return platform;
@@ -103,6 +102,7 @@ export class Platform implements AsyncDisposable {
     const numbers = Object.entries(this.#replicas).map(([service, number]) => `${service}=${String(number)}`);
     await mkdir(join(this.dataDir, 'logs'), { recursive: true });
     const log = await open(join(this.dataDir, 'logs', 'supervisor.log'), 'a');
+    if (this.#isStopping) return log.close();
     this.#supervisor = spawn(
       process.execPath,
       [
@@ -241,26 +241,44 @@ export class Platform implements AsyncDisposable {
 
   async #stop(): Promise<void> {
     this.#isStopping = true;
+    // Whatever fails, what comes after it is still done; the first failure is then told.
+    const failures: unknown[] = [];
+    const steps = [
+      () => this.#endSupervisor(),
+      async () => (await this.living()).forEach(({ pid }) => signal(pid, 'SIGKILL')),
+      () => this.#keepLogs(),
+      () => removeEmbedded(join(this.dataDir, 'postgres')),
+      () => rm(this.dataDir, { recursive: true, force: true, maxRetries: 5 }),
+    ];
+    for (const step of steps) await step().catch((error: unknown) => failures.push(error));
+    this.#ending[Symbol.dispose]();
+    if (failures.length > 0) throw new AggregateError(failures, `${this.dataDir} was not stopped in order`);
+  }
+
+  async #endSupervisor(): Promise<void> {
     const supervisor = this.#supervisor;
-    if (supervisor !== undefined && this.supervisorPid !== undefined) {
-      const ended = new Promise((resolve) => supervisor.once('exit', resolve));
-      const late = setTimeout(() => supervisor.kill('SIGKILL'), 30_000);
-      // Processes that a run stopped with SIGSTOP would not hear of the end.
-      for (const { pid } of await this.living()) process.kill(pid, 'SIGCONT');
-      supervisor.kill('SIGCONT');
-      supervisor.kill('SIGTERM');
-      await ended;
-      clearTimeout(late);
-    }
-    for (const { pid } of await this.living()) process.kill(pid, 'SIGKILL');
-    if (this.#hasFailed) {
-      const kept = await mkdtemp(join(tmpdir(), 'tandem-chaos-logs-'));
-      await cp(join(this.dataDir, 'logs'), kept, { recursive: true });
-      this.#options.note(`the logs are kept in ${kept}`);
-    }
-    await removeEmbedded(join(this.dataDir, 'postgres'));
-    await rm(this.dataDir, { recursive: true, force: true });
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, this.#onSignal);
+    if (supervisor === undefined || this.supervisorPid === undefined) return;
+    const ended = new Promise((resolve) => supervisor.once('exit', resolve));
+    const late = setTimeout(() => supervisor.kill('SIGKILL'), STOP_MS_MAX);
+    // Processes that a run stopped with SIGSTOP would not hear of the end.
+    const stopped = await Promise.all([this.living().catch(() => []), this.#databaseProcesses()]);
+    for (const { pid } of stopped.flat()) signal(pid, 'SIGCONT');
+    supervisor.kill('SIGCONT');
+    supervisor.kill('SIGTERM');
+    await ended;
+    clearTimeout(late);
+  }
+
+  async #databaseProcesses(): Promise<readonly { readonly pid: number }[]> {
+    const { data } = await choosePlace(join(this.dataDir, 'postgres'), await locateBinaries());
+    return processesWith(clusterName(data));
+  }
+
+  async #keepLogs(): Promise<void> {
+    if (!this.#hasFailed) return;
+    const kept = await mkdtemp(join(tmpdir(), 'tandem-chaos-logs-'));
+    await cp(join(this.dataDir, 'logs'), kept, { recursive: true });
+    this.#options.note(`the logs are kept in ${kept}`);
   }
 }
 

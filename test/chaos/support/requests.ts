@@ -105,7 +105,10 @@ export class Requests implements AsyncDisposable {
     }
   }
 
-  /** Calls a route, within `patienceMs`, as often as it takes. Throws on anything that is no success. */
+  /**
+   * Calls a route as often as it takes: a refusal is honoured, with its Retry-After, until `patienceMs` and as much
+   * time as one try may take are over. Throws on anything that is no success.
+   */
   async call<TRoute extends AnyRoute>(
     route: TRoute,
     input: Partial<InputOf<TRoute>>,
@@ -126,8 +129,10 @@ export class Requests implements AsyncDisposable {
       path: query === '' ? path : `${path}?${query}`,
       ...(route.method === 'GET' ? {} : { body: JSON.stringify(given.body ?? {}) }),
     };
-    const deadline = performance.now() + patienceMs;
-    const outcome = await this.until(sent, deadline, () => undefined, Math.max(TRY_MS, route.timeoutMs));
+    const tryMs = Math.max(TRY_MS, route.timeoutMs);
+    // One try that waits for all of its time must not have used up the patience with a refusal at its end.
+    const deadline = performance.now() + patienceMs + tryMs;
+    const outcome = await this.until(sent, deadline, () => undefined, tryMs);
     if (outcome.kind === 'answered') return outcome.body as ResultOf<TRoute>;
     throw new Error(`${route.name}: ${JSON.stringify(outcome).slice(0, 500)}`);
   }

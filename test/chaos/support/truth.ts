@@ -1,6 +1,7 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openPostgres, type Postgres, startEmbedded } from '../../../src/adapters/postgres/index.ts';
-import { routes, sourceTopic } from '../../../src/contract/index.ts';
+import { PlatformError, routes, sourceTopic } from '../../../src/contract/index.ts';
 import { SeededRandom } from '../../../src/ml/random.ts';
 import type { LoadResult } from './load.ts';
 import type { Requests } from './requests.ts';
@@ -8,7 +9,12 @@ import type { Requests } from './requests.ts';
 /** Connections for looking at the log. */
 const CONNECTIONS = 3;
 /** How long features may take to have applied everything, in milliseconds. */
-const APPLY_MS_MAX = 60_000;
+const APPLY_MS_MAX = 120_000;
+/** How long one question to features waits for that: what refuses it meanwhile is asked again. In milliseconds. */
+const APPLY_WAIT_MS = 10_000;
+/** How long the database may be away, e.g. right after a fail-over, in milliseconds. */
+const DATABASE_MS_MAX = 60_000;
+const PAUSE_MS = 250;
 /** Decisions of each kind that are asked for by route and replayed. */
 const SAMPLE = 40;
 /** Ids in one question to the ledger's table. */
@@ -45,15 +51,14 @@ export async function embeddedUrl(dataDir: string): Promise<string> {
  * - a sample of decisions replays equal bit for bit.
  */
 export async function compareWithTruth(options: TruthOptions): Promise<Truth> {
-  const postgres = await openPostgres(options.databaseUrl, {
-    applicationName: 'chaos truth',
-    connectionsMax: CONNECTIONS,
-  });
+  const postgres = await patiently(() =>
+    openPostgres(options.databaseUrl, { applicationName: 'chaos truth', connectionsMax: CONNECTIONS }),
+  );
   try {
     const parts = [
-      await eventsTruth(options, postgres),
-      await valuesTruth(options, postgres),
-      await ledgerTruth(options, postgres),
+      await patiently(() => eventsTruth(options, postgres)),
+      await patiently(() => valuesTruth(options, postgres)),
+      await patiently(() => ledgerTruth(options, postgres)),
     ];
     return {
       counts: Object.assign({}, ...parts.map(({ counts }) => counts)) as Truth['counts'],
@@ -61,6 +66,18 @@ export async function compareWithTruth(options: TruthOptions): Promise<Truth> {
     };
   } finally {
     await postgres.close();
+  }
+}
+
+/** Does the work again while the database is away: nothing that is looked at here changes by that. */
+async function patiently<TResult>(work: () => Promise<TResult>): Promise<TResult> {
+  for (const end = performance.now() + DATABASE_MS_MAX; ; await sleep(PAUSE_MS)) {
+    try {
+      return await work();
+    } catch (error) {
+      const isAway = PlatformError.is(error) && error.retryable;
+      if (!isAway || performance.now() > end) throw error;
+    }
   }
 }
 
@@ -109,10 +126,12 @@ async function valuesTruth({ requests, loads }: TruthOptions, postgres: Postgres
   }));
   let [lost, twice] = [0, 0];
   if (candidates.length > 0) {
-    const read = await requests.call(routes.readVector, {
-      params: { vector: 'basket' },
-      body: { candidates, after, waitMs: APPLY_MS_MAX, atClock: true, record: false },
-    });
+    const body = { candidates, after, waitMs: APPLY_WAIT_MS, atClock: true, record: false };
+    const read = await requests.call(
+      routes.readVector,
+      { params: { vector: 'basket' }, body },
+      APPLY_MS_MAX,
+    );
     const column = (name: string): number => read.names.findIndex((found) => found.endsWith(name));
     // The event that is asked with has serial number 0, and tiles count it in.
     const counts = [

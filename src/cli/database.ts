@@ -4,8 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedServer, removeEmbedded, startEmbedded } from '../adapters/postgres/index.ts';
 import { type FailPoints, type Logger, noFailPoints } from '../runtime/index.ts';
 
-/** How often the embedded server is looked after, in milliseconds. */
-const LOOK_MS = 1_000;
+/** How often the embedded server is looked after, in milliseconds: everything waits for its return. */
+const LOOK_MS = 100;
+/** Pause before another try when it could not be started again, in milliseconds. */
+const RETRY_MS = 1_000;
 
 /** The database of a process: one that somebody runs, or the embedded one. */
 export interface Database {
@@ -38,9 +40,10 @@ export async function embeddedDatabase(
   const over = new AbortController();
   const watching = watch();
   async function watch(): Promise<void> {
-    for (;;) {
-      await sleep(LOOK_MS, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
+    for (let pauseMs = LOOK_MS; ;) {
+      await sleep(pauseMs, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
       if (over.signal.aborted) return;
+      pauseMs = LOOK_MS;
       if (isAlive(server.pid)) continue;
       logger.warn('The embedded PostgreSQL is gone; starting it again', { pid: server.pid });
       try {
@@ -49,6 +52,7 @@ export async function embeddedDatabase(
           logger.error('The embedded PostgreSQL came back on another port; restart this process');
       } catch (error) {
         logger.error('The embedded PostgreSQL could not be started again', { error });
+        pauseMs = RETRY_MS;
       }
     }
   }

@@ -1,7 +1,7 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ErrorCode, PlatformError, type ServiceName } from '../contract/index.ts';
+import { type ErrorCode, PlatformError, type ServiceName, toProblem } from '../contract/index.ts';
 import { BytesBody } from './call.ts';
 import { combinedCaller, localCaller } from './caller.ts';
 import { httpCaller, type HttpCaller } from './http/client.ts';
@@ -199,6 +199,50 @@ describe('several instances', () => {
     expect(asked).toBeLessThan(15);
     await caller.close();
     dead.close();
+  });
+});
+
+/** What may have got the port of a process that died. */
+const STRANGERS: Readonly<Record<string, RequestListener | undefined>> = {
+  'another service': undefined,
+  'a service that does not let us in': (_request, answer) => {
+    answer.writeHead(401, { 'content-type': 'application/problem+json' });
+    answer.end(JSON.stringify(toProblem(new PlatformError('UNAUTHENTICATED', 'authorization: no'), 'r')));
+  },
+  'another program': (_request, answer) => void answer.writeHead(404).end(),
+};
+
+describe('an address at which somebody else answers', () => {
+  it.each(Object.keys(STRANGERS))(
+    'costs no call when it is %s, whether or not it may be repeated',
+    async (who) => {
+      const listener = STRANGERS[who];
+      await using other = await serveTest({}, 'another service');
+      const program = createServer(listener);
+      await new Promise<void>((resolve) => void program.listen(0, '127.0.0.1', resolve));
+      const { port } = program.address() as AddressInfo;
+      const strange = listener === undefined ? other.http.url : new URL(`http://127.0.0.1:${String(port)}`);
+      const caller = httpCaller({ addresses: () => [strange, server.http.url], ...tools });
+      for (let call = 0; call < 40; call += 1) {
+        expect((await caller.call(testRoutes.book, nothing)).booking).toBeGreaterThan(0);
+      }
+      const alone = httpCaller({ addresses: () => [strange], ...tools });
+      expect(await errorOf(alone.call(testRoutes.book, nothing))).toMatchObject({
+        code: 'UNAVAILABLE',
+        details: { service: 'serve' },
+      });
+      await Promise.all([caller.close(), alone.close()]);
+      program.close();
+    },
+  );
+
+  it('is not suspected when a handler finds nothing', async () => {
+    const caller = httpCaller({ addresses: () => [server.http.url], ...tools });
+    server.test.tries.clear();
+    const error = await errorOf(caller.call(testRoutes.fail, failing('absent')));
+    expect(error.code).toBe('MODEL_NOT_FOUND');
+    expect(server.test.tries.get('absent')).toBe(1);
+    await caller.close();
   });
 });
 

@@ -40,6 +40,7 @@ export {
   type TlsIdentity,
   type TlsPeers,
 } from './http/index.ts';
+export { isPortFree, lastingPort } from './lasting-port.ts';
 export { createLogger, type LoggerOptions, type LogLevel, type RootLogger } from './logger.ts';
 export { createMetrics, type MetricsRegistry } from './metrics.ts';
 export { didYouMean, nearest } from './nearest.ts';

@@ -183,7 +183,9 @@ class Ledger {
 
   table(): string {
     const head = ['sent', '2xx', 'refused', 'unanswered', 'p50 ms', 'p99 ms'];
-    return [['while'.padEnd(50), ...head.map((cell) => cell.padStart(11))].join(''), ...this.#rows].join('\n');
+    return [['while'.padEnd(50), ...head.map((cell) => cell.padStart(11))].join(''), ...this.#rows].join(
+      '\n',
+    );
   }
 }
 

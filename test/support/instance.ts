@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { z } from 'zod';
 import { openPostgres } from '../../src/adapters/postgres/index.ts';
 import { defineApp } from '../../src/define/index.ts';
@@ -52,9 +53,15 @@ export async function startInstance(
   };
 }
 
-// As a process of its own it runs the service until SIGTERM, and says its address on a line.
-const [databaseUrl] = process.argv.slice(2);
+// As a process of its own it runs the service until SIGTERM, and says its address on a line. 'held': it says 'loaded' first
+// and waits for anything on its standard input.
+const [databaseUrl, held] = process.argv.slice(2);
 if (import.meta.main && databaseUrl !== undefined) {
+  if (held === 'held') {
+    process.stdout.write('loaded\n');
+    await once(process.stdin, 'data');
+    process.stdin.destroy();
+  }
   await using instance = await startInstance(databaseUrl, 'service');
   process.stdout.write(`${instance.url.href}\n`);
   await new Promise<void>((resolve) => void process.once('SIGTERM', () => resolve()));

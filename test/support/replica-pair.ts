@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import { chmod, chown, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +7,7 @@ import { choosePlace, type Place } from '../../src/adapters/postgres/embedded/pl
 import { locateBinaries, repairLinks } from '../../src/adapters/postgres/embedded/binaries.ts';
 import { processesWith } from '../../src/adapters/postgres/embedded/processes.ts';
 import { administrate, copyCluster } from '../conformance/embedded-server.ts';
+import { serverPort } from './server-port.ts';
 
 /** How long a server may take to start, in milliseconds. */
 const START_MS_MAX = 60_000;
@@ -78,7 +78,7 @@ async function pairServer(directory: string, password: string): Promise<Made> {
   const binaries = await locateBinaries();
   await repairLinks(binaries);
   const place = await choosePlace(directory, binaries);
-  const port = await freePort();
+  const port = await serverPort();
   const url = `postgres://tandem:${password}@127.0.0.1:${port}/tandem`;
   const signal = async (name: NodeJS.Signals): Promise<void> => {
     for (const { pid } of await processesWith(`pair-${port}`)) {
@@ -142,17 +142,6 @@ async function writeAs({ data, account }: Place, name: string, text: string): Pr
   const path = join(data, name);
   await writeFile(path, text, { mode: 0o600 });
   if (account !== undefined) await chown(path, account.uid, account.gid);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }
 
 async function until(ask: () => Promise<boolean>): Promise<void> {

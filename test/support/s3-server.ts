@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { readS3Address, readS3Credentials } from '../../src/adapters/objects/s3-address.ts';
 import { S3Client } from '../../src/adapters/objects/s3-client.ts';
 import { ROOT } from '../tidy/tree.ts';
+import { serverPort } from './server-port.ts';
 import { isSwiftInstalled, SWIFT_PACKAGES, swiftServer } from './swift-server.ts';
 
 /** A small S3 server; it is no dependency, since nothing but its program is used. It checks no signatures. */
@@ -56,7 +57,7 @@ export interface S3Server extends AsyncDisposable {
 async function s3rver(): Promise<S3Server> {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-s3-'));
   let child: ChildProcess | undefined;
-  let port = 0;
+  const port = await serverPort();
   const stop = async (): Promise<void> => {
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child?.once('exit', resolve));
@@ -69,10 +70,9 @@ async function s3rver(): Promise<S3Server> {
     child = started;
     let log = '';
     started.stderr.on('data', (chunk: Buffer) => (log = `${log}${chunk.toString()}`.slice(-2_000)));
-    port = await new Promise<number>((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       createInterface({ input: started.stdout }).on('line', (line) => {
-        const found = /listening on .*:(\d+)/.exec(line)?.[1];
-        if (found !== undefined) resolve(Number(found));
+        if (/listening on .*:\d+/.test(line)) resolve();
       });
       started.once('exit', (code) => reject(new Error(`s3rver ended with ${String(code)}: ${log}`)));
     });

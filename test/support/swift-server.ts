@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { command } from '../cluster/command.ts';
+import { serverPort } from './server-port.ts';
 
 const PROGRAMS = ['proxy', 'account', 'container', 'object'] as const;
 type Part = (typeof PROGRAMS)[number];
@@ -40,7 +40,7 @@ export function isSwiftInstalled(): boolean {
 export async function swiftServer(): Promise<SwiftServer> {
   const folder = await mkdtemp(join(tmpdir(), 'tandem-swift-'));
   const ports = { proxy: 0, account: 0, container: 0, object: 0 };
-  for (const part of PROGRAMS) ports[part] = await freePort();
+  for (const part of PROGRAMS) ports[part] = await serverPort();
   await mkdir(join(folder, 'devices', 'd1'), { recursive: true });
   for (const part of ['account', 'container', 'object'] as const) {
     const builder = join(folder, `${part}.builder`);
@@ -138,15 +138,4 @@ function answers(port: number): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -13,15 +13,15 @@ describe('BackOff', () => {
       return backOff.ended();
     });
 
-  it('doubles from 0.2 s up to 30 s', () => {
+  it('is none at first, then doubles from 0.1 s up to 30 s', () => {
     const found = pauses(
       new BackOff(clock),
-      Array.from({ length: 10 }, () => 10),
+      Array.from({ length: 12 }, () => 10),
     );
-    expect(found).toEqual([200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
+    expect(found).toEqual([0, 100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 30_000, 30_000]);
   });
 
-  it('begins anew after a child that ran 30 s', () => {
-    expect(pauses(new BackOff(clock), [1, 29_999, 30_000, 1])).toEqual([200, 400, 200, 400]);
+  it('begins anew after a child that ran 5 s', () => {
+    expect(pauses(new BackOff(clock), [1, 4_999, 5_000, 1])).toEqual([0, 100, 0, 100]);
   });
 });

@@ -2,19 +2,19 @@ import type { Clock } from '../../runtime/index.ts';
 
 /** Pauses before a child is started again, in milliseconds. */
 export const BACK_OFF = {
-  /** The first; each further one is twice as long. */
-  firstMs: 200,
+  /** A child that ran for a while and ends is started again at once; this comes before the next try, and doubles. */
+  firstMs: 100,
   /** The longest. */
   mostMs: 30_000,
-  /** A child that ran this long has recovered: the next pause is the first again. */
-  steadyMs: 30_000,
+  /** A child that ran this long has recovered: the next one is started at once again. */
+  steadyMs: 5_000,
 } as const;
 
 /** How long to wait before a child that ended is started again. */
 export class BackOff {
   readonly #clock: Clock;
   #startedAt: number;
-  #nextMs: number = BACK_OFF.firstMs;
+  #nextMs = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -28,9 +28,9 @@ export class BackOff {
 
   /** The child has ended now: the pause before the next start, in milliseconds. */
   ended(): number {
-    if (this.#clock.monotonic() - this.#startedAt >= BACK_OFF.steadyMs) this.#nextMs = BACK_OFF.firstMs;
+    if (this.#clock.monotonic() - this.#startedAt >= BACK_OFF.steadyMs) this.#nextMs = 0;
     const pauseMs = this.#nextMs;
-    this.#nextMs = Math.min(2 * pauseMs, BACK_OFF.mostMs);
+    this.#nextMs = Math.min(Math.max(2 * pauseMs, BACK_OFF.firstMs), BACK_OFF.mostMs);
     return pauseMs;
   }
 }

@@ -1,8 +1,8 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import { setPriority } from 'node:os';
-import { join } from 'node:path';
 import type { ServiceName } from '../../contract/index.ts';
 import type { ServiceDeployment } from '../../define/index.ts';
+import { compileCacheFolder } from '../compile-cache.ts';
 
 /**
  * How a process gives way to others, from 0 (not at all) to 19. Training has time, and whoever waits for a decision has
@@ -49,7 +49,7 @@ function heapOptions(memory: number, given: string): string {
 
 /** Compiled code is kept below the data directory, so that the second start of a process takes half as long. */
 export function compileCache(dataDir: string): NodeJS.ProcessEnv {
-  return { NODE_COMPILE_CACHE: join(dataDir, 'cache', 'compile') };
+  return { NODE_COMPILE_CACHE: compileCacheFolder(dataDir) };
 }
 
 /**

@@ -1,14 +1,20 @@
 import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
-import { type Config, createLogger, type RootLogger, type ServiceDefinition } from '../../runtime/index.ts';
+import {
+  type Config,
+  createLogger,
+  isPortFree,
+  type RootLogger,
+  type ServiceDefinition,
+} from '../../runtime/index.ts';
 import { AUTH } from '../access-settings.ts';
 import { ensureAdminKey } from '../admin-key.ts';
 import { loadApp } from '../app-file.ts';
 import { type RunningProcess, startProcess } from '../compose.ts';
 import { claimDataDirectory, findDev } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase, removeData } from '../database.ts';
-import { isPortFree, nextFreePort } from '../free-port.ts';
+import { nextFreePort } from '../free-port.ts';
 import { type Interrupt, listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';

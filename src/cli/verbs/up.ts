@@ -1,10 +1,17 @@
+import { flushCompileCache } from 'node:module';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../adapters/system/index.ts';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import { SERVICE_NAMES } from '../../contract/route.ts';
 import type { ReplicaRange } from '../../define/index.ts';
-import { type Config, createLogger, createMetrics, refuseOpenAddress } from '../../runtime/index.ts';
+import {
+  type Config,
+  createLogger,
+  createMetrics,
+  isPortFree,
+  refuseOpenAddress,
+} from '../../runtime/index.ts';
 import { TLS, tlsIdentity, tlsPeers } from '../access-settings.ts';
 import { ensureAdminKey, findKey } from '../admin-key.ts';
 import { loadApp } from '../app-file.ts';
@@ -14,7 +21,7 @@ import { Deployed } from '../deploy/deployed.ts';
 import { Deployer } from '../deploy/deployer.ts';
 import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
-import { isPortFree, type ReservedPort, reservePort } from '../free-port.ts';
+import { type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
@@ -141,6 +148,8 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   await using _stopDeployments = { [Symbol.asyncDispose]: () => deployer.stop() };
   const started = supervisor.start(left).then(() => deployer.resume());
   await supervisor.publish(control.port);
+  // Now rather than at the end, which may come without a warning.
+  flushCompileCache();
   await using outside = openOutside({
     databaseUrl: database.url,
     openJobsTarget: config.section(SCALING).openJobs,

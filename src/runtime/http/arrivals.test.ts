@@ -45,6 +45,18 @@ describe('calls of a service without an instance', () => {
     expect(state.said).toBe(2);
   });
 
+  it('go on waiting when the store goes away after it was told', async () => {
+    let told = 0;
+    const { arrivals, arrive, state } = setUp(async () => {
+      told += 1;
+      if (told > 1) throw new PlatformError('UNAVAILABLE', 'away');
+    });
+    const call = arrivals.wait('train', 600_000);
+    await expect.poll(() => state.said, { timeout: 20_000 }).toBe(2);
+    arrive();
+    expect(await call).toBe(true);
+  });
+
   it('fail at once when it cannot be said, and all that come soon after', async () => {
     const { arrivals, state } = setUp(() => Promise.reject(new PlatformError('UNAVAILABLE', 'away')));
     for (let call = 0; call < 5; call += 1) expect(await arrivals.wait('train', 600_000)).toBe(false);

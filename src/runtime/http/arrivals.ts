@@ -7,7 +7,7 @@ export const ARRIVAL_LIMITS = {
   arrivalMsMax: 10_000,
   /** How often it is said that a service is needed, in milliseconds. */
   needMs: 1_000,
-  /** How long saying so may take, in milliseconds; then calls fail as if it could not be said. */
+  /** How long saying so the first time may take, in milliseconds; then calls fail as if it could not be said. */
   sayMsMax: 2_000,
   /** How often the list is looked at when nothing tells of a change, in milliseconds. */
   lookMs: 250,
@@ -29,6 +29,8 @@ interface Waiting {
   /** When it was last said that the service is needed, and whether that went well. */
   saidMs: number;
   said: Promise<boolean>;
+  /** When it was last known to have been said. */
+  knownMs: number;
 }
 
 /** Lets calls wait for the first instance of a service that runs at zero processes. */
@@ -54,14 +56,18 @@ export class Arrivals {
     if (need === undefined) return false;
     const waiting = this.#waitingFor(service);
     if (waiting.calls >= ARRIVAL_LIMITS.waitersMax) return false;
-    const end = clock.monotonic() + Math.min(leftMs, ARRIVAL_LIMITS.arrivalMsMax);
+    const begun = clock.monotonic();
+    const end = begun + Math.min(leftMs, ARRIVAL_LIMITS.arrivalMsMax);
     waiting.calls += 1;
     try {
       for (;;) {
         if (addresses(service).length > 0) return true;
         const nowMs = clock.monotonic();
         if (nowMs >= end || signal?.aborted === true) return false;
-        if (!(await this.#within(end - nowMs, this.#say(waiting, service, need)))) return false;
+        const isSaid = await this.#within(end - nowMs, this.#say(waiting, service, need));
+        // What was said once holds for much longer than anybody waits here: a store that is slow or gone since then
+        // takes nothing back.
+        if (!isSaid && waiting.knownMs < begun - ARRIVAL_LIMITS.needMs) return false;
         await this.#pause(Math.min(ARRIVAL_LIMITS.lookMs, end - nowMs), service, signal);
       }
     } finally {
@@ -76,7 +82,7 @@ export class Arrivals {
   #waitingFor(service: ServiceName): Waiting {
     let waiting = this.#waiting.get(service);
     if (waiting === undefined) {
-      waiting = { calls: 0, saidMs: -Infinity, said: Promise.resolve(true) };
+      waiting = { calls: 0, saidMs: -Infinity, said: Promise.resolve(true), knownMs: -Infinity };
       this.#waiting.set(service, waiting);
     }
     return waiting;
@@ -92,7 +98,10 @@ export class Arrivals {
     if (nowMs - waiting.saidMs < ARRIVAL_LIMITS.needMs) return waiting.said;
     waiting.saidMs = nowMs;
     waiting.said = need(service).then(
-      () => true,
+      () => {
+        waiting.knownMs = this.#parts.clock.monotonic();
+        return true;
+      },
       () => false,
     );
     return waiting.said;

@@ -35,13 +35,13 @@ export interface Pick {
   readonly address: URL;
   /**
    * `failed`: the address could not be reached, was not available or did not answer in time, which says that
-   * another one may do better. `leaving`: the instance said that it stops.
+   * another one may do better. `leaving`: the instance said that it stops. `strange`: whoever answered is not the service.
    */
   end(how: PickEnd): void;
 }
 
 /** How a call to an address ended. */
-export type PickEnd = 'answered' | 'failed' | 'leaving';
+export type PickEnd = 'answered' | 'failed' | 'leaving' | 'strange';
 
 export interface BalancerParts {
   /** Base addresses of a service at this moment. */

@@ -11,6 +11,7 @@ import { Arrivals } from './arrivals.ts';
 import { Balancer, type Pick, type PickEnd } from './balancer.ts';
 import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 import { Pools } from './pools.ts';
+import { isStranger, strangerError } from './stranger.ts';
 import { abortError, BytesBody, currentRequestId, deadlineError, isRawBody } from '../call.ts';
 import type { Clock, Random } from '../ports/index.ts';
 import type { Caller, CallOptions } from '../service.ts';
@@ -209,6 +210,8 @@ interface Failure {
   /** `false` only if it is certain that no handler saw the call. */
   readonly begun: boolean;
   readonly isLeaving: boolean;
+  /** Whoever answered is not the service. Default: it is, as far as anybody can know. */
+  readonly isStrange?: true;
 }
 
 /** One try; the balancer learns whether the instance was to blame. */
@@ -230,6 +233,7 @@ async function callAt(pick: Pick, attempt: Attempt, leftMs: number, timeoutMs: n
 function endOf(outcome: Outcome): PickEnd {
   if (outcome.isLeaving) return 'leaving';
   if (!('error' in outcome)) return 'answered';
+  if (outcome.isStrange === true) return 'strange';
   const { code } = outcome.error;
   return code === 'UNAVAILABLE' || code === 'DEADLINE_EXCEEDED' ? 'failed' : 'answered';
 }
@@ -344,6 +348,10 @@ async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseD
   const isLeaving = headers[STOPPING_HEADER] === 'yes';
   if (span !== undefined) span.httpStatus = statusCode;
   if (statusCode === 200 && content !== undefined) return { result: content, isLeaving };
+  if (isStranger({ status: statusCode, headers })) {
+    const error = strangerError(route, statusCode);
+    return { error, retryAfterMs: 0, begun: false, isLeaving, isStrange: true };
+  }
   const seconds = Number(headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
   const error = fromProblem(content) ?? unknownAnswer(route, statusCode);
@@ -352,7 +360,6 @@ async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseD
 
 /** Errors of whatever stands between us and the service: proxies answer in their own words. */
 const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
-  401: 'UNAUTHENTICATED',
   403: 'PERMISSION_DENIED',
   413: 'BODY_TOO_LARGE',
   429: 'TOO_MANY_REQUESTS',

@@ -242,6 +242,30 @@ describe('when an instance fails', () => {
     expect(answer.status).toBe(503);
   });
 
+  it('turns to another instance when a stranger has got the port of one', async () => {
+    const service = await serveTest({}, 'another service');
+    opened.push(() => service[Symbol.asyncDispose]());
+    const behind = await back();
+    const program = await raw((_request, response) => response.writeHead(404).end());
+    for (const strange of [service.http.url.href, program]) {
+      const url = await front([strange, behind.http.url.href]);
+      for (let call = 0; call < 20; call += 1) {
+        expect((await post(`${url}/v1/bookings`, {})).status).toBe(200);
+      }
+      const alone = await post(`${await front([strange])}/v1/bookings`, {});
+      expect([alone.status, (await alone.json()) as unknown]).toEqual([
+        503,
+        expect.objectContaining({ code: 'UNAVAILABLE' }),
+      ]);
+    }
+  });
+
+  it('passes on what a service does not find', async () => {
+    const behind = await back();
+    const answer = await post(`${await front([behind.http.url.href])}/v1/failures/absent`, {});
+    expect([answer.status, behind.test.tries.get('absent')]).toEqual([404, 1]);
+  });
+
   it('breaks off the answer that broke off', async () => {
     const behind = await raw((_request, response) => {
       response.writeHead(200, { 'content-length': '100' });

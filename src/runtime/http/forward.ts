@@ -18,6 +18,7 @@ import {
 import { decodeBody, tooLarge } from './decode.ts';
 import { BEGUN_HEADER, STOPPING_HEADER, TRACE_HEADER } from './headers.ts';
 import type { HttpLimits } from './limits.ts';
+import { isStranger } from './stranger.ts';
 
 /** A body up to this size is read first, so that it can be sent again; in bytes. */
 const REPEATABLE_BYTES_MAX = 262_144;
@@ -193,11 +194,14 @@ class Transfer implements Dispatcher.DispatchHandler {
     this.#begun = headers[BEGUN_HEADER] !== 'no';
     if (headers[STOPPING_HEADER] === 'yes') this.#end = 'leaving';
     else if (statusCode === 503 || statusCode === 504) this.#end = 'failed';
-    // 401 means us, not the client, whom we have let in: nothing was begun.
-    const isUnknown = statusCode === 401 && this.#parts.authorization !== undefined;
-    if (isUnknown) this.#begun = false;
-    if (isUnknown || (statusCode === 503 && this.#mayRepeat(work.route.idempotent || !this.#begun))) {
-      this.#refusal = { mayRepeat: !isUnknown || this.#mayRepeat(true) };
+    // A 401 means us, not the client, whom we have let in.
+    const isStrange = isStranger({ status: statusCode, headers });
+    if (isStrange) {
+      this.#begun = false;
+      this.#end = 'strange';
+    }
+    if (isStrange || (statusCode === 503 && this.#mayRepeat(work.route.idempotent || !this.#begun))) {
+      this.#refusal = { mayRepeat: !isStrange || this.#mayRepeat(true) };
       return;
     }
     const { response } = work;

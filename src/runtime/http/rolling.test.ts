@@ -19,9 +19,10 @@ afterEach(() => {
   for (const child of begun.splice(0)) child.kill('SIGKILL');
 });
 
-async function spawnInstance({ url }: FreshDatabase): Promise<ChildProcess> {
+/** Resolves when it serves, or, with 'held', when it would but for a word on its standard input. */
+async function spawnInstance({ url }: FreshDatabase, ...held: readonly 'held'[]): Promise<ChildProcess> {
   const script = fileURLToPath(new URL('../../../test/support/instance.ts', import.meta.url));
-  const child = spawn(process.execPath, [script, url], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [script, url, ...held], { stdio: ['pipe', 'pipe', 'inherit'] });
   begun.push(child);
   await once(createInterface({ input: child.stdout }), 'line');
   return child;
@@ -116,10 +117,12 @@ describe('processes of a service', () => {
     async () => {
       await using database = await freshDatabase();
       await using caller = await startInstance(database.url, 'nothing');
+      // Calls wait 10 s at most: a process may need more of a busy machine to load its modules alone.
+      const child = await spawnInstance(database, 'held');
       const calls = Promise.all(Array.from({ length: 20 }, () => caller.call(testRoutes.book, nothing)));
       const hurried = caller.call(testRoutes.book, nothing, { timeoutMs: 300 });
       await expect(hurried).rejects.toMatchObject({ code: 'UNAVAILABLE' });
-      const child = await spawnInstance(database);
+      child.stdin?.write('start\n');
       expect(new Set((await calls).map(({ pid }) => pid))).toEqual(new Set([child.pid]));
     },
     PATIENCE_MS,

@@ -150,7 +150,11 @@ export async function mountHttp(
   app.decorateRequest(PRINCIPAL, undefined);
   app.addHook('onRequest', admit(server));
   app.setErrorHandler((error, request, reply) => fail(server, request, reply, error));
-  app.setNotFoundHandler((request, reply) => fail(server, request, reply, noRoute(request, entries)));
+  app.setNotFoundHandler((request, reply) => {
+    // Whoever called took this server for another one: a call that is not idempotent may be sent to the right one.
+    reply.header(BEGUN_HEADER, 'no');
+    fail(server, request, reply, noRoute(request, entries));
+  });
   for (const entry of entries) mountEntry(server, entry);
   const forwards = forwardedRoutes(services, entries);
   for (const route of forwards) mountForward(server, route);

@@ -188,6 +188,7 @@ export function testService(): TestService {
 function failAs(name: string, tried: number): never {
   if (name === 'crash') throw new TypeError('secret detail');
   if (name === 'twice' && tried > 2) throw new PlatformError('CONFLICT', 'The third try arrived');
+  if (name === 'absent') throw new PlatformError('MODEL_NOT_FOUND', 'There is none');
   if (name === 'busy')
     throw new PlatformError('TOO_MANY_REQUESTS', 'Slow down', { details: { retryAfterMs: 1_500 } });
   if (name === 'conflict')
@@ -217,12 +218,17 @@ export interface TestServer extends AsyncDisposable {
   url(path: string): string;
 }
 
-/** Serves the test service on a free loopback port. */
-export async function serveTest(limits: Partial<HttpLimits> = {}): Promise<TestServer> {
+/** Serves the test service on a free loopback port, or one that has none of its routes. */
+export async function serveTest(
+  limits: Partial<HttpLimits> = {},
+  serves: 'the test service' | 'another service' = 'the test service',
+): Promise<TestServer> {
   const test = testService();
   const log: string[] = [];
   const metrics = createMetrics();
-  const services = new Map<ServiceName, RunningService>([['serve', test.service]]);
+  const services = new Map<ServiceName, RunningService>([
+    serves === 'the test service' ? ['serve', test.service] : ['ingest', { ...test.service, handlers: [] }],
+  ]);
   const http = await mountHttp(services, {
     host: '127.0.0.1',
     port: 0,

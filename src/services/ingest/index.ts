@@ -65,16 +65,24 @@ function run(context: IngestContext): RunningService {
   };
 }
 
+/** A log that does not answer is asked again after this, in milliseconds: everybody waits for its return. */
+const UNREADY_CACHE_MS = 100;
+
 /** Whether the event log answers, asked at most once in `readyCacheMs` however many ask. */
 function watchReadiness(context: IngestContext): () => Promise<Readiness> {
   const { clock } = context.host;
-  let asked: { readonly at: number; readonly answer: Promise<Readiness> } | undefined;
+  let asked: { readonly answer: Promise<Readiness>; goodUntil: number } | undefined;
   return () => {
     const now = clock.monotonic();
-    if (asked === undefined || now - asked.at >= context.limits.readyCacheMs) {
-      asked = { at: now, answer: askLog(context.host, context) };
-    }
-    return asked.answer;
+    if (asked !== undefined && now < asked.goodUntil) return asked.answer;
+    const { readyCacheMs } = context.limits;
+    const answer = askLog(context.host, context);
+    const mine = { answer, goodUntil: now + readyCacheMs };
+    asked = mine;
+    void answer.then(({ ready }) => {
+      if (!ready) mine.goodUntil = Math.min(mine.goodUntil, clock.monotonic() + UNREADY_CACHE_MS);
+    });
+    return answer;
   };
 }
 

@@ -127,11 +127,7 @@ async function valuesTruth({ requests, loads }: TruthOptions, postgres: Postgres
   let [lost, twice] = [0, 0];
   if (candidates.length > 0) {
     const body = { candidates, after, waitMs: APPLY_WAIT_MS, atClock: true, record: false };
-    const read = await requests.call(
-      routes.readVector,
-      { params: { vector: 'basket' }, body },
-      APPLY_MS_MAX,
-    );
+    const read = await requests.call(routes.readVector, { params: { vector: 'basket' }, body }, APPLY_MS_MAX);
     const column = (name: string): number => read.names.findIndex((found) => found.endsWith(name));
     // The event that is asked with has serial number 0, and tiles count it in.
     const counts = [

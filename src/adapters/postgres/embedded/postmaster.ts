@@ -2,21 +2,23 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PlatformError } from '../../../contract/errors.ts';
+import { isPortFree, lastingPort } from '../../../runtime/lasting-port.ts';
 import { serverEnvironment } from './cluster.ts';
 import type { Place } from './place.ts';
 import { commandLine, isRunning, processesWith, signal } from './processes.ts';
+
+const HOST = '127.0.0.1';
 
 /**
  * Settings of the embedded server; what keeps acknowledged writes (fsync and the like) stays at the safe
  * defaults.
  */
 const SETTINGS: Readonly<Record<string, string>> = {
-  listen_addresses: '127.0.0.1',
+  listen_addresses: HOST,
   unix_socket_directories: '',
   max_connections: '100',
   shared_buffers: '128MB',
@@ -153,27 +155,21 @@ async function launchOn(place: Place, port: number): Promise<PidFile | string> {
   }
 }
 
-/** The port of the last time if it is free, so that the address survives a restart; else any free one. */
+/** The port of the last time if it is free, so that the address survives a restart; else any to which one can come back. */
 async function freePort(home: string, preferLast: boolean): Promise<number> {
   const last = Number(await readFile(join(home, 'port'), 'utf8').catch(() => ''));
-  if (preferLast && Number.isInteger(last) && last > 1023 && last < 65_536) {
-    const port = await tryPort(last);
-    if (port !== undefined) return port;
+  if (
+    preferLast &&
+    Number.isInteger(last) &&
+    last > 1023 &&
+    last < 65_536 &&
+    (await isPortFree(HOST, last))
+  ) {
+    return last;
   }
-  const port = await tryPort(0);
-  if (port === undefined) throw new PlatformError('UNAVAILABLE', 'There is no free port on 127.0.0.1');
+  const port = await lastingPort(HOST);
+  if (port === undefined) throw new PlatformError('UNAVAILABLE', `There is no free port on ${HOST}`);
   return port;
-}
-
-function tryPort(port: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' ? address?.port : undefined));
-    });
-  });
 }
 
 /**

@@ -12,7 +12,7 @@ export default defineConfig(({ mode }) => ({
     include:
       mode === 'system'
         ? ['test/system/**/*.test.ts']
-        : ['{src,scripts,examples}/**/*.test.ts', 'test/{conformance,tidy}/**/*.test.ts'],
+        : ['{src,scripts,examples}/**/*.test.ts', 'test/{chaos,conformance,tidy}/**/*.test.ts'],
     fileParallelism: mode !== 'system',
     execArgv: ['--conditions=tandem-source'],
     testTimeout: 60_000,

@@ -1,6 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { isPortFree, lastingPort } from '../runtime/index.ts';
 
+/** The port that `tandem dev` and the gateway of `tandem up` take when it is free. */
+export const DEV_PORT = 7_717;
 /** Ports that are tried beginning with the first. */
 const TRIED_MAX = 100;
 

@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
-import { type Db, type JobWithMetadata, PgBoss } from 'pg-boss';
+import type { Db, JobWithMetadata, PgBoss } from 'pg-boss';
 import { PlatformError } from '../../contract/errors.ts';
 import type {
   Backlog,
@@ -110,7 +110,7 @@ export function postgresJobs(pool: pg.Pool, tables: Tables, report: (error: unkn
 }
 
 async function startBoss(pool: pg.Pool, report: (error: unknown) => void): Promise<PgBoss> {
-  const boss = makeBoss({ executeSql: (text, values) => pool.query(text, values) });
+  const boss = await makeBoss({ executeSql: (text, values) => pool.query(text, values) });
   boss.on('error', report);
   try {
     await translated(() => boss.start());
@@ -121,8 +121,10 @@ async function startBoss(pool: pg.Pool, report: (error: unknown) => void): Promi
   return boss;
 }
 
-function makeBoss(db: Db, migrate = false): PgBoss {
-  return new PgBoss({
+/** The library is loaded when it is needed: most processes have no jobs, and loading it is a good part of their start. */
+async function makeBoss(db: Db, migrate = false): Promise<PgBoss> {
+  const library = await import('pg-boss');
+  return new library.PgBoss({
     db,
     schema: SCHEMA,
     migrate,
@@ -277,12 +279,16 @@ function executorOf(tx: Tables): Db {
 /** The tables of pg-boss, installed by our one migration step. */
 export const jobsSchema: ForeignSchema = {
   async isCurrent(client) {
-    const boss = makeBoss({ executeSql: (text, values) => client.query(text, values) });
-    if (!(await boss.isInstalled())) return false;
-    return (await boss.schemaVersion()) === (await jobsSchemaVersion());
+    // Asked here rather than of the library, which is not loaded for it.
+    const { rows } = await client.query<{ found: boolean }>(
+      `select to_regclass('${SCHEMA}.version') is not null as found`,
+    );
+    if (rows[0]?.found !== true) return false;
+    const versions = await client.query<{ version: number }>(`select version from ${SCHEMA}.version`);
+    return Number(versions.rows[0]?.version) === (await jobsSchemaVersion());
   },
   async install(client) {
-    const boss = makeBoss({ executeSql: (text, values) => client.query(text, values) }, true);
+    const boss = await makeBoss({ executeSql: (text, values) => client.query(text, values) }, true);
     const found = (await boss.isInstalled()) ? ((await boss.schemaVersion()) ?? 0) : 0;
     const known = await jobsSchemaVersion();
     if (found > known) {

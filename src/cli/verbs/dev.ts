@@ -14,15 +14,13 @@ import { loadApp } from '../app-file.ts';
 import { type RunningProcess, startProcess } from '../compose.ts';
 import { claimDataDirectory, findDev } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase, removeData } from '../database.ts';
-import { nextFreePort } from '../free-port.ts';
+import { DEV_PORT, nextFreePort } from '../free-port.ts';
 import { type Interrupt, listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
 import { findService, PROCESS, SERVICES } from '../settings.ts';
 import { livingProcesses, readState } from '../supervisor/state-file.ts';
 
-/** The port that `tandem dev` takes when it is free. */
-export const DEV_PORT = 7_717;
 /**
  * How long stopping takes at most before the process is ended, in milliseconds: a little more than its parts
  * get.

@@ -9,9 +9,9 @@ import { type Config, isPortFree } from '../../runtime/index.ts';
 import { AUTH } from '../access-settings.ts';
 import { openClient } from '../client.ts';
 import { findDev } from '../data-directory.ts';
+import { DEV_PORT } from '../free-port.ts';
 import { type Output, table } from '../output.ts';
 import { PROCESS } from '../settings.ts';
-import { DEV_PORT } from './dev.ts';
 
 /** Oldest Node.js that runs the services. */
 export const NODE_MAJOR_MIN = 24;

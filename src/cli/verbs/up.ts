@@ -21,7 +21,7 @@ import { Deployed } from '../deploy/deployed.ts';
 import { Deployer } from '../deploy/deployer.ts';
 import { claimDataDirectory } from '../data-directory.ts';
 import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
-import { type ReservedPort, reservePort } from '../free-port.ts';
+import { DEV_PORT, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
 import type { Output } from '../output.ts';
@@ -39,7 +39,6 @@ import { compileCache, shareEnvironment } from '../supervisor/shares.ts';
 import { askSignals } from '../supervisor/signals.ts';
 import { livingProcesses, readState, StateFile, type UpState } from '../supervisor/state-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
-import { DEV_PORT } from './dev.ts';
 
 /** What stopping takes beyond the grace of the processes and their end: the database's, in milliseconds. */
 const STOP_MARGIN_MS = 10_000;

@@ -9,8 +9,8 @@ import { isRunning } from '../../../src/adapters/postgres/embedded/processes.ts'
 
 const MODULE = new URL('ending.ts', import.meta.url).href;
 
-/** A run that has started a process of its own group and then does `then`. Its first line is the process's id. */
-function script(file: string, then: string): string {
+/** A run that has started a process of its own group and then does `code`. Its first line is the process's id. */
+function script(file: string, code: string): string {
   return `
     import { spawn } from 'node:child_process';
     import { writeFile } from 'node:fs/promises';
@@ -20,30 +20,30 @@ function script(file: string, then: string): string {
     const idle = ['-e', 'setInterval(() => undefined, 1_000)'];
     const child = spawn(process.execPath, idle, { detached: true, stdio: 'ignore' });
     console.log(child.pid);
-    ${then}`;
+    ${code}`;
 }
 
-const ENDS: Readonly<Record<string, { readonly then: string; readonly act?: (run: ChildProcess) => void }>> =
+const ENDS: Readonly<Record<string, { readonly code: string; readonly act?: (run: ChildProcess) => void }>> =
   {
-    'a signal': { then: '', act: (run) => void run.kill('SIGTERM') },
+    'a signal': { code: '', act: (run) => void run.kill('SIGTERM') },
     'a signal that comes twice': {
-      then: '',
+      code: '',
       act: (run) => {
         run.kill('SIGTERM');
         run.kill('SIGTERM');
       },
     },
-    'an error that nobody caught': { then: `setTimeout(() => { throw new Error('planned'); }, 1);` },
-    'a promise that nobody waits for': { then: `void Promise.reject(new Error('planned'));` },
+    'an error that nobody caught': { code: `setTimeout(() => { throw new Error('planned'); }, 1);` },
+    'a promise that nobody waits for': { code: `void Promise.reject(new Error('planned'));` },
   };
 
 describe('a chaos run that is ended', () => {
   it.each(Object.keys(ENDS))('by %s undoes what it did and leaves no process', async (name) => {
-    const { then, act } = ENDS[name] ?? { then: '' };
+    const { code, act } = ENDS[name] ?? { code: '' };
     const folder = await mkdtemp(join(tmpdir(), 'tandem-ending-'));
     const file = join(folder, 'end');
     try {
-      const text = script(file, then);
+      const text = script(file, code);
       const run = spawn(process.execPath, ['--input-type=module', '-e', text], {
         stdio: ['ignore', 'pipe', 'ignore'],
       });

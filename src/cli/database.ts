@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EmbeddedServer, removeEmbedded, startEmbedded } from '../adapters/postgres/index.ts';
 import { type FailPoints, type Logger, noFailPoints } from '../runtime/index.ts';
+import { isAlive } from './process-identity.ts';
 
 /** How often the embedded server is looked after, in milliseconds: everything waits for its return. */
 const LOOK_MS = 100;
@@ -44,7 +45,8 @@ export async function embeddedDatabase(
       await sleep(pauseMs, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
       if (over.signal.aborted) return;
       pauseMs = LOOK_MS;
-      if (isAlive(server.pid)) continue;
+      // Also one that has ended and is not waited for: of a server that was adopted somebody else is the parent.
+      if (await isAlive({ pid: server.pid, started: '' })) continue;
       logger.warn('The embedded PostgreSQL is gone; starting it again', { pid: server.pid });
       try {
         server = await start();
@@ -67,15 +69,6 @@ export async function embeddedDatabase(
       await server.stop();
     },
   };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 /**

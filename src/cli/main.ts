@@ -10,6 +10,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.
 if (Number(process.versions.node.split('.', 1)[0]) < NODE_MAJOR_MIN) {
   process.exitCode = await reexecute(NODE_MAJOR_MIN, process.argv.slice(1));
 } else {
+  const { useCompileCache } = await import('./compile-cache.ts');
+  useCompileCache(parameters, process.env);
   const { main } = await import('./program.ts');
   const code = await main(parameters);
   process.stdout.write('', () => process.exit(code));

@@ -1,7 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
-import { useCompileCache } from './compile-cache.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
 import type { RecordFormat } from './record-batches.ts';
 import type { RenderVerbOptions } from './verbs/k8s.ts';
@@ -176,8 +175,6 @@ function addSupervisorVerbs(program: Command): void {
       async (
         options: SettingsOptions & { readonly replicas: readonly string[]; readonly installed?: boolean },
       ) => {
-        // Before most of the code is loaded: everything may wait for this very process.
-        useCompileCache(options.dataDir ?? (process.env['TANDEM_DATA_DIR'] || '.tandem'));
         const { up } = await import('./verbs/up.ts');
         await up(await readConfigOf(options), options, outputOf(options));
       },

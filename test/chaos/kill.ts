@@ -1,5 +1,6 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { signal } from '../../src/adapters/postgres/embedded/processes.ts';
 import { killTree } from '../../examples/fraud/driver/process-tree.ts';
 import { isAlive } from '../../src/cli/process-identity.ts';
 import { SERVICE_NAMES } from '../../src/contract/index.ts';
@@ -166,8 +167,9 @@ function schedule(kills: number, random: SeededRandom): (Outside | FailPointName
 
 async function killAt(state: Kills, what: Outside | FailPointName): Promise<void> {
   if (!isOutside(what)) return killInside(state, what);
+  const begun = performance.now();
   await killOutside(state, what);
-  const readyMs = await state.context.platform.untilReady(READY_MS_MAX);
+  const readyMs = await state.context.platform.untilReady(READY_MS_MAX, [], begun);
   state.killed.push({ what, readyMs });
 }
 
@@ -177,14 +179,14 @@ function isOutside(what: Outside | FailPointName): what is Outside {
 
 async function killOutside(state: Kills, kind: Outside): Promise<void> {
   const { platform, random } = state.context;
-  if (kind === 'supervisor') return killIfAny(platform.supervisorPid);
-  if (kind === 'postmaster') return killIfAny(await platform.postmasterPid());
+  if (kind === 'supervisor') return platform.killSupervisor();
+  if (kind === 'postmaster') return killAndWait(await platform.postmasterPid());
   if (kind === 'everything') return killEverything(state);
   const living = await platform.living(kind);
   const one = living[random.integer(Math.max(living.length, 1))];
   if (one === undefined) throw new Error(`No process of ${kind} runs`);
   if (kind === 'serve') state.serves += 1;
-  killIfAny(one.pid);
+  await killAndWait(one.pid);
 }
 
 /** As when the machine loses its power, but for what the operating system still writes out. */
@@ -193,13 +195,16 @@ async function killEverything(state: Kills): Promise<void> {
   const postmaster = await platform.postmasterPid();
   const living = await platform.living();
   state.serves += REPLICAS.serve;
-  killIfAny(platform.supervisorPid);
-  for (const { pid } of living) killIfAny(pid);
+  await platform.killSupervisor();
+  await Promise.all(living.map(({ pid }) => killAndWait(pid)));
   if (postmaster !== undefined) await killTree(postmaster);
 }
 
-function killIfAny(pid: number | undefined): void {
-  if (pid !== undefined) process.kill(pid, 'SIGKILL');
+/** Until it is gone: whoever asks sooner may find that everything is ready. */
+async function killAndWait(pid: number | undefined): Promise<void> {
+  if (pid === undefined) return;
+  signal(pid, 'SIGKILL');
+  await died(pid);
 }
 
 /** Arms the point in one process, makes it pass, and waits for its death. */
@@ -229,7 +234,10 @@ async function killInside(state: Kills, point: FailPointName): Promise<void> {
     state.silent.push(point);
   } else {
     await died(fired.pid);
-    const readyMs = await context.platform.untilReady(READY_MS_MAX);
+    // From this kill on, also where another one made it pass the point.
+    const begun = performance.now();
+    if (kind === 'up') await context.platform.supervisorGone(fired.pid);
+    const readyMs = await context.platform.untilReady(READY_MS_MAX, [], begun);
     state.killed.push({ what: point, readyMs });
   }
   await driven;

@@ -18,7 +18,7 @@ export const CHILD_TIMES = {
   /** How long one such question may take. */
   answerMsMax: 2_000,
   /** How often it is looked whether a child lives that another supervisor started. */
-  lookMs: 250,
+  lookMs: 100,
   /** How long a child of another supervisor may take to answer before it is replaced. */
   adoptMsMax: 5_000,
   /** What a child gets beyond its own grace before it is ended with SIGKILL. */

@@ -143,6 +143,20 @@ export class Platform implements AsyncDisposable {
     return child.pid;
   }
 
+  /** Resolves when this process, which has ended, is not taken for the supervisor any more. */
+  async supervisorGone(pid: number): Promise<void> {
+    while (this.supervisorPid === pid) await sleep(1);
+  }
+
+  /** SIGKILL to the supervisor, if it runs; resolves when it is gone. */
+  async killSupervisor(): Promise<void> {
+    const supervisor = this.#supervisor;
+    if (supervisor === undefined || this.supervisorPid === undefined) return;
+    const ended = new Promise((resolve) => supervisor.once('exit', resolve));
+    supervisor.kill('SIGKILL');
+    await ended;
+  }
+
   /** Runs another verb of `tandem` on this platform; resolves with its exit code and what it wrote. */
   tandem(...parameters: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
     return new Promise((resolve) => {
@@ -215,9 +229,12 @@ export class Platform implements AsyncDisposable {
     return (await Promise.all(asked)).find((why) => why !== undefined);
   }
 
-  /** Waits until everything is ready; resolves with how long that took, in milliseconds. */
-  async untilReady(withinMs: number, without: readonly ServiceName[] = []): Promise<number> {
-    const begun = performance.now();
+  /** Waits until everything is ready; resolves with how long that took since `begun`, in milliseconds. */
+  async untilReady(
+    withinMs: number,
+    without: readonly ServiceName[] = [],
+    begun: number = performance.now(),
+  ): Promise<number> {
     for (;;) {
       const why = await this.unready(without);
       const tookMs = performance.now() - begun;

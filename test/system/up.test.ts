@@ -158,9 +158,17 @@ describe('tandem up', () => {
         (await processes('train')).map(({ state, restarts: count }) => [state, count]);
       await expect.poll(train, { timeout: 20_000 }).toEqual([['ready', 1]]);
 
+      // Also when nothing runs any more, the gateway comes back to where its callers look for it.
+      const [gateway] = await processes('gateway');
+      second.child.kill('SIGKILL');
+      await ended(second.child);
+      for (const pid of pidsOf(await processes())) kill(pid);
+      const third = await up(dataDir, begun);
+      expect((await processes('gateway')).map(({ url }) => url)).toEqual([gateway?.url]);
+
       await processes();
-      second.child.kill('SIGTERM');
-      expect(await ended(second.child)).toBe(0);
+      third.child.kill('SIGTERM');
+      expect(await ended(third.child)).toBe(0);
       const living = await Promise.all(
         [...seen.values()].map((record) => isAlive({ ...record, pid: record.pid ?? 0 })),
       );

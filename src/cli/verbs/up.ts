@@ -37,7 +37,13 @@ import { openOutside } from '../supervisor/outside.ts';
 import { Scaler } from '../supervisor/scaler.ts';
 import { compileCache, shareEnvironment } from '../supervisor/shares.ts';
 import { askSignals } from '../supervisor/signals.ts';
-import { livingProcesses, readState, StateFile, type UpState } from '../supervisor/state-file.ts';
+import {
+  livingProcesses,
+  type ProcessRecord,
+  readState,
+  StateFile,
+  type UpState,
+} from '../supervisor/state-file.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 
 /** What stopping takes beyond the grace of the processes and their end: the database's, in milliseconds. */
@@ -187,18 +193,16 @@ function stopping(supervisor: Supervisor, file: StateFile): AsyncDisposable {
 }
 
 /**
- * Takes the port of the gateway: the one that is given, else that of the gateways of a killed supervisor, else 7717 or the
- * next free one. Rejects with CONFIGURATION when somebody else has the given one.
+ * Takes the port of the gateway: the one that is given, else that of the gateways of a killed supervisor, which are where
+ * callers look for them whether or not they still run, else 7717 or the next free one. Rejects with CONFIGURATION when
+ * somebody else has the given one.
  */
 async function takeGatewayPort(config: Config, left: UpState | undefined): Promise<ReservedPort> {
   const { host, port } = config.section(PROCESS);
-  const living = left === undefined ? [] : await livingProcesses(left);
-  const urls = living.flatMap(({ service, url }) => (service === 'gateway' && url !== null ? [url] : []));
-  const before = urls.map((url) => Number(new URL(url).port));
-  const first = port ?? before[0] ?? DEV_PORT;
-  const last = port === undefined && before.length === 0 ? first + PORTS_TRIED_MAX : first;
-  for (let candidate = first; candidate <= last; candidate += 1) {
-    const isOurs = candidate === 0 || before.includes(candidate);
+  const living = gatewayPorts(left === undefined ? [] : await livingProcesses(left));
+  const [first = DEV_PORT, ...others] = gatewayCandidates(port, living, gatewayPorts(left?.processes ?? []));
+  for (const candidate of [first, ...others]) {
+    const isOurs = candidate === 0 || living.includes(candidate);
     const reserved = await reservePort(host, candidate);
     if (reserved !== undefined && (isOurs || (await isPortFree(host, candidate)))) return reserved;
     reserved?.[Symbol.dispose]();
@@ -208,6 +212,24 @@ async function takeGatewayPort(config: Config, left: UpState | undefined): Promi
     `--port: ${String(first)} is taken by another process. Choose another one, or none.`,
     { details: { port: first } },
   );
+}
+
+function gatewayPorts(processes: readonly ProcessRecord[]): number[] {
+  return processes.flatMap(({ service, url }) =>
+    service === 'gateway' && url !== null ? [Number(new URL(url).port)] : [],
+  );
+}
+
+/** Ports to try, in order. 0: any that stays. */
+function gatewayCandidates(
+  port: number | undefined,
+  living: readonly number[],
+  before: readonly number[],
+): readonly number[] {
+  if (port !== undefined && port !== 0) return [port];
+  if (living.length > 0) return living.slice(0, 1);
+  if (port === 0) return [...before, 0];
+  return [...before, ...Array.from({ length: PORTS_TRIED_MAX + 1 }, (_, index) => DEV_PORT + index)];
 }
 
 /**

@@ -74,6 +74,7 @@ export async function openClient(
     random: systemRandom(),
     authorize: key === undefined ? undefined : () => `Bearer ${key}`,
     peers,
+    asUser: true,
   });
   return {
     url,

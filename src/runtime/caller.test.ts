@@ -236,6 +236,18 @@ describe('an address at which somebody else answers', () => {
     },
   );
 
+  it('tells whoever calls with a key of his own why that is refused', async () => {
+    const program = createServer(STRANGERS['a service that does not let us in']);
+    await new Promise<void>((resolve) => void program.listen(0, '127.0.0.1', resolve));
+    const { port } = program.address() as AddressInfo;
+    const addresses = [new URL(`http://127.0.0.1:${String(port)}`)];
+    const caller = httpCaller({ addresses: () => addresses, asUser: true, ...tools });
+    const error = await errorOf(caller.call(testRoutes.book, nothing));
+    expect([error.code, error.message]).toEqual(['UNAUTHENTICATED', 'authorization: no']);
+    await caller.close();
+    program.close();
+  });
+
   it('is not suspected when a handler finds nothing', async () => {
     const caller = httpCaller({ addresses: () => [server.http.url], ...tools });
     server.test.tries.clear();

@@ -56,6 +56,11 @@ export interface HttpCallerOptions {
   readonly peers?: TlsPeers | undefined;
   /** The `authorization` header for calls to a service. Default: none. */
   readonly authorize?: ((service: ServiceName) => string | Promise<string>) | undefined;
+  /**
+   * Whether calls are made with the credentials of whoever runs this process, who is then to hear why they are refused.
+   * Default: with those of a service, and whoever refuses them is not the one that was called.
+   */
+  readonly asUser?: boolean;
   /** Says that a service is needed that has no address. With it calls wait for one, without it they fail at once. */
   readonly need?: (service: ServiceName) => Promise<void>;
   /** Tells of each change of the addresses; the function that comes back ends that. */
@@ -335,7 +340,10 @@ function pathOf(base: URL, route: AnyRoute, input: RouteInput): string {
   return `${base.pathname.replace(/\/$/, '')}${path}${text === '' ? '' : `?${text}`}`;
 }
 
-async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseData): Promise<Outcome> {
+async function readAnswer(
+  { route, span, options }: Attempt,
+  answer: Dispatcher.ResponseData,
+): Promise<Outcome> {
   const { statusCode, headers, body } = answer;
   const text = await body.text();
   const isJson = /^application\/(problem\+)?json\b/.test(String(headers['content-type'] ?? ''));
@@ -348,7 +356,7 @@ async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseD
   const isLeaving = headers[STOPPING_HEADER] === 'yes';
   if (span !== undefined) span.httpStatus = statusCode;
   if (statusCode === 200 && content !== undefined) return { result: content, isLeaving };
-  if (isStranger({ status: statusCode, headers })) {
+  if (options.asUser !== true && isStranger({ status: statusCode, headers })) {
     const error = strangerError(route, statusCode);
     return { error, retryAfterMs: 0, begun: false, isLeaving, isStrange: true };
   }
@@ -360,6 +368,7 @@ async function readAnswer({ route, span }: Attempt, answer: Dispatcher.ResponseD
 
 /** Errors of whatever stands between us and the service: proxies answer in their own words. */
 const STATUS_CODES: Readonly<Record<number, ErrorCode>> = {
+  401: 'UNAUTHENTICATED',
   403: 'PERMISSION_DENIED',
   413: 'BODY_TOO_LARGE',
   429: 'TOO_MANY_REQUESTS',

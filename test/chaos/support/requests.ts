@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import type { AnyRoute, InputOf, ResultOf, ServiceName } from '../../../src/contract/index.ts';
+import { BEGUN_HEADER } from '../../../src/runtime/http/headers.ts';
 import type { Target } from './target.ts';
 
 /** Pauses between two tries of a client, in milliseconds: doubled from the first to the longest. */
@@ -13,6 +14,9 @@ const SLACK_MS = 250;
 const KEEP_ALIVE_MS = 4_000;
 /** Statuses that a service may honestly answer with while something is away or too busy. */
 const HONEST_STATUSES: ReadonlySet<number> = new Set([429, 503, 504, 507]);
+
+/** Statuses of a service that has no such route. */
+const ABSENT_STATUSES: ReadonlySet<number> = new Set([404, 405]);
 
 /** How one try ended. */
 export type Outcome =
@@ -70,6 +74,10 @@ export class Requests implements AsyncDisposable {
         signal: AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)) + SLACK_MS),
       });
       const text = await answer.body.text();
+      // A process that died may have left its port to another service, which says that it began nothing.
+      if (answer.headers[BEGUN_HEADER] === 'no' && ABSENT_STATUSES.has(answer.statusCode)) {
+        return { kind: 'unknown', reason: `${String(answer.statusCode)} of a stranger`, at };
+      }
       return { ...judge(answer.statusCode, text, answer.headers['retry-after']), at };
     } catch (error) {
       const { code, name } = error as { readonly code?: string; readonly name?: string };

@@ -6,7 +6,8 @@ import { type ConnectionOptions, makeClient } from './connection.ts';
 import { translated } from './failures.ts';
 
 const RECONNECT_MS_MIN = 100;
-const RECONNECT_MS_MAX = 2_000;
+/** Whoever is signalled polls as well, but more slowly than this. */
+const RECONNECT_MS_MAX = 500;
 /**
  * How often the connection is asked for a sign of life: a broken network can leave it silent without an
  * error.

@@ -19,8 +19,6 @@ export const CHILD_TIMES = {
   answerMsMax: 2_000,
   /** How often it is looked whether a child lives that another supervisor started. */
   lookMs: 100,
-  /** How long a child of another supervisor may take to answer before it is replaced. */
-  adoptMsMax: 5_000,
   /** What a child gets beyond its own grace before it is ended with SIGKILL. */
   endMarginMs: 2_000,
 } as const;
@@ -103,16 +101,8 @@ export function adoptChild(record: ProcessRecord & { readonly pid: number }): Ch
   return { pid, started, url: url ?? undefined, ended: look() };
 }
 
-/** What a child must answer to `/readyz`: that it is ready, or anything at all. */
-type Wanted = 'ready' | 'anything';
-
-/** Waits for an answer of `/readyz`; `false` when the child ended, time is over or `signal` is aborted. */
-export async function answersWithin(
-  child: Child,
-  wanted: Wanted,
-  withinMs: number,
-  signal: AbortSignal,
-): Promise<boolean> {
+/** Waits until `/readyz` says that the child is ready; `false` when the child ended, time is over or `signal` is aborted. */
+export async function readyWithin(child: Child, withinMs: number, signal: AbortSignal): Promise<boolean> {
   const over = new AbortController();
   const stop = (): void => over.abort();
   signal.addEventListener('abort', stop, { once: true });
@@ -121,7 +111,7 @@ export async function answersWithin(
   void child.ended.then(stop);
   try {
     while (!over.signal.aborted) {
-      if (child.url !== undefined && (await answers(child.url, wanted, over.signal))) return true;
+      if (child.url !== undefined && (await isReady(child.url, over.signal))) return true;
       await sleep(CHILD_TIMES.askMs, undefined, { signal: over.signal }).catch(() => undefined);
     }
     return false;
@@ -131,11 +121,11 @@ export async function answersWithin(
   }
 }
 
-async function answers(url: string, wanted: Wanted, over: AbortSignal): Promise<boolean> {
+async function isReady(url: string, over: AbortSignal): Promise<boolean> {
   try {
     const signal = AbortSignal.any([over, AbortSignal.timeout(CHILD_TIMES.answerMsMax)]);
     const { status } = await ask(new URL('/readyz', url), { signal, isOwnProcess: true });
-    return status === 200 || wanted === 'anything';
+    return status === 200;
   } catch {
     return false;
   }

@@ -85,6 +85,20 @@ describe('watchLife', () => {
     expect(reports.filter((problem) => problem === null)).toHaveLength(1);
   });
 
+  it('tells at once when one is ready again that was reported before', async () => {
+    const reports: (string | null)[] = [];
+    answer = (path) => (path === '/readyz' && looks < 3 ? 503 : 200);
+    between = () => reports.length === 0;
+    await watchLife(child, {
+      memoryMax: undefined,
+      clock,
+      isReported: true,
+      signal: over.signal,
+      report: (problem) => void reports.push(problem),
+    });
+    expect([reports, looks < LIFE.readyEvery]).toEqual([[null], true]);
+  });
+
   it('finds one that holds more memory than it may, in several looks in a row', async () => {
     const held = (await memoryOf(process.pid)) ?? 0;
     expect(held).toBeGreaterThan(10);

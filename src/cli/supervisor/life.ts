@@ -15,7 +15,7 @@ export const LIFE = {
   failuresMax: 3,
   /** So many looks in a row at which a process holds more than its memory, and it is started anew. */
   overMax: 3,
-  /** Every so many looks `/readyz` is asked. */
+  /** Every so many looks `/readyz` is asked, and at each one after the process was reported. */
   readyEvery: 5,
   /** A process that is not ready for so long is reported, in milliseconds. It is not ended: readiness is not life. */
   unreadyMs: 10_000,
@@ -31,6 +31,8 @@ export interface LifeOptions {
   /** Most memory that the process may hold, in MiB; `undefined`: any. */
   readonly memoryMax: number | undefined;
   readonly clock: Clock;
+  /** Whether it was reported already that the process is not ready. Default: not. */
+  readonly isReported?: boolean;
   /** Ends the watch. */
   readonly signal: AbortSignal;
   /** Told when the process is not ready for long, and with `null` when it is again. */
@@ -57,7 +59,8 @@ export async function watchLife(child: Child, options: LifeOptions): Promise<Fau
     if (over >= LIFE.overMax) {
       return { reason: 'memory', how: `holds ${String(held)} MiB of the ${String(memoryMax)} MiB it may` };
     }
-    if (failures === 0 && look % LIFE.readyEvery === 0) await readiness.look();
+    const isDue = look % LIFE.readyEvery === 0 || readiness.isReported;
+    if (failures === 0 && isDue) await readiness.look();
   }
   return undefined;
 }
@@ -67,11 +70,17 @@ class ReadinessWatch {
   readonly #child: Child;
   readonly #options: LifeOptions;
   #unreadyMs: number | undefined;
-  #isReported = false;
+  #isReported: boolean;
 
   constructor(child: Child, options: LifeOptions) {
     this.#child = child;
     this.#options = options;
+    this.#isReported = options.isReported === true;
+  }
+
+  /** Whether somebody waits to hear that it is ready again. */
+  get isReported(): boolean {
+    return this.#isReported;
   }
 
   async look(): Promise<void> {

@@ -2,7 +2,7 @@ import type { ServiceName } from '../../contract/index.ts';
 import type { Clock, FailPoints, Logger } from '../../runtime/index.ts';
 import type { Build } from '../deploy/build.ts';
 import { BackOff } from './back-off.ts';
-import { type Child, CHILD_TIMES, endChild, answersWithin, killChild } from './child.ts';
+import { type Child, CHILD_TIMES, endChild, killChild, readyWithin } from './child.ts';
 import { type Fault, watchLife } from './life.ts';
 import type { SupervisorMetrics } from './metrics.ts';
 import { lowerPriority } from './shares.ts';
@@ -109,9 +109,10 @@ export class Slot {
     let next = adopted;
     for (;;) {
       backOff.started();
+      const isAdopted = next !== undefined;
       const child = next ?? (await this.#start());
       next = undefined;
-      if (child !== undefined) await this.#watch(child);
+      if (child !== undefined) await this.#watch(child, isAdopted);
       this.#firstTry.resolve(false);
       if (!signal.aborted) this.#state = 'waiting';
       changed();
@@ -146,7 +147,7 @@ export class Slot {
   }
 
   /** Resolves when the child has ended, must be started anew, or is to stop. */
-  async #watch(child: Child): Promise<void> {
+  async #watch(child: Child, isAdopted: boolean): Promise<void> {
     const { service, number, logger, metrics } = this.#parts;
     this.#child = child;
     const over = new AbortController();
@@ -157,7 +158,7 @@ export class Slot {
       const facts = { service, slot: number, pid: child.pid };
       const fault = await Promise.race<Fault | undefined>([
         child.ended.then((how): Fault => ({ reason: 'ended', how })),
-        this.#live(child, over.signal),
+        isAdopted ? this.#goOn(child, over.signal) : this.#live(child, over.signal),
       ]);
       if (fault === undefined || this.isStopping) return;
       metrics.ends.add(1, { service, reason: fault.reason });
@@ -171,18 +172,43 @@ export class Slot {
 
   /** Waits until the child is ready, and then for a fault; `undefined` when `signal` is aborted. */
   async #live(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
+    const fault = await this.#begin(child, signal);
+    return fault ?? this.#watchLife(child, signal);
+  }
+
+  /**
+   * As {@link Slot.#live} for a child that another supervisor started, which was ready once: from the start it is looked
+   * whether it hangs. It is not ended for being slow to answer now: whatever ended its supervisor may keep the machine busy.
+   */
+  async #goOn(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
+    const begun = this.#begin(child, signal);
+    const faults = new Promise<Fault>((resolve) => {
+      void begun.then((fault) => fault !== undefined && resolve(fault));
+    });
+    return Promise.race([faults, this.#watchLife(child, signal)]);
+  }
+
+  /** Waits until the child is ready; what keeps it from that for long is reported, or is a fault. */
+  async #begin(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
+    if (await readyWithin(child, CHILD_TIMES.readyMsMax, signal)) {
+      this.#becomeReady(child);
+      return undefined;
+    }
+    if (signal.aborted) return undefined;
+    this.#firstTry.resolve(false);
+    const seconds = `${String(CHILD_TIMES.readyMsMax / 1_000)} s`;
+    if (child.url === undefined) return { reason: 'mute', how: `said no address within ${seconds}` };
+    this.#report(child, `not ready within ${seconds}`);
+    return undefined;
+  }
+
+  #watchLife(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
     const { clock, memoryMax } = this.#parts;
-    if (!(await answersWithin(child, 'ready', CHILD_TIMES.readyMsMax, signal))) {
-      if (signal.aborted) return undefined;
-      this.#firstTry.resolve(false);
-      const seconds = `${String(CHILD_TIMES.readyMsMax / 1_000)} s`;
-      if (child.url === undefined) return { reason: 'mute', how: `said no address within ${seconds}` };
-      this.#report(child, `not ready within ${seconds}`);
-    } else this.#becomeReady(child);
     return watchLife(child, {
       memoryMax,
       clock,
       signal,
+      isReported: this.#problem !== null,
       report: (problem) => {
         if (problem === null) this.#becomeReady(child);
         this.#report(child, problem);

@@ -6,7 +6,7 @@ import type { Build } from '../deploy/build.ts';
 import type { Deployed } from '../deploy/deployed.ts';
 import type { RolloutFleet } from '../deploy/rollout.ts';
 import type { ProcessIdentity } from '../process-identity.ts';
-import { adoptChild, type Child, CHILD_TIMES, endChild, answersWithin } from './child.ts';
+import { adoptChild, type Child, endChild } from './child.ts';
 import { checkRange } from './description.ts';
 import { Fleet, type WantedReplicas } from './fleet.ts';
 import { allocate, type Shares } from './machine-limits.ts';
@@ -58,7 +58,7 @@ export class Supervisor {
   readonly #fleets: ReadonlyMap<ServiceName, Fleet>;
   readonly #stopping = new AbortController();
   readonly #restarts = new Set<Promise<void>>();
-  /** Processes of another supervisor that are still asked whether they are well. */
+  /** Processes of another supervisor that are still to be taken over or ended. */
   readonly #undecided = new Set<ProcessRecord>();
   #starting: Promise<void> = Promise.resolve();
   #controlPort: number | null = null;
@@ -240,12 +240,10 @@ export class Supervisor {
       const { service, slot, pid, restarts } = record;
       const build = this.#parts.builds.known(service, record.build);
       const child = adoptChild(record);
-      const answers =
-        record.state !== 'stopping' &&
-        (await answersWithin(child, 'anything', CHILD_TIMES.adoptMsMax, this.#stopping.signal));
-      const isWell = answers && !this.#isStopping;
-      logger.info(isWell ? 'Took over a process' : 'Ending a process that does not answer', { service, pid });
-      if (isWell) this.#add(service, { slot, build, adopted: { child, restarts } });
+      // One that hangs is found out by its slot.
+      const goesOn = record.state !== 'stopping' && !this.#isStopping;
+      logger.info(goesOn ? 'Took over a process' : 'Ending a process', { service, pid });
+      if (goesOn) this.#add(service, { slot, build, adopted: { child, restarts } });
       else await endChild(child, graceMs);
       this.#undecided.delete(record);
     });

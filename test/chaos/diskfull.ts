@@ -26,7 +26,7 @@ const FULL_MS = 3_000;
 const CALM_MS = 2_000;
 const LOOK_MS = 100;
 /** Fixed numbers: a process that is added meanwhile refuses what it cannot answer yet, which says nothing here. */
-const REPLICAS = { ingest: 1, serve: 1, train: 1 } as const;
+const REPLICAS = { ingest: 1, features: 1, serve: 1, train: 1 } as const;
 
 const NEEDS: readonly Need[] = [...MOUNT_NEEDS, { program: 'fallocate', package: 'util-linux' }];
 

@@ -18,7 +18,7 @@ const WHOLE_MS_MAX = 120_000;
 const CALM_MS = 3_000;
 const LOOK_MS = 100;
 /** Fixed numbers: a process that is added meanwhile refuses what it cannot answer yet, which says nothing here. */
-const REPLICAS = { ingest: 1, serve: 1, train: 1 } as const;
+const REPLICAS = { ingest: 1, features: 1, serve: 1, train: 1 } as const;
 
 type Kind = 'kill' | 'cut';
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 /** The examples import the package by its name; in the repository that means its sources. */
@@ -14,6 +15,8 @@ export default defineConfig(({ mode }) => ({
         ? ['test/system/**/*.test.ts']
         : ['{src,scripts,examples}/**/*.test.ts', 'test/{chaos,conformance,tidy}/**/*.test.ts'],
     fileParallelism: mode !== 'system',
+    // Files wait for servers as much as they compute: one more than the default, which leaves a core free.
+    maxWorkers: mode === 'system' ? 1 : availableParallelism(),
     execArgv: ['--conditions=tandem-source'],
     testTimeout: 60_000,
     hookTimeout: 120_000,

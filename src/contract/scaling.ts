@@ -37,7 +37,7 @@ const requestsInFlight = (target: number): ScalingSignal => ({
   unit: 'requests',
   target,
   of: 'process',
-  text: 'Requests being answered, averaged over the last 2 s',
+  text: 'Requests being answered, averaged over the last second',
 });
 
 /**
@@ -80,7 +80,7 @@ export const SCALING_SIGNALS: Readonly<Record<ServiceName | 'gateway', readonly 
       unit: 'milliseconds',
       target: 20,
       of: 'process',
-      text: 'How long decisions waited for a vector read to begin, averaged over the last 2 s',
+      text: 'How long decisions waited for a vector read to begin, averaged over the last second',
     },
   ],
   gateway: [requestsInFlight(32)],

@@ -35,8 +35,8 @@ export interface MetricsRegistry {
   observe(gauge: ObservedGauge, read: () => readonly ObservedValue[]): void;
   /** Media type of {@link MetricsRegistry.text}. */
   readonly mediaType: string;
-  /** Everything in the text format that Prometheus reads. */
-  text(): Promise<string>;
+  /** Everything, or the metrics of these names, in the text format that Prometheus reads. */
+  text(names?: readonly string[]): Promise<string>;
   close(): void;
 }
 
@@ -63,7 +63,12 @@ export function createMetrics(): MetricsRegistry {
       observe(registry, gauge, () => observed.get(gauge.name)?.flatMap((each) => each()) ?? []);
     },
     mediaType: registry.contentType,
-    text: () => registry.metrics(),
+    async text(names) {
+      if (names === undefined) return registry.metrics();
+      const known = names.filter((name) => registry.getSingleMetric(name) !== undefined);
+      const texts = await Promise.all(known.map((name) => registry.getSingleMetricAsString(name)));
+      return texts.map((text) => `${text}\n`).join('');
+    },
     close() {
       endLoopDelay();
       registry.clear();

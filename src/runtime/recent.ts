@@ -1,7 +1,10 @@
 import type { Clock } from './ports/index.ts';
 
-/** Averages cover this long, in milliseconds: long enough that a reader each second misses nothing. */
-export const RECENT_MS = 2_000;
+/**
+ * Averages cover this long, in milliseconds: long enough that a reader each second misses nothing, short enough that a step
+ * of load shows as what it is by the second look.
+ */
+export const RECENT_MS = 1_000;
 const BUCKETS = 8;
 const BUCKET_MS = RECENT_MS / BUCKETS;
 
@@ -12,7 +15,7 @@ interface Bucket {
   count: number;
 }
 
-/** Sums by quarters of a second; those older than {@link RECENT_MS} are forgotten. */
+/** Sums by eighths of a second; those older than {@link RECENT_MS} are forgotten. */
 class Buckets {
   readonly #ring: readonly Bucket[] = Array.from({ length: BUCKETS }, () => ({
     number: -1,
@@ -58,7 +61,7 @@ export class RecentLevel {
     this.#level += change;
   }
 
-  /** The average over the last two seconds. */
+  /** The average over the last second. */
   average(): number {
     const now = this.#clock.monotonic();
     this.#count(now);
@@ -80,7 +83,7 @@ export class RecentLevel {
   }
 }
 
-/** Measurements, such as times of waiting, averaged over those of the last two seconds. */
+/** Measurements, such as times of waiting, averaged over those of the last second. */
 export class RecentSamples {
   readonly #clock: Clock;
   readonly #buckets = new Buckets();

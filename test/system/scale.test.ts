@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { adminKeyFile } from '../../src/cli/admin-key.ts';
 import { readState, type ServiceRecord } from '../../src/cli/supervisor/state-file.ts';
 import type { ServiceName } from '../../src/contract/index.ts';
+import { readApiKey } from '../../src/runtime/auth/api-key.ts';
 import { startLoad } from '../chaos/support/load.ts';
 import { Platform } from '../chaos/support/platform.ts';
 import { release, sendHistory } from '../chaos/support/releases.ts';
@@ -71,7 +73,41 @@ describe('the number of processes', () => {
     await expect.poll(replaced, PATIENCE).toEqual([['ready', false]]);
     const log = await readFile(join(platform.dataDir, 'logs', 'supervisor.log'), 'utf8');
     expect(log).toContain('A process hangs and is ended');
+
+    // The key of whoever runs the server is revoked: the supervisor gets another one and sees what processes have to do.
+    const key = (): Promise<string> => readFile(adminKeyFile(platform.dataDir), 'utf8');
+    const revoked = await key();
+    const { id = '' } = readApiKey(revoked.trim()) ?? {};
+    expect(await platform.tandem('keys', 'revoke', id)).toMatchObject({ code: 0 });
+    await expect.poll(key, PATIENCE).not.toBe(revoked);
+    const signal = async (): Promise<unknown> => {
+      const shown = await platform.tandem('status', '--json');
+      const { up } = JSON.parse(shown.out) as {
+        readonly up?: { readonly scaling: Readonly<Partial<Record<ServiceName, ServiceRecord>>> };
+      };
+      return up?.scaling.serve?.signal;
+    };
+    await expect.poll(signal, PATIENCE).toMatch(/^requests in flight/);
   }, 400_000);
+
+  it('says why a process ends', async () => {
+    const app = join(ROOT, 'test/system/fixtures/broken/app.ts');
+    const replicas = { ingest: 0, features: 0, registry: 1, serve: 0, train: 0, gateway: 0 };
+    const restarts = async (platform: Platform): Promise<number> =>
+      (await platform.processes('registry'))[0]?.restarts ?? 0;
+    await using platform = await Platform.begin({ app, replicas, note }, async (begun) => {
+      await expect.poll(() => restarts(begun), PATIENCE).toBeGreaterThan(0);
+    });
+    const [record] = await platform.processes('registry');
+    expect(record?.lastEnd).toMatchObject({
+      how: 'exit code 2',
+      error: expect.stringMatching(/TANDEM_REGISTRY_NO_SUCH.*\[CONFIGURATION\]$/) as unknown,
+    });
+    const log = await readFile(join(platform.dataDir, 'logs', 'supervisor.log'), 'utf8');
+    expect(log).toMatch(/"how":"exit code 2","lastError":"[^"]*TANDEM_REGISTRY_NO_SUCH/);
+    const status = await platform.tandem('status');
+    expect(status.out).toMatch(/registry-1 .* exit code 2; .*TANDEM_REGISTRY_NO_SUCH/);
+  }, 200_000);
 
   it('goes on when a process holds more memory than its share: another one takes its place, and the log says so', async () => {
     // The smallest share that there is: no process of ours fits into it.

@@ -46,6 +46,7 @@ class FakeSlot implements RolloutSlot {
       url: null,
       restarts: this.restarts,
       problem: null,
+      lastEnd: null,
     };
   }
 }

@@ -19,8 +19,9 @@ const inFlight = (value: number, target = 8): SignalReading => ({
 });
 const jobs = (value: number): SignalReading => ({ name: 'open_jobs', value, target: 1, of: 'service' });
 
-/** Looks once a second at a service whose processes are ready at once. */
+/** Looks at a service whose processes are ready at once. */
 class Simulation {
+  everyMs = 1_000;
   replicas: number;
   nowMs = 0;
   history: readonly Recommendation[] = [];
@@ -34,7 +35,7 @@ class Simulation {
   }
 
   look(observed: Observation | undefined): void {
-    this.nowMs += 1_000;
+    this.nowMs += this.everyMs;
     const { nowMs, range, replicas, history, wentDownMs } = this;
     const decision = decide({
       nowMs,
@@ -53,8 +54,8 @@ class Simulation {
   }
 
   /** A load that the processes share evenly. */
-  share(total: number, seconds: number): void {
-    for (let second = 0; second < seconds; second += 1) {
+  share(total: number, looks: number): void {
+    for (let look = 0; look < looks; look += 1) {
       const ready = this.replicas;
       this.look({ ready, signals: ready === 0 ? [] : [inFlight(total / ready)], isNeeded: false });
     }
@@ -71,7 +72,7 @@ describe('decide', () => {
     expect(service.changes[0]?.reason).toBe('requests in flight 80 of each process, target 8: 10 wanted');
   });
 
-  it('waits for a second look when the target is only just missed, and lets a little pass', () => {
+  it('waits for a second when the target is only just missed, and lets a little pass', () => {
     const service = new Simulation({ min: 1, max: 8 });
     service.share(8.5, 100);
     expect(service.replicas).toBe(1);
@@ -79,6 +80,19 @@ describe('decide', () => {
     expect(service.replicas).toBe(1);
     service.share(8, 1);
     service.share(10, 2);
+    expect(service.replicas).toBe(2);
+  });
+
+  it('is sure after a second of looks that all ask for more, however many they are', () => {
+    const service = new Simulation({ min: 1, max: 8 });
+    service.everyMs = 250;
+    service.share(8, 8);
+    service.share(10, 4);
+    expect(service.replicas).toBe(1);
+    service.share(8, 1);
+    service.share(10, 4);
+    expect(service.replicas).toBe(1);
+    service.share(10, 1);
     expect(service.replicas).toBe(2);
   });
 

@@ -4,8 +4,10 @@ import type { ReplicaRange } from '../../define/index.ts';
 export const AUTOSCALER = {
   /** Up to this share above the target nothing is done: a signal wavers. */
   tolerance: 0.1,
-  /** From this share above the target on one look is enough; below it two in a row must ask for more. */
+  /** From this share above the target on one look is enough; below it all looks of {@link sureAfterMs} must ask for more. */
   urgent: 0.5,
+  /** In milliseconds. */
+  sureAfterMs: 1_000,
   /** One step up is at most to so many times the number of processes, or that many more, whichever is more. */
   stepFactor: 2,
   stepMore: 4,
@@ -79,7 +81,7 @@ export function decide(input: AutoscalerInput): Decision {
   const wanted = clamp(asked.replicas, range);
   if (wanted > replicas) {
     const next = clamp(Math.min(wanted, stepUp(replicas)), range);
-    const isSure = replicas === 0 || isUrgent(signal, replicas) || (kept.at(-1)?.replicas ?? 0) > replicas;
+    const isSure = replicas === 0 || isUrgent(signal, replicas) || hasAskedForMore(history, replicas);
     if (isSure) return { replicas: next, reason: upReason(observed, signal, wanted), signal, history };
   }
   if (wanted < replicas && mayGoDown(input, history)) {
@@ -127,6 +129,14 @@ function isUrgent(signal: SignalReading | undefined, replicas: number): boolean 
   if (signal === undefined) return true;
   const { value, target, of } = signal;
   return value / target / (of === 'service' ? replicas : 1) >= 1 + AUTOSCALER.urgent;
+}
+
+/** Whether every look asked for more than that, for as long as it takes to be sure. */
+function hasAskedForMore(history: readonly Recommendation[], replicas: number): boolean {
+  const nowMs = history.at(-1)?.atMs ?? 0;
+  // The one that held when that time began counts too.
+  const first = history.findLastIndex(({ atMs }) => nowMs - atMs >= AUTOSCALER.sureAfterMs);
+  return first !== -1 && history.slice(first).every((past) => past.replicas > replicas);
 }
 
 function mayGoDown(

@@ -6,7 +6,8 @@ import { ask } from '../ask.ts';
 import type { Build } from '../deploy/build.ts';
 import { conditionsFor } from '../deploy/installation.ts';
 import { isAlive, type ProcessIdentity, processStart, sendSignal } from '../process-identity.ts';
-import { openLog } from './log-file.ts';
+import { lastError } from './last-error.ts';
+import { logFile, openLog } from './log-file.ts';
 import type { ProcessRecord } from './state-file.ts';
 
 /** Times of children, in milliseconds. */
@@ -29,6 +30,8 @@ export interface Child extends ProcessIdentity {
   readonly url: string | undefined;
   /** Resolves when it has ended, with how. */
   readonly ended: Promise<string>;
+  /** The last error that it wrote, in words; `undefined` when there is none that could be why it ended. */
+  lastError(): Promise<string | undefined>;
 }
 
 export interface SpawnOptions {
@@ -51,7 +54,9 @@ export interface SpawnOptions {
 export async function spawnChild(options: SpawnOptions): Promise<Child> {
   const { build } = options;
   const command = [...conditionsFor(build), build.main, 'run', options.service, '--app', build.app];
+  const path = logFile(options.dataDir, options.service, options.slot);
   await using log = await openLog(options.dataDir, options.service, options.slot);
+  const { size: begin } = await log.stat();
   const started = spawn(process.execPath, [...command, ...options.parameters, '--json'], {
     detached: true,
     env: { ...options.environment, TANDEM_BUILD: build.id },
@@ -69,6 +74,7 @@ export async function spawnChild(options: SpawnOptions): Promise<Child> {
     pid,
     started: (await processStart(pid)) ?? '',
     ended,
+    lastError: () => lastError(path, begin),
     get url() {
       return url;
     },
@@ -92,13 +98,19 @@ function readUrl(line: string): string | undefined {
 }
 
 /** A child that another supervisor started: as it is none of this process, its end must be looked for. */
-export function adoptChild(record: ProcessRecord & { readonly pid: number }): Child {
-  const { pid, started, url } = record;
+export function adoptChild(record: ProcessRecord & { readonly pid: number }, dataDir: string): Child {
+  const { pid, started, url, service, slot } = record;
   const look = async (): Promise<string> => {
     while (await isAlive({ pid, started })) await sleep(CHILD_TIMES.lookMs);
     return 'unknown reason';
   };
-  return { pid, started, url: url ?? undefined, ended: look() };
+  return {
+    pid,
+    started,
+    url: url ?? undefined,
+    ended: look(),
+    lastError: () => lastError(logFile(dataDir, service, slot), 0),
+  };
 }
 
 /** Waits until `/readyz` says that the child is ready; `false` when the child ended, time is over or `signal` is aborted. */

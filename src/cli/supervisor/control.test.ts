@@ -32,6 +32,7 @@ beforeEach(async () => {
   registry = createMetrics();
   supervisor = new Supervisor({
     identity: { pid: process.pid, started: (await processStart(process.pid)) ?? '' },
+    dataDir,
     app: '/app.ts',
     wanted: new Map(),
     shares: new Map(SERVICE_NAMES.map((service) => [service, { cpu: 1, memory: 128 }])),

@@ -42,7 +42,13 @@ beforeEach(async () => {
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
-  child = { pid: process.pid, started: '', url, ended: new Promise(() => undefined) };
+  child = {
+    pid: process.pid,
+    started: '',
+    url,
+    ended: new Promise(() => undefined),
+    lastError: () => Promise.resolve(undefined),
+  };
 });
 
 afterEach(async () => {

@@ -11,11 +11,15 @@ export function logsFolder(dataDir: string): string {
   return join(dataDir, 'logs');
 }
 
+/** The file that a process writes into, whichever one has this place. */
+export function logFile(dataDir: string, service: ServiceName, slot: number): string {
+  return join(logsFolder(dataDir), `${service}-${String(slot)}.log`);
+}
+
 /** Opens the log of a process for appending. A long one becomes `.old`, in the place of the one before. */
 export async function openLog(dataDir: string, service: ServiceName, slot: number): Promise<FileHandle> {
-  const folder = logsFolder(dataDir);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const path = join(folder, `${service}-${String(slot)}.log`);
+  await mkdir(logsFolder(dataDir), { recursive: true, mode: 0o700 });
+  const path = logFile(dataDir, service, slot);
   const size = await stat(path).then(
     (found) => found.size,
     () => 0,

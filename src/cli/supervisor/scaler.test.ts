@@ -10,6 +10,7 @@ let answers: Map<string, ProcessSignals>;
 let outside: OutsideLook;
 let orders: ScalingOrder[];
 let scaler: Scaler;
+let looksOutside: number;
 
 const clock: Clock = { now: () => nowMs, monotonic: () => nowMs, sleep: () => Promise.resolve() };
 const inFlight = (value: number): ProcessSignals => new Map([['requests_in_flight', { value, target: 8 }]]);
@@ -17,6 +18,7 @@ const nothing: OutsideLook = { signals: new Map(), needs: new Map() };
 
 beforeEach(() => {
   nowMs = 0;
+  looksOutside = 0;
   orders = [];
   answers = new Map();
   outside = nothing;
@@ -34,14 +36,18 @@ beforeEach(() => {
       service = { ...service, wanted: order.wanted };
     },
     ask: (url) => Promise.resolve(answers.get(url)),
-    outside: () => Promise.resolve(outside),
+    outside: () => {
+      looksOutside += 1;
+      return Promise.resolve(outside);
+    },
     downAfterMs: 10_000,
     clock,
   });
 });
 
-async function look(): Promise<ScalingOrder | undefined> {
-  nowMs += SCALER_TIMES.lookMs;
+/** Looks after a while in which what is outside is looked at anew, too. */
+async function look(afterMs: number = SCALER_TIMES.outsideMs): Promise<ScalingOrder | undefined> {
+  nowMs += afterMs;
   await scaler.look();
   return orders.at(-1);
 }
@@ -71,6 +77,17 @@ describe('Scaler', () => {
     const wanted = held?.wanted;
     answers = new Map();
     for (let quiet = 0; quiet < 60; quiet += 1) expect((await look())?.wanted).toBe(wanted);
+  });
+
+  it('sees a step of load within a quarter of a second, and looks into the database once a second', async () => {
+    answers = new Map([
+      ['http://one', inFlight(1)],
+      ['http://two', inFlight(1)],
+    ]);
+    for (let turn = 0; turn < 8; turn += 1) await look(SCALER_TIMES.lookMs);
+    expect(looksOutside).toBe(2);
+    answers.set('http://one', inFlight(60));
+    expect(await look(SCALER_TIMES.lookMs)).toMatchObject({ wanted: 6 });
   });
 
   it('leaves a service alone whose processes are being replaced', async () => {

@@ -7,8 +7,10 @@ import { combineSignals, type ProcessSignals } from './signals.ts';
 
 /** Times of scaling, in milliseconds. */
 export const SCALER_TIMES = {
-  /** Between two looks. */
-  lookMs: 1_000,
+  /** Between two looks at processes. */
+  lookMs: 250,
+  /** Between two looks at what does not come from processes. */
+  outsideMs: 1_000,
   /** What a process said stands in for it for so long when it does not answer. */
   staleMs: 5_000,
   /** A call that found no process counts for so long. */
@@ -57,12 +59,14 @@ interface Heard {
   readonly signals: ProcessSignals;
 }
 
-/** Asks every process for its load each second, and orders as many as that takes. */
+/** Asks every process for its load four times a second, and orders as many as that takes. */
 export class Scaler {
   readonly #parts: ScalerParts;
   readonly #stopping = new AbortController();
   readonly #past = new Map<ServiceName, Past>();
   #heard: ReadonlyMap<string, Heard> = new Map();
+  #outside: OutsideLook = { signals: new Map(), needs: new Map() };
+  #outsideAtMs = -Infinity;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(parts: ScalerParts) {
@@ -90,9 +94,9 @@ export class Scaler {
 
   /** One look at every service. */
   async look(): Promise<void> {
-    const { services, outside, apply, clock, downAfterMs } = this.#parts;
+    const { services, apply, clock, downAfterMs } = this.#parts;
     const before = services();
-    const [found] = await Promise.all([outside(), this.#listen(before)]);
+    const [found] = await Promise.all([this.#lookOutside(), this.#listen(before)]);
     if (this.#stopping.signal.aborted) return;
     // Anew: while the processes were asked, somebody may have given an order.
     for (const scaled of services()) {
@@ -106,6 +110,16 @@ export class Scaler {
       this.#past.set(service, { history, wentDownMs: replicas < wanted ? nowMs : past.wentDownMs });
       apply(service, { wanted: replicas, reason, signal });
     }
+  }
+
+  async #lookOutside(): Promise<OutsideLook> {
+    const { outside, clock } = this.#parts;
+    const nowMs = clock.monotonic();
+    if (nowMs - this.#outsideAtMs >= SCALER_TIMES.outsideMs) {
+      this.#outsideAtMs = nowMs;
+      this.#outside = await outside();
+    }
+    return this.#outside;
   }
 
   async #listen(services: readonly ScaledService[]): Promise<void> {

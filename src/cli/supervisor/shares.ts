@@ -1,5 +1,4 @@
-import { readdir, writeFile } from 'node:fs/promises';
-import { setPriority } from 'node:os';
+import { giveWay } from '../../adapters/system/index.ts';
 import type { ServiceName } from '../../contract/index.ts';
 import type { ServiceDeployment } from '../../define/index.ts';
 import { compileCacheFolder } from '../compile-cache.ts';
@@ -52,29 +51,8 @@ export function compileCache(dataDir: string): NodeJS.ProcessEnv {
   return { NODE_COMPILE_CACHE: compileCacheFolder(dataDir) };
 }
 
-/**
- * Lets a process give way to others as its service should, once it is ready: a start is never held back. On Linux each
- * thread has a priority of its own, which those that it makes inherit; and where the processor is shared among sessions
- * rather than processes, the session has to give way, for each process of ours is one of its own.
- */
+/** Lets a process give way to others as its service should, once it is ready: a start is never held back. */
 export async function lowerPriority(service: ServiceName, pid: number): Promise<void> {
   const niceness = NICENESS[service] ?? 0;
-  if (niceness === 0) return;
-  if (process.platform !== 'linux') return lower(pid, niceness);
-  // Twice: while the first round goes on, threads may be made by those that are not lowered yet.
-  for (let round = 0; round < 2; round += 1) {
-    const threads = await readdir(`/proc/${String(pid)}/task`).catch(() => []);
-    for (const thread of threads) lower(Number(thread), niceness);
-  }
-  // Kernels without such sessions have no such file.
-  await writeFile(`/proc/${String(pid)}/autogroup`, String(niceness)).catch(() => undefined);
-}
-
-/** What has ended meanwhile needs no priority. */
-function lower(id: number, niceness: number): void {
-  try {
-    setPriority(id, niceness);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_SYSTEM_ERROR') throw error;
-  }
+  if (niceness > 0) await giveWay(pid, niceness);
 }

@@ -1,22 +1,30 @@
 import { SCALING_METRICS, SCALING_SIGNALS, type ServiceName } from '../../contract/index.ts';
-import { ask, type Shown } from '../ask.ts';
+import { ask } from '../ask.ts';
+import type { SupervisorKey } from './supervisor-key.ts';
 import type { SignalReading } from './autoscaler.ts';
 
 /** How long a process has to answer with its metrics, in milliseconds. */
 const ANSWER_MS_MAX = 2_000;
+/** Of all its metrics these alone: writing all of them takes a process ten times as long. */
+const METRICS_PATH = `/metrics?${Object.values(SCALING_METRICS)
+  .map((name) => `name[]=${name}`)
+  .join('&')}`;
 
 /** What one process says about its load, by the name of the signal. */
 export type ProcessSignals = ReadonlyMap<string, { readonly value: number; readonly target: number }>;
 
-/** Asks a process for its scaling signals: `undefined` when it does not answer, or not like one of ours. */
+/** Asks a process for its scaling signals: `undefined` when it does not answer, or not like one of ours, or refuses the key. */
 export async function askSignals(
   url: string,
   service: ServiceName,
-  shown: Shown = {},
+  key: Pick<SupervisorKey, 'accepted' | 'refused'>,
 ): Promise<ProcessSignals | undefined> {
+  const shown = key.accepted;
+  if (shown === undefined) return undefined;
   try {
     const signal = AbortSignal.timeout(ANSWER_MS_MAX);
-    const { ok, text } = await ask(new URL('/metrics', url), { ...shown, signal });
+    const { ok, status, text } = await ask(new URL(METRICS_PATH, url), { ...shown, signal });
+    if (status === 401) key.refused(shown.key);
     return ok ? readSignals(text, service) : undefined;
   } catch {
     return undefined;

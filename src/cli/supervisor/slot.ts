@@ -50,6 +50,7 @@ export class Slot {
   #state: ProcessRecord['state'] = 'starting';
   #restarts = 0;
   #problem: string | null = null;
+  #lastEnd: ProcessRecord['lastEnd'] = null;
 
   constructor(parts: SlotParts, adopted?: Adopted) {
     this.#parts = parts;
@@ -87,6 +88,7 @@ export class Slot {
       url: child?.url ?? null,
       restarts: this.#restarts,
       problem: this.#problem,
+      lastEnd: this.#lastEnd,
     };
   }
 
@@ -162,8 +164,16 @@ export class Slot {
       ]);
       if (fault === undefined || this.isStopping) return;
       metrics.ends.add(1, { service, reason: fault.reason });
-      logger.warn(FAULTS[fault.reason], { ...facts, how: fault.how });
+      // What hangs does not get better while somebody reads its log.
       if (fault.reason === 'hung') killChild(child);
+      const { how } = fault;
+      const said = await child.lastError();
+      this.#lastEnd = { at: this.#parts.clock.now(), how, error: said ?? null };
+      logger.warn(FAULTS[fault.reason], {
+        ...facts,
+        how,
+        ...(said === undefined ? {} : { lastError: said }),
+      });
     } finally {
       this.#stopping.signal.removeEventListener('abort', stop);
       over.abort();

@@ -23,6 +23,14 @@ const processRecord = z.object({
   restarts: z.int().min(0),
   /** What is wrong with it while it runs, for instance that it is not ready for long. */
   problem: z.string().nullable().default(null),
+  /**
+   * How the process before it in this place ended without an order, when, in milliseconds since 1970-01-01 UTC, and the last
+   * error that it wrote.
+   */
+  lastEnd: z
+    .object({ at: z.number(), how: z.string(), error: z.string().nullable() })
+    .nullable()
+    .default(null),
 });
 
 const serviceRecord = z.object({

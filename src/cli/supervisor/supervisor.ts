@@ -23,6 +23,7 @@ import {
 
 export interface SupervisorParts {
   readonly identity: ProcessIdentity;
+  readonly dataDir: string;
   /** File of the app, for the state. */
   readonly app: string;
   /** Processes that are wanted. */
@@ -239,7 +240,7 @@ export class Supervisor {
     const adopting = living.map(async (record) => {
       const { service, slot, pid, restarts } = record;
       const build = this.#parts.builds.known(service, record.build);
-      const child = adoptChild(record);
+      const child = adoptChild(record, this.#parts.dataDir);
       // One that hangs is found out by its slot.
       const goesOn = record.state !== 'stopping' && !this.#isStopping;
       logger.info(goesOn ? 'Took over a process' : 'Ending a process', { service, pid });

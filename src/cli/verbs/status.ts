@@ -107,14 +107,14 @@ function describeUp({ scaling, processes }: UpStatus): string {
     const ready = processes.filter(({ service, state }) => service === name && state === 'ready').length;
     return [name, `${String(ready)}/${String(record.replicas)}`, rangeText(record), whyText(record)];
   });
-  const rows = processes.map(({ service, slot, state, pid, url, build, restarts, problem }) => [
-    `${service}-${String(slot)}`,
-    state,
-    pid === null ? '-' : String(pid),
-    url ?? '-',
-    build ?? '-',
-    String(restarts),
-    problem ?? '',
+  const rows = processes.map((record) => [
+    `${record.service}-${String(record.slot)}`,
+    record.state,
+    record.pid === null ? '-' : String(record.pid),
+    record.url ?? '-',
+    record.build ?? '-',
+    String(record.restarts),
+    troubleText(record),
   ]);
   const deployments = Object.entries(scaling).flatMap(([name, { deployment }]) =>
     deployment === null
@@ -126,6 +126,15 @@ function describeUp({ scaling, processes }: UpStatus): string {
     table(['SCALING', 'READY', 'RANGE', 'LOAD AND LAST CHANGE'], services),
     ...(deployments.length === 0 ? [] : [table(['DEPLOYED', 'BUILD', 'STATE', 'SINCE', ''], deployments)]),
   ].join('\n\n');
+}
+
+/** What is wrong with a process: how the one before it ended is told until the next one is ready. */
+function troubleText({ problem, state, lastEnd }: ProcessRecord): string {
+  if (problem !== null) return problem;
+  if (lastEnd === null || state === 'ready') return '';
+  return [`ended ${when(lastEnd.at)}: ${lastEnd.how}`, ...(lastEnd.error ?? '').split('\n', 1)]
+    .filter((text) => text !== '')
+    .join('; ');
 }
 
 function rangeText({ min, max, scaled }: ServiceRecord): string {

@@ -44,6 +44,7 @@ import {
   StateFile,
   type UpState,
 } from '../supervisor/state-file.ts';
+import { SupervisorKey } from '../supervisor/supervisor-key.ts';
 import { Supervisor } from '../supervisor/supervisor.ts';
 
 /** What stopping takes beyond the grace of the processes and their end: the database's, in milliseconds. */
@@ -109,6 +110,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   using _closeMetrics = { [Symbol.dispose]: () => registry.close() };
   const supervisor: Supervisor = new Supervisor({
     identity: { pid: process.pid, started: (await processStart(process.pid)) ?? '' },
+    dataDir,
     app: path,
     wanted: wantedReplicas(given, left, description),
     shares: new Map(SERVICE_NAMES.map((service) => [service, services[service]])),
@@ -135,12 +137,17 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
     logger,
     failPoints,
   });
-  const shown = {
-    key: await findKey({ dataDir }, {}),
+  const key = await SupervisorKey.load({
+    read: () => findKey({ dataDir }, {}),
+    ensure: () => ensureAdminKey(database.url, dataDir),
     peers: await tlsPeers(config.section(TLS)),
-  };
+    clock: systemClock(),
+    logger,
+  });
   const deployer = new Deployer({
-    shown,
+    get shown() {
+      return key.shown;
+    },
     supervisor,
     builds,
     store: new BuildStore(dataDir),
@@ -163,7 +170,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   const scaler = new Scaler({
     services: () => supervisor.scaled(),
     apply: (service, order) => supervisor.order(service, order),
-    ask: (url, service) => askSignals(url, service, shown),
+    ask: (url, service) => askSignals(url, service, key),
     outside: () => outside.look(),
     downAfterMs: 1_000 * downAfterSeconds,
     clock: systemClock(),

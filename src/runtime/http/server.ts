@@ -557,9 +557,11 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   app.get('/readyz', operationAt('/readyz'), async (request: Request, reply) =>
     answerReadiness(server, request, reply),
   );
-  app.get('/metrics', operationAt('/metrics'), async (_request, reply) => {
+  app.get('/metrics', operationAt('/metrics'), async (request, reply) => {
     server.observer.snapshot();
-    const text = await options.metrics.text();
+    // Some of them by name, as other exporters have it: whoever looks often need not have all of them written.
+    const names = (request.query as { readonly 'name[]'?: string | readonly string[] })['name[]'];
+    const text = await options.metrics.text(names === undefined ? undefined : [names].flat());
     return reply.header('content-type', options.metrics.mediaType).send(text);
   });
   const [list, one] = TRACE_ROUTES;

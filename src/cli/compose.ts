@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { DuckdbWarehouseOptions } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
-import { systemClock, systemRandom } from '../adapters/system/index.ts';
+import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
 import { contractHash, PlatformError } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
@@ -29,6 +29,9 @@ import { accessOf, TLS, tlsIdentity, tlsPeers } from './access-settings.ts';
 import { contractOf } from './deploy/contract.ts';
 import { HTTP, PROCESS, SCALING, serviceOptions, TRACE } from './settings.ts';
 import { VERSION } from './version.ts';
+
+/** How the process gives way that builds datasets and writes the archive: as training does, for which it mostly works. */
+const BACKGROUND_NICENESS = 10;
 
 /** What a process needs to run services. */
 export interface Composition {
@@ -176,7 +179,7 @@ async function openExporter(
 async function openPorts(
   postgres: Postgres,
   objects: Objects,
-  { config, failPoints }: Composition,
+  { config, definitions, failPoints }: Composition,
 ): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances, keys } = postgres;
   const warehouse = join(config.section(PROCESS).dataDir, 'warehouse');
@@ -196,6 +199,8 @@ async function openPorts(
       directory: warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
+      // Where one process does everything, there is one of everything.
+      ...(definitions.length === 1 ? { lower: (pid: number) => giveWay(pid, BACKGROUND_NICENESS) } : {}),
     }),
     compute: threadCompute({ tasks: trainTasks }),
     failPoints,

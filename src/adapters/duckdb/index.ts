@@ -1,1 +1,2 @@
-export { duckdbWarehouse, type DuckdbWarehouseOptions, WAREHOUSE_DEFAULTS } from './warehouse.ts';
+export { type DuckdbWarehouseOptions, WAREHOUSE_DEFAULTS } from './options.ts';
+export { duckdbWarehouse } from './warehouse.ts';

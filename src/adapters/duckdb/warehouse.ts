@@ -1,46 +1,9 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { PlatformError } from '../../contract/errors.ts';
-import type {
-  ColumnSpec,
-  ResultColumns,
-  RowAppender,
-  Warehouse,
-  WarehouseSession,
-} from '../../runtime/ports/index.ts';
-import { createTable, TableAppender } from './appender.ts';
+import type { Warehouse } from '../../runtime/ports/index.ts';
+import { BackgroundSessions } from './background.ts';
 import { translate } from './failures.ts';
-import { readColumns } from './result-columns.ts';
-import { openScratch, type Scratch } from './scratch.ts';
+import { type DuckdbWarehouseOptions, WAREHOUSE_DEFAULTS } from './options.ts';
+import { openScratch } from './scratch.ts';
 import { Slots } from './slots.ts';
-
-export interface DuckdbWarehouseOptions {
-  /**
-   * Folder for scratch and spill files, on a local disk of this machine. Created when missing; may be shared
-   * by processes.
-   */
-  readonly directory: string;
-  /** Memory of one session, in bytes; beyond it DuckDB spills to disk. */
-  readonly memoryBytesMax?: number;
-  /** Threads of one session. */
-  readonly threads?: number;
-  /** Sessions open at a time; further ones wait their turn. */
-  readonly sessionsMax?: number;
-  /** Callers that may wait for a session; more are refused with OVERLOADED. */
-  readonly waitingMax?: number;
-}
-
-/** Defaults of {@link DuckdbWarehouseOptions}. */
-export const WAREHOUSE_DEFAULTS = {
-  memoryBytesMax: 1_073_741_824,
-  threads: 2,
-  sessionsMax: 2,
-  waitingMax: 100,
-} as const;
-
-/** How often a statement that holds up the end of its session is interrupted, in milliseconds. */
-const INTERRUPT_MS = 20;
 
 /**
  * The port `Warehouse` on DuckDB: each session is an in-memory database of its own with its own memory,
@@ -56,10 +19,15 @@ export function duckdbWarehouse(options: DuckdbWarehouseOptions): Warehouse {
   const settings = { ...WAREHOUSE_DEFAULTS, ...options };
   const slots = new Slots(settings.sessionsMax, settings.waitingMax);
   const scratch = openScratch(settings.directory);
+  const background =
+    settings.lower === undefined ? undefined : new BackgroundSessions(settings, settings.lower);
   return {
-    async session() {
+    async session({ isBackground = false } = {}) {
       const release = await slots.take();
       try {
+        if (isBackground && background !== undefined) return await background.open(release);
+        // Loaded here: most processes never have a session, and the library takes a good part of their start.
+        const { openSession } = await import('./session.ts');
         return await openSession(settings, scratch, release);
       } catch (error) {
         release();
@@ -67,119 +35,4 @@ export function duckdbWarehouse(options: DuckdbWarehouseOptions): Warehouse {
       }
     },
   };
-}
-
-async function openSession(
-  settings: { readonly memoryBytesMax: number; readonly threads: number },
-  scratch: Scratch,
-  release: () => void,
-): Promise<WarehouseSession> {
-  const folder = await scratch.create();
-  try {
-    const spill = join(folder, '.spill');
-    await mkdir(spill, { mode: 0o700 });
-    const instance = await DuckDBInstance.create(':memory:', {
-      threads: String(settings.threads),
-      memory_limit: `${settings.memoryBytesMax}B`,
-      temp_directory: spill,
-      autoinstall_known_extensions: 'false',
-      autoload_known_extensions: 'false',
-    });
-    const connection = await instance.connect();
-    await connection.run(`set timezone = 'UTC'`);
-    return new Session(folder, instance, connection, async () => {
-      try {
-        await scratch.remove(folder);
-      } finally {
-        release();
-      }
-    });
-  } catch (error) {
-    await scratch.remove(folder);
-    throw error;
-  }
-}
-
-class Session implements WarehouseSession {
-  readonly scratch: string;
-  readonly #instance: DuckDBInstance;
-  readonly #connection: DuckDBConnection;
-  readonly #cleanUp: () => Promise<void>;
-  readonly #appenders = new Set<TableAppender>();
-  /** A connection does one statement at a time: each waits for the one before it. */
-  #last: Promise<unknown> = Promise.resolve();
-  #running = 0;
-  #ended: Promise<void> | undefined;
-
-  constructor(
-    scratch: string,
-    instance: DuckDBInstance,
-    connection: DuckDBConnection,
-    cleanUp: () => Promise<void>,
-  ) {
-    this.scratch = scratch;
-    this.#instance = instance;
-    this.#connection = connection;
-    this.#cleanUp = cleanUp;
-  }
-
-  run(sql: string): Promise<void> {
-    return this.#next(sql, async () => {
-      await this.#connection.run(sql);
-    });
-  }
-
-  query(sql: string): Promise<ResultColumns> {
-    return this.#next(sql, async () => readColumns(await this.#connection.stream(sql)));
-  }
-
-  append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender> {
-    const sql = createTable(table, columns);
-    return this.#next(sql, async () => {
-      await this.#connection.run(sql);
-      const driver = await this.#connection.createAppender(table);
-      const appender = new TableAppender(table, columns, driver, () => this.#appenders.delete(appender));
-      this.#appenders.add(appender);
-      return appender;
-    });
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#ended ??= this.#end();
-    return this.#ended;
-  }
-
-  #next<TResult>(sql: string, work: () => Promise<TResult>): Promise<TResult> {
-    const turn = this.#last.then(async () => {
-      if (this.#ended !== undefined) throw new PlatformError('INTERNAL', 'The warehouse session has ended');
-      this.#running += 1;
-      try {
-        return await work();
-      } catch (error) {
-        throw translate(error, sql);
-      } finally {
-        this.#running -= 1;
-      }
-    });
-    this.#last = turn.catch(() => undefined);
-    return turn;
-  }
-
-  /** Again and again: an interruption that comes just before its statement begins is lost. */
-  async #interrupt(): Promise<void> {
-    const timer = setInterval(() => this.#connection.interrupt(), INTERRUPT_MS);
-    if (this.#running > 0) this.#connection.interrupt();
-    await this.#last.finally(() => clearInterval(timer));
-  }
-
-  async #end(): Promise<void> {
-    try {
-      await this.#interrupt();
-      for (const appender of this.#appenders) appender.abandon();
-      this.#connection.closeSync();
-      this.#instance.closeSync();
-    } finally {
-      await this.#cleanUp();
-    }
-  }
 }

@@ -35,6 +35,13 @@ export interface WarehouseSession extends AsyncDisposable {
   append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender>;
 }
 
+export interface SessionOptions {
+  /**
+   * Nobody waits for it at this very moment: where it can, it gives way to whatever else runs on the machine. Default false.
+   */
+  readonly isBackground?: boolean;
+}
+
 export interface Warehouse {
-  session(): Promise<WarehouseSession>;
+  session(options?: SessionOptions): Promise<WarehouseSession>;
 }

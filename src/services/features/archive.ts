@@ -121,7 +121,7 @@ export class Archive {
     const claims = await this.#claim(topic, (await log.topic(topic)).partitions);
     const ranges = await log.ranges(topic);
     if (claims.every((claim) => (ranges[claim.partition]?.next ?? 0) <= claim.committed)) return 0;
-    await using session = await warehouse.session();
+    await using session = await warehouse.session({ isBackground: true });
     const appender = await session.append('records', archiveColumns(plan.source));
     let records = 0;
     const done: { claim: Claim; offset: number }[] = [];
@@ -198,7 +198,7 @@ export class Archive {
       [source, SMALL_FILE_ROWS],
     );
     if (small.length > options.archiveFilesMax) {
-      await using session = await warehouse.session();
+      await using session = await warehouse.session({ isBackground: true });
       const paths = await Promise.all(small.map((file) => objects.path(file.digest)));
       const path = join(session.scratch, 'merged.parquet');
       const from = `read_parquet([${paths.map((item) => literal(item)).join(', ')}])`;

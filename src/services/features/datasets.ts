@@ -70,7 +70,7 @@ export class Datasets {
     const known = request.knowledge === 'latest' ? await this.#find(id) : undefined;
     if (known !== undefined && (await this.#host.objects.has(known.file.digest))) return known;
     await this.#archive.reach(positions, ARCHIVE_WAIT_MS);
-    await using session = await this.#host.warehouse.session();
+    await using session = await this.#host.warehouse.session({ isBackground: true });
     await this.#load(session, vector, label, sources, positions, request);
     const body = await this.#assemble(session, vector, label, request, asOf);
     // What was served is an input of its own, known only by its rows.

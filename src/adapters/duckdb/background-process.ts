@@ -77,5 +77,3 @@ process.on('message', (order: Order) => {
 });
 // At once: an orderly end would wait for statements that nobody needs any more.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
-// A Ctrl-C at the terminal is for the process that has this one.
-process.on('SIGINT', () => undefined);

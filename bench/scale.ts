@@ -16,6 +16,7 @@ import {
   step,
   type Stepped,
 } from './fixtures/scale/step.ts';
+import { quiet } from './fixtures/scale/machine.ts';
 import { beside, sendOrders } from './fixtures/scale/training.ts';
 import type { Measurement } from './run.ts';
 
@@ -50,7 +51,7 @@ export async function measure(): Promise<Measurement> {
   const rate = highRate(calibrations.serve);
   const replicas = Math.max(...steps.serve.map((one) => one.replicas));
   const training = await beside(scene, requests, { rate, replicas });
-  const { costs, noise, failed: failedInTraining, busy, others, ...figures } = training;
+  const { costs, noise, failed: failedInTraining, pairs, busy, others, ...figures } = training;
   const all = [...steps.serve, ...steps.ingest].flatMap(({ before, after }) => [before, after]);
   const failed =
     [...all, ...Object.values(calibrations)].reduce((sum, one) => sum + one.failed, 0) + failedInTraining;
@@ -59,6 +60,7 @@ export async function measure(): Promise<Measurement> {
       ...summary('serve', steps.serve, calibrations.serve),
       ...summary('ingest', steps.ingest, calibrations.ingest),
       ...figures,
+      trainingPairs: pairs,
       trainingCores: busy,
       trainingOthersCores: others,
       trainingNoisePercent: median(noise.map((one) => Math.abs(one))),
@@ -76,8 +78,9 @@ export async function measure(): Promise<Measurement> {
   };
 }
 
-/** The middle of all steps of a service. What was before the steps is taken together: there are few requests in each. */
-function summary(name: Stepped, steps: readonly Step[], calibration: Calibration): Record<string, number> {
+/** The middle of the steps of a service during which the machine was quiet otherwise, if there are any. What was before the steps is taken together: there are few requests in each. */
+function summary(name: Stepped, all: readonly Step[], calibration: Calibration): Record<string, number> {
+  const steps = quiet(all.map(({ others }) => others)).flatMap((index) => all[index] ?? []);
   const p99MsBefore = latency(
     steps.flatMap(({ before }) => before.answers),
     0.99,
@@ -85,6 +88,7 @@ function summary(name: Stepped, steps: readonly Step[], calibration: Calibration
   const numbers = {
     ratePerSecond: highRate(calibration),
     isMachineFull: Number(calibration.isMachineFull),
+    quietSteps: steps.length,
     replicas: median(steps.map(({ replicas }) => replicas)),
     /** Until the supervisor ordered more, until the first further process was ready, and until all were. */
     orderSeconds: median(steps.map(({ order }) => order)),

@@ -16,7 +16,7 @@ import {
   step,
   type Stepped,
 } from './fixtures/scale/step.ts';
-import { quiet } from './fixtures/scale/machine.ts';
+import { quiet, quietOnly } from './fixtures/scale/machine.ts';
 import { beside, sendOrders } from './fixtures/scale/training.ts';
 import type { Measurement } from './run.ts';
 
@@ -51,7 +51,7 @@ export async function measure(): Promise<Measurement> {
   const rate = highRate(calibrations.serve);
   const replicas = Math.max(...steps.serve.map((one) => one.replicas));
   const training = await beside(scene, requests, { rate, replicas });
-  const { costs, noise, failed: failedInTraining, pairs, busy, others, ...figures } = training;
+  const { costs, noise, failed: failedInTraining, quietPairs, busy, others, ...figures } = training;
   const all = [...steps.serve, ...steps.ingest].flatMap(({ before, after }) => [before, after]);
   const failed =
     [...all, ...Object.values(calibrations)].reduce((sum, one) => sum + one.failed, 0) + failedInTraining;
@@ -60,7 +60,7 @@ export async function measure(): Promise<Measurement> {
       ...summary('serve', steps.serve, calibrations.serve),
       ...summary('ingest', steps.ingest, calibrations.ingest),
       ...figures,
-      trainingPairs: pairs,
+      trainingQuietPairs: quietPairs,
       trainingCores: busy,
       trainingOthersCores: others,
       trainingNoisePercent: median(noise.map((one) => Math.abs(one))),
@@ -88,7 +88,7 @@ function summary(name: Stepped, all: readonly Step[], calibration: Calibration):
   const numbers = {
     ratePerSecond: highRate(calibration),
     isMachineFull: Number(calibration.isMachineFull),
-    quietSteps: steps.length,
+    quietSteps: quietOnly(all.map(({ others }) => others)).length,
     replicas: median(steps.map(({ replicas }) => replicas)),
     /** Until the supervisor ordered more, until the first further process was ready, and until all were. */
     orderSeconds: median(steps.map(({ order }) => order)),

@@ -2,7 +2,7 @@ import { unwatchFile, watchFile } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { DuckdbWarehouseOptions } from '../adapters/duckdb/index.ts';
+import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
 import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
@@ -22,7 +22,6 @@ import {
   type SpanExporter,
   startServices,
   type TraceOptions,
-  type Warehouse,
 } from '../runtime/index.ts';
 import { trainTasks } from '../services/train/index.ts';
 import { accessOf, TLS, tlsIdentity, tlsPeers } from './access-settings.ts';
@@ -195,7 +194,7 @@ async function openPorts(
     instances,
     keys,
     objects,
-    warehouse: openWarehouse({
+    warehouse: duckdbWarehouse({
       directory: warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
@@ -204,19 +203,6 @@ async function openPorts(
     }),
     compute: threadCompute({ tasks: trainTasks }),
     failPoints,
-  };
-}
-
-/** The library of DuckDB is loaded with the first session: most services open none, and a start waits for nothing else. */
-function openWarehouse(options: DuckdbWarehouseOptions): Warehouse {
-  let opening: Promise<Warehouse> | undefined;
-  return {
-    async session() {
-      opening ??= import('../adapters/duckdb/index.ts').then(({ duckdbWarehouse }) =>
-        duckdbWarehouse(options),
-      );
-      return (await opening).session();
-    },
   };
 }
 

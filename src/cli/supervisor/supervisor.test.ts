@@ -45,7 +45,18 @@ async function silent(service: ServiceName, build: string): Promise<Silent> {
   const url = `http://127.0.0.1:${port}`;
   return {
     child,
-    record: { service, slot: 1, build, state: 'ready', pid, started, url, restarts: 0, problem: null },
+    record: {
+      service,
+      slot: 1,
+      build,
+      state: 'ready',
+      pid,
+      started,
+      url,
+      restarts: 0,
+      problem: null,
+      lastEnd: null,
+    },
   };
 }
 
@@ -57,6 +68,7 @@ it('takes over a process that is slow to answer, and ends one that never does', 
   const one = { standard: { min: 1, max: 1 }, scaled: null };
   const supervisor: Supervisor = new Supervisor({
     identity: { pid: process.pid, started: (await processStart(process.pid)) ?? '' },
+    dataDir,
     app: '/app.ts',
     wanted: new Map([
       ['ingest', one],

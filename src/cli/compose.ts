@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { DuckdbWarehouseOptions } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
-import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
+import { openPostgres, type Postgres, postgresOutsideTables } from '../adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
 import { contractHash, PlatformError } from '../contract/index.ts';
@@ -102,7 +102,12 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   try {
     const objects = await openObjects(dataDir, composition);
     opened.defer(() => objects.close());
-    const ports = await openPorts(postgres, objects.objects, composition);
+    const outsideTables = postgresOutsideTables({
+      environment: process.env,
+      applicationName: 'tandem poll',
+    });
+    opened.defer(() => outsideTables[Symbol.asyncDispose]());
+    const ports = await openPorts(postgres, { objects: objects.objects, outsideTables }, composition);
     const services = await startServices(definitions, ports, {
       app: composition.app,
       serviceOptions: serviceOptions(config),
@@ -175,7 +180,7 @@ async function openExporter(
 
 async function openPorts(
   postgres: Postgres,
-  objects: Objects,
+  { objects, outsideTables }: Pick<Ports, 'objects' | 'outsideTables'>,
   { config, failPoints }: Composition,
 ): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances, keys } = postgres;
@@ -197,6 +202,7 @@ async function openPorts(
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
     }),
+    outsideTables,
     compute: threadCompute({ tasks: trainTasks }),
     failPoints,
   };

@@ -41,6 +41,31 @@ export async function readColumns(result: DuckDBResult): Promise<ResultColumns> 
   return { rows, names, columns };
 }
 
+/** Rows that a piece of {@link streamColumns} has at least, but for the last one. */
+const PIECE_ROWS = 8_192;
+
+/** The same piece by piece: what is not taken is not read. */
+export async function* streamColumns(result: DuckDBResult): AsyncGenerator<ResultColumns, void, undefined> {
+  const names = result.columnNames();
+  for (let isOver = false; !isOver;) {
+    const readers = names.map((name, index) => readerOf(result, index, name));
+    let rows = 0;
+    while (rows < PIECE_ROWS) {
+      const chunk = await result.fetchChunk();
+      isOver = chunk === null || chunk.rowCount === 0;
+      if (isOver || chunk === null) break;
+      readers.forEach((reader, index) => reader.add(vectorOf(chunk, index, reader.bytesEach)));
+      rows += chunk.rowCount;
+    }
+    if (rows === 0) return;
+    yield {
+      rows,
+      names,
+      columns: new Map(readers.map((reader, index) => [names[index] ?? '', reader.finish()])),
+    };
+  }
+}
+
 function vectorOf(chunk: DuckDBDataChunk, index: number, bytesEach: number): Vector {
   const rows = chunk.rowCount;
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);

@@ -1,6 +1,7 @@
-import { mkdir } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from '@duckdb/node-api';
 import { PlatformError } from '../../contract/errors.ts';
 import type {
   ColumnSpec,
@@ -11,7 +12,7 @@ import type {
 } from '../../runtime/ports/index.ts';
 import { createTable, TableAppender } from './appender.ts';
 import { translate } from './failures.ts';
-import { readColumns } from './result-columns.ts';
+import { readColumns, streamColumns } from './result-columns.ts';
 import { openScratch, type Scratch } from './scratch.ts';
 import { Slots } from './slots.ts';
 
@@ -133,6 +134,41 @@ class Session implements WarehouseSession {
     return this.#next(sql, async () => readColumns(await this.#connection.stream(sql)));
   }
 
+  /** Statements that come in the meantime wait until it is at its end or left. */
+  async *stream(sql: string): AsyncGenerator<ResultColumns, void, undefined> {
+    const over = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<DuckDBResult>();
+    const turn = this.#next(sql, async () => {
+      begun.resolve(await this.#connection.stream(sql));
+      await over.promise;
+    });
+    turn.catch((error: unknown) => begun.reject(error));
+    try {
+      for await (const columns of streamColumns(await begun.promise)) {
+        if (this.#ended !== undefined) throw new PlatformError('INTERNAL', 'The warehouse session has ended');
+        yield columns;
+      }
+    } catch (error) {
+      throw translate(error, sql);
+    } finally {
+      over.resolve();
+      await turn.catch(() => undefined);
+    }
+  }
+
+  async receive(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+    const path = join(this.scratch, randomUUID());
+    const file = await open(path, 'wx', 0o600);
+    try {
+      for await (const chunk of chunks) await writeAll(file, chunk);
+    } catch (error) {
+      throw translate(error, 'receiving a file');
+    } finally {
+      await file.close();
+    }
+    return path;
+  }
+
   append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender> {
     const sql = createTable(table, columns);
     return this.#next(sql, async () => {
@@ -182,4 +218,8 @@ class Session implements WarehouseSession {
       await this.#cleanUp();
     }
   }
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let at = 0; at < chunk.byteLength;) at += (await file.write(chunk, at)).bytesWritten;
 }

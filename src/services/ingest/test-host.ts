@@ -1,5 +1,6 @@
 import {
   type IngestResult,
+  type InputOf,
   PlatformError,
   type ResultOf,
   type Route,
@@ -25,11 +26,13 @@ import type {
   ConsumerGroups,
   EventLog,
   Jobs,
+  OutsideTables,
   Random,
   RunningService,
   ServiceHost,
   Signals,
   Tables,
+  Warehouse,
 } from '../../runtime/index.ts';
 import { NO_TRACE, noFailPoints } from '../../runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
@@ -78,6 +81,10 @@ export interface TestHostOptions {
   readonly source: string;
   readonly limits?: Partial<IngestOptions>;
   readonly call?: Caller;
+  readonly warehouse?: Warehouse;
+  readonly outsideTables?: OutsideTables;
+  /** Other definition than that of {@link ordersSource}, for its name. */
+  readonly define?: (name: string) => Source;
 }
 
 /** A record of the log as text. */
@@ -113,7 +120,7 @@ export class TestIngest {
       { get: () => () => Promise.reject(new Error('ingest does not use this port')) },
     );
     const host: ServiceHost<IngestOptions> = {
-      app: defineApp('shop', { decisions: {}, sources: [ordersSource(options.source)] }),
+      app: defineApp('shop', { decisions: {}, sources: [(options.define ?? ordersSource)(options.source)] }),
       options: ingestOptions.parse(options.limits ?? {}) as IngestOptions,
       instance: 'test',
       replica: 'test',
@@ -132,7 +139,8 @@ export class TestIngest {
       keys: absent as ServiceHost['keys'],
       reachable: () => new Set(),
       objects: absent as ServiceHost['objects'],
-      warehouse: absent as ServiceHost['warehouse'],
+      warehouse: options.warehouse ?? (absent as ServiceHost['warehouse']),
+      outsideTables: options.outsideTables ?? (absent as ServiceHost['outsideTables']),
       compute: absent as ServiceHost['compute'],
       failPoints: noFailPoints,
       call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
@@ -284,9 +292,13 @@ export function deep(depth: number): string {
 /** A page of the quarantine. */
 export function list(
   service: TestIngest,
-  query: { after?: string; limit?: number } = {},
+  query: Partial<InputOf<typeof routes.listQuarantine>['query']> = {},
 ): Promise<ResultOf<typeof routes.listQuarantine>> {
-  const input = { params: { source: service.source }, query: { limit: 100, ...query }, body: {} };
+  const input = {
+    params: { source: service.source },
+    query: { limit: 100, state: 'waiting' as const, ...query },
+    body: {},
+  };
   return service.call(routes.listQuarantine, input);
 }
 

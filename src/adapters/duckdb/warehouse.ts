@@ -12,7 +12,7 @@ import type {
 } from '../../runtime/ports/index.ts';
 import { createTable, TableAppender } from './appender.ts';
 import { translate } from './failures.ts';
-import { readColumns, streamColumns } from './result-columns.ts';
+import { readColumns, streamColumns, withEnd } from './result-columns.ts';
 import { openScratch, type Scratch } from './scratch.ts';
 import { Slots } from './slots.ts';
 
@@ -131,7 +131,8 @@ class Session implements WarehouseSession {
   }
 
   query(sql: string): Promise<ResultColumns> {
-    return this.#next(sql, async () => readColumns(await this.#connection.stream(sql)));
+    // A streamed result that fails on its way just ends, without an error: this one is complete before it is read.
+    return this.#next(sql, async () => readColumns(await this.#connection.run(sql)));
   }
 
   /** Statements that come in the meantime wait until it is at its end or left. */
@@ -139,7 +140,7 @@ class Session implements WarehouseSession {
     const over = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<DuckDBResult>();
     const turn = this.#next(sql, async () => {
-      begun.resolve(await this.#connection.stream(sql));
+      begun.resolve(await this.#connection.stream(withEnd(sql)));
       await over.promise;
     });
     turn.catch((error: unknown) => begun.reject(error));

@@ -165,15 +165,16 @@ function statement(
   { after, columns, limit }: OutsidePageOptions,
   types: ReadonlyMap<string, ColumnType>,
 ): { readonly text: string; readonly values: unknown[] } {
-  const [id, changed] = [quoted(table.id), quoted(table.updatedAt)];
+  // With the table in front: a name alone would mean the text that the page gives of the column.
+  const [id, changed] = [`polled.${quoted(table.id)}`, `polled.${quoted(table.updatedAt)}`];
   const typeOf = (name: string): string => types.get(name)?.type ?? 'text';
-  const cells = columns.map((name) => asText(quoted(name), types.get(name)));
+  const cells = columns.map((name) => asText(`polled.${quoted(name)}`, types.get(name)));
   const values: unknown[] = [limit, null];
   const conditions = [`${changed} <= $2::${typeOf(table.updatedAt)}`, `isfinite(${changed})`];
   if (after !== undefined) conditions.push(behind(after));
   return {
     text: `select ${id}::text, ${microseconds(changed)}${cells.map((cell) => `, ${cell}`).join('')}
-      from ${quotedTable(table)} where ${conditions.join(' and ')} order by ${changed}, ${id} limit $1`,
+      from ${quotedTable(table)} as polled where ${conditions.join(' and ')} order by ${changed}, ${id} limit $1`,
     values,
   };
 

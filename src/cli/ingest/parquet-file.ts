@@ -3,7 +3,7 @@ import { PlatformError } from '../../contract/index.ts';
 import type { Warehouse } from '../../runtime/index.ts';
 import { openParquet, type RecordTarget } from '../../services/ingest/index.ts';
 import { BATCH_BYTES, BEGINNING, type RecordBatch } from './cut-batches.ts';
-import type { RecordFile } from './record-file.ts';
+import type { RecordFile } from './records.ts';
 
 /** What reading Parquet needs. */
 export interface ParquetTools {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import type { PlatformError } from '../../contract/index.ts';
 import { amount } from '../output.ts';
-import type { RecordFile } from './record-file.ts';
+import type { RecordFile } from './records.ts';
 import type { Totals } from './sender.ts';
 
 /** How far a file is, for somebody who watches. */

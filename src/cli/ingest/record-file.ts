@@ -2,31 +2,9 @@ import { createReadStream } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 import { PlatformError } from '../../contract/index.ts';
-import {
-  BEGINNING,
-  cutBatches,
-  readHead,
-  type RecordBatch,
-  type RecordPlace,
-  type TextFormat,
-} from './cut-batches.ts';
+import { BEGINNING, cutBatches, readHead } from './cut-batches.ts';
 import { openParquetFile, type ParquetTools } from './parquet-file.ts';
-
-/** Forms of a file of records. */
-export type RecordFormat = TextFormat | 'parquet';
-
-/** A file of records that is being read. */
-export interface RecordFile {
-  readonly format: RecordFormat;
-  /** How much there is: bytes on disk, or rows of Parquet; `undefined` for standard input. */
-  readonly size: number | undefined;
-  /** How much of {@link size} was read so far. */
-  readonly read: number;
-  /** Whether what is behind a place that was reached can still grow: then only what is before it identifies the file. */
-  readonly canGrow: boolean;
-  /** Batches behind `from`, in the file's order; to be asked for once. */
-  batches(from?: RecordPlace): AsyncIterable<RecordBatch>;
-}
+import type { RecordFile, RecordFormat } from './records.ts';
 
 /** Names that a file of records ends in. */
 const NAMES = '.ndjson, .jsonl, .csv or .parquet (text also with .gz)';

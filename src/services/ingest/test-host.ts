@@ -83,6 +83,7 @@ export interface TestHostOptions {
   readonly call?: Caller;
   readonly warehouse?: Warehouse;
   readonly outsideTables?: OutsideTables;
+  readonly instance?: string;
   /** Other definition than that of {@link ordersSource}, for its name. */
   readonly define?: (name: string) => Source;
 }
@@ -102,19 +103,27 @@ export class TestIngest {
   readonly clock: { now: number };
   readonly metrics: MetricsRegistry;
   readonly service: RunningService;
+  /** What was logged. */
+  readonly said: readonly unknown[];
   readonly #log: EventLog;
 
-  private constructor(parts: Pick<TestIngest, 'source' | 'clock' | 'metrics' | 'service'>, log: EventLog) {
+  private constructor(
+    parts: Pick<TestIngest, 'source' | 'clock' | 'metrics' | 'service' | 'said'>,
+    log: EventLog,
+  ) {
     this.source = parts.source;
     this.clock = parts.clock;
     this.metrics = parts.metrics;
     this.service = parts.service;
+    this.said = parts.said;
     this.#log = log;
   }
 
   static async start(store: TestStore, options: TestHostOptions): Promise<TestIngest> {
     const clock = { now: NOW };
     const metrics = createMetrics();
+    const said: unknown[] = [];
+    const say = (...words: unknown[]): void => void said.push(words);
     const absent = new Proxy(
       {},
       { get: () => () => Promise.reject(new Error('ingest does not use this port')) },
@@ -122,7 +131,7 @@ export class TestIngest {
     const host: ServiceHost<IngestOptions> = {
       app: defineApp('shop', { decisions: {}, sources: [(options.define ?? ordersSource)(options.source)] }),
       options: ingestOptions.parse(options.limits ?? {}) as IngestOptions,
-      instance: 'test',
+      instance: options.instance ?? 'test',
       replica: 'test',
       peers: () => [],
       clock: {
@@ -144,12 +153,12 @@ export class TestIngest {
       compute: absent as ServiceHost['compute'],
       failPoints: noFailPoints,
       call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
-      logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      logger: { info: say, warn: say, error: say },
       metrics: metrics.of('ingest'),
       trace: NO_TRACE,
     };
     const service = await ingest.start(host);
-    return new TestIngest({ source: options.source, clock, metrics, service }, store.log);
+    return new TestIngest({ source: options.source, clock, metrics, service, said }, store.log);
   }
 
   /** Calls a route and checks the answer against its schema. */

@@ -28,7 +28,7 @@ export interface OutsideTablesOptions {
 }
 
 /**
- * The port `OutsideTables` on PostgreSQL, 12 or later. Each page is a read-only transaction of its own. What drivers and
+ * The port `OutsideTables` on PostgreSQL, 14 or later. Each page is a read-only transaction of its own. What drivers and
  * servers say is not passed on: it may quote the address.
  */
 export function postgresOutsideTables(options: OutsideTablesOptions): OutsideTables & AsyncDisposable {

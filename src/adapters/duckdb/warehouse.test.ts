@@ -63,6 +63,13 @@ describe('results', () => {
       break;
     }
     expect((await session.query('select 1 as one')).rows).toBe(1);
+    // Left without a word: the end of the session does not wait for it.
+    await session.stream('select range as n from range(10000000)').next();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it('that cannot begin say so', async () => {
+    await using session = await warehouse.session();
     expect(await failure(session.stream('select nothing').next())).toMatchObject({ code: 'INTERNAL' });
   });
 

@@ -107,6 +107,8 @@ class Session implements WarehouseSession {
   readonly #connection: DuckDBConnection;
   readonly #cleanUp: () => Promise<void>;
   readonly #appenders = new Set<TableAppender>();
+  /** What ends each result that is being read piece by piece. */
+  readonly #streams = new Set<() => void>();
   /** A connection does one statement at a time: each waits for the one before it. */
   #last: Promise<unknown> = Promise.resolve();
   #running = 0;
@@ -139,6 +141,7 @@ class Session implements WarehouseSession {
   async *stream(sql: string): AsyncGenerator<ResultColumns, void, undefined> {
     const over = Promise.withResolvers<void>();
     const begun = Promise.withResolvers<DuckDBResult>();
+    this.#streams.add(over.resolve);
     const turn = this.#next(sql, async () => {
       begun.resolve(await this.#connection.stream(withEnd(sql)));
       await over.promise;
@@ -153,6 +156,7 @@ class Session implements WarehouseSession {
       throw translate(error, sql);
     } finally {
       over.resolve();
+      this.#streams.delete(over.resolve);
       await turn.catch(() => undefined);
     }
   }
@@ -211,6 +215,8 @@ class Session implements WarehouseSession {
 
   async #end(): Promise<void> {
     try {
+      // Whoever left one of them unread must not hold up the end.
+      for (const end of this.#streams) end();
       await this.#interrupt();
       for (const appender of this.#appenders) appender.abandon();
       this.#connection.closeSync();

@@ -44,16 +44,20 @@ export async function openParquetFile(path: string, tools: ParquetTools): Promis
         return made;
       };
       const pieces = file.records(from.offset);
-      for (;;) {
-        const piece = await explained(path, () => pieces.next());
-        if (piece.done === true) break;
-        for (const record of piece.value) {
-          const line = `${JSON.stringify(record)}\n`;
-          lines.push(line);
-          bytes += line.length;
-          read += 1;
-          if (bytes >= BATCH_BYTES) yield batch();
+      try {
+        for (;;) {
+          const piece = await explained(path, () => pieces.next());
+          if (piece.done === true) break;
+          for (const record of piece.value) {
+            const line = `${JSON.stringify(record)}\n`;
+            lines.push(line);
+            bytes += line.length;
+            read += 1;
+            if (bytes >= BATCH_BYTES) yield batch();
+          }
         }
+      } finally {
+        await pieces.return();
       }
       if (lines.length > 0) yield batch();
     },

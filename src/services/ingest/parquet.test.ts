@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { usePostgres } from '../../../test/support/postgres.ts';
 import { duckdbWarehouse } from '../../adapters/duckdb/index.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
-import type { Warehouse } from '../../runtime/index.ts';
+import { PlatformError } from '../../contract/index.ts';
+import type { EventLog, Warehouse } from '../../runtime/index.ts';
 import { PARQUET } from './forms.ts';
 import { ingest } from './index.ts';
 import { chunksOf, cutUp, failureOf, ingestOn, list, NOW, type TestIngest } from './test-host.ts';
@@ -176,6 +177,25 @@ describe('Parquet', () => {
       expect(failure).toMatchObject({ code: 'BAD_REQUEST', details: { accepted: stored } });
       expect(failure.message).toMatch(/cannot be read as Parquet after row \d+/);
       expect(stored).toBeGreaterThan(50_000);
+    });
+  });
+
+  it('frees what it held when the store fails in the middle', async () => {
+    const body = await parquet(`select range::varchar as orderId, ${GOOD} from range(50000)`);
+    let appends = 0;
+    const log: EventLog = {
+      ...postgres().log,
+      append: (topic, partition, items) => {
+        appends += 1;
+        return appends % 3 === 0
+          ? Promise.reject(new PlatformError('STORAGE_FULL', 'no room'))
+          : postgres().log.append(topic, partition, items);
+      },
+    };
+    // More often than there are sessions.
+    await onStore({ warehouse, log }, async (service) => {
+      for (let round = 0; round < 4; round += 1)
+        expect(await failureOf(service.post(PARQUET, body))).toMatchObject({ code: 'STORAGE_FULL' });
     });
   });
 

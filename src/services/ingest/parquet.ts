@@ -40,11 +40,15 @@ export async function openParquet(
       let done = first;
       // The order is the file's own: the warehouse keeps it as it reads, and a sort would need all rows at once.
       const pieces = session.stream(`select ${list} from ${file} where file_row_number >= ${String(first)}`);
-      for (;;) {
-        const piece = await explained(done, () => pieces.next());
-        if (piece.done === true) return;
-        yield recordsOf(piece.value, toRecord);
-        done += piece.value.rows;
+      try {
+        for (;;) {
+          const piece = await explained(done, () => pieces.next());
+          if (piece.done === true) return;
+          yield recordsOf(piece.value, toRecord);
+          done += piece.value.rows;
+        }
+      } finally {
+        await pieces.return();
       }
     },
   };

@@ -299,7 +299,9 @@ describe('a polled table', () => {
       expect(metrics).toContain(`ingest_poll_failures_total{source="${service.source}",code="${code}"}`);
       const shown = JSON.stringify([error, service.said], (_, value: unknown) =>
         value instanceof Error
-          ? { ...value, message: value.message, stack: value.stack, cause: value.cause }
+          ? Object.fromEntries(
+              Object.getOwnPropertyNames(value).map((name) => [name, Reflect.get(value, name)]),
+            )
           : value,
       );
       expect(shown).not.toContain(SECRET);

@@ -10,12 +10,12 @@ export interface ParquetTools {
   /** The source that the columns are fields of. */
   readonly source: RecordTarget;
   /** Opens a warehouse; called when there is a file to read. */
-  readonly warehouse: () => Warehouse;
+  readonly warehouse: () => Promise<Warehouse>;
 }
 
 /** A Parquet file whose rows are sent as NDJSON, so that sending can go on from any row. */
 export async function openParquetFile(path: string, tools: ParquetTools): Promise<RecordFile> {
-  const warehouse = tools.warehouse();
+  const warehouse = await tools.warehouse();
   const rows = await explained(path, async () => {
     await using session = await warehouse.session();
     return (await openParquet(session, resolve(path), tools.source)).rows;

@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { duckdbWarehouse } from '../../adapters/duckdb/index.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import type { PlatformError, SourceDescription } from '../../contract/index.ts';
 import type { Fields } from '../../define/index.ts';
@@ -52,7 +51,11 @@ export async function sendFile(path: string, options: SendOptions, totals: Total
   const { source, output, signal } = options;
   const file = await openRecords(path, options.format, {
     source: { name: source.name, fields: source.contract.fields as Fields },
-    warehouse: () => duckdbWarehouse({ directory: join(options.dataDir, 'warehouse') }),
+    // Loaded for Parquet alone: it costs a good part of a second.
+    warehouse: async () => {
+      const { duckdbWarehouse } = await import('../../adapters/duckdb/index.ts');
+      return duckdbWarehouse({ directory: join(options.dataDir, 'warehouse') });
+    },
   });
   const resume = path === '-' ? undefined : await openResume(path, file, options);
   const sent = options.isAgain ? undefined : await earlier(resume, source);

@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
-import { openPostgres, type Postgres } from '../adapters/postgres/index.ts';
+import { openPostgres, type Postgres, postgresOutsideTables } from '../adapters/postgres/index.ts';
 import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute } from '../adapters/threads/index.ts';
 import { contractHash, PlatformError } from '../contract/index.ts';
@@ -104,7 +104,12 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   try {
     const objects = await openObjects(dataDir, composition);
     opened.defer(() => objects.close());
-    const ports = await openPorts(postgres, objects.objects, composition);
+    const outsideTables = postgresOutsideTables({
+      environment: process.env,
+      applicationName: 'tandem poll',
+    });
+    opened.defer(() => outsideTables[Symbol.asyncDispose]());
+    const ports = await openPorts(postgres, { objects: objects.objects, outsideTables }, composition);
     const services = await startServices(definitions, ports, {
       app: composition.app,
       serviceOptions: serviceOptions(config),
@@ -177,7 +182,7 @@ async function openExporter(
 
 async function openPorts(
   postgres: Postgres,
-  objects: Objects,
+  { objects, outsideTables }: Pick<Ports, 'objects' | 'outsideTables'>,
   { config, definitions, failPoints }: Composition,
 ): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances, keys } = postgres;
@@ -201,6 +206,7 @@ async function openPorts(
       // Where one process does everything, there is one of everything.
       ...(definitions.length === 1 ? { lower: (pid: number) => giveWay(pid, BACKGROUND_NICENESS) } : {}),
     }),
+    outsideTables,
     compute: threadCompute({ tasks: trainTasks }),
     failPoints,
   };

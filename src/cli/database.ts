@@ -77,7 +77,7 @@ export async function embeddedDatabase(
  */
 export async function removeData(dataDir: string, isEmbedded: boolean): Promise<void> {
   if (isEmbedded) await removeEmbedded(join(dataDir, 'postgres'));
-  for (const folder of ['postgres', 'objects', 'objects-cache', 'warehouse']) {
+  for (const folder of ['postgres', 'objects', 'objects-cache', 'warehouse', 'ingest']) {
     await rm(join(dataDir, folder), { recursive: true, force: true });
   }
 }

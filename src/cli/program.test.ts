@@ -35,7 +35,7 @@ describe('the command line', () => {
     [['--version'], 0, ''],
     [['modls'], 2, 'Did you mean models?'],
     [['models', '--jsno'], 2, 'Did you mean --json?'],
-    [['ingest', 'payments'], 2, "missing required argument 'file'"],
+    [['ingest', 'payments'], 2, "missing required argument 'path'"],
     [['dev', '--clock', 'sun'], 2, 'Allowed choices are wall, event'],
     [['models', '--url', 'nonsense'], 2, 'expected http://host:port'],
     [

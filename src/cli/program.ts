@@ -2,9 +2,10 @@ import { Command, CommanderError, Option } from 'commander';
 import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
-import type { RecordFormat } from './record-batches.ts';
 import type { RenderVerbOptions } from './verbs/k8s.ts';
 import type { DeployVerbOptions } from './verbs/deploy.ts';
+import type { IngestVerbOptions } from './verbs/ingest.ts';
+import type { ListOptions, SelectOptions } from './verbs/quarantine.ts';
 import { VERSION } from './version.ts';
 
 /** Runs the command line and gives the exit code: 0 done, 1 failed, 2 wrong use. */
@@ -40,7 +41,7 @@ function buildProgram(exit: (code: number) => void): Command {
       '\nExit codes: 0 done, 1 failed, 2 wrong use. Data goes to standard output, everything else to standard error.',
     );
   addProcessVerbs(program);
-  addDataVerbs(program);
+  addDataVerbs(program, exit);
   addLifecycleVerbs(program, exit);
   addKeyVerbs(program);
   addOperatingVerbs(program, exit);
@@ -217,19 +218,92 @@ function addSupervisorVerbs(program: Command): void {
     );
 }
 
-function addDataVerbs(program: Command): void {
+function addDataVerbs(program: Command, exit: (code: number) => void): void {
   clientVerb(
     program,
-    'ingest <source> <file>',
-    'send a file of records to a source: NDJSON or CSV, .gz too, - for standard input',
+    'ingest <source> <path>',
+    'send a file or a folder of records to a source: NDJSON, CSV (.gz too) or Parquet, - for standard input',
   )
     .addOption(
-      new Option('--format <format>', 'form of the file (default: by its name)').choices(['ndjson', 'csv']),
+      new Option('--format <format>', 'form of the files (default: by their names)').choices([
+        'ndjson',
+        'csv',
+        'parquet',
+      ]),
     )
+    .option(
+      '--parallel <number>',
+      'batches on their way at a time; with more than 1, events of a key may change places',
+      '1',
+    )
+    .option('--retry-for <duration>', 'how long to wait for a server that refuses or is away', '5m')
+    .option('--again', 'send again what was sent before')
+    .addHelpText(
+      'after',
+      '\nAfter an interruption the same command goes on where it was. Of a folder, files go in the order of their names, and\n' +
+        'a second run sends what is new.',
+    )
+    .action(async (source: string, path: string, options: CommonOptions & IngestVerbOptions) => {
+      const { ingest } = await import('./verbs/ingest.ts');
+      exit((await ingest(source, path, options, outputOf(options))) ? EXIT.done : EXIT.failed);
+    });
+  addQuarantineVerbs(program, exit);
+}
+
+/** A verb about those records of a quarantine that a filter lets through. */
+function filterVerb(group: Command, usage: string, description: string): Command {
+  return clientVerb(group, usage, description)
+    .option('--code <code>', 'only with this reason, e.g. FIELD_TYPE')
+    .option('--field <field>', 'only about this field')
+    .option('--since <time>', 'only those that came since: an instant, or how long ago, e.g. 2h')
+    .option('--until <time>', 'only those that came before');
+}
+
+function addQuarantineVerbs(program: Command, exit: (code: number) => void): void {
+  const group = program
+    .command('quarantine')
+    .description('records that broke their contract: look, correct, replay, dismiss')
+    .exitOverride();
+  filterVerb(group, 'list <source>', 'list records, oldest first')
+    .option('--dismissed', 'those that were dismissed instead of those that wait')
+    .option('-n, --lines <number>', 'how many', '50')
+    .option('--after <id>', 'those behind this one')
+    .action(async (source: string, options: CommonOptions & ListOptions) => {
+      const { listQuarantine } = await import('./verbs/quarantine.ts');
+      await listQuarantine(source, options, outputOf(options));
+    });
+  clientVerb(group, 'show <source> <id>', 'show one record as it came').action(
+    async (source: string, id: string, options: CommonOptions) => {
+      const { showQuarantined } = await import('./verbs/quarantine.ts');
+      await showQuarantined(source, id, { options, output: outputOf(options) });
+    },
+  );
+  clientVerb(
+    group,
+    'correct <source> <id> <file>',
+    'keep a corrected record for its replay: a file with one JSON object, - for standard input',
+  ).action(async (source: string, id: string, file: string, options: CommonOptions) => {
+    const { correctQuarantined } = await import('./verbs/quarantine.ts');
+    await correctQuarantined(source, id, { file, options, output: outputOf(options) });
+  });
+  filterVerb(group, 'replay <source> [ids...]', 'put records into the log, corrected or as they came')
+    .option('--all', 'all that the filter lets through')
+    .action(async (source: string, ids: readonly string[], options: CommonOptions & SelectOptions) => {
+      const { replayQuarantined } = await import('./verbs/quarantine.ts');
+      const done = await replayQuarantined(source, ids, { options, output: outputOf(options) });
+      exit(done ? EXIT.done : EXIT.failed);
+    });
+  filterVerb(group, 'dismiss <source> [ids...]', 'say that records will not be replayed')
+    .requiredOption('--reason <text>', 'why, for the record')
+    .option('--all', 'all that the filter lets through')
     .action(
-      async (source: string, file: string, options: CommonOptions & { readonly format?: RecordFormat }) => {
-        const { ingestFile } = await import('./verbs/ingest.ts');
-        await ingestFile(source, file, options, outputOf(options));
+      async (
+        source: string,
+        ids: readonly string[],
+        options: CommonOptions & SelectOptions & { readonly reason: string },
+      ) => {
+        const { dismissQuarantined } = await import('./verbs/quarantine.ts');
+        await dismissQuarantined(source, ids, { options, output: outputOf(options) });
       },
     );
 }

@@ -62,6 +62,7 @@ export { positionSets, positionsOfRow } from './row-positions.ts';
 export { routes } from './routes/index.ts';
 export {
   type IngestResult,
+  type PollStatus,
   type QuarantinedRecord,
   type RecordResult,
   type SourceDescription,

@@ -80,6 +80,13 @@ export {
   type Trainer,
 } from './model.ts';
 export {
+  env,
+  type EnvironmentValue,
+  type PolledTable,
+  postgresTable,
+  type PostgresTableOptions,
+} from './poll.ts';
+export {
   type EventOf,
   type FieldExpressions,
   type Fields,

@@ -3,6 +3,7 @@ import { Expression, type ValueType } from './expression.ts';
 import type { Field, FieldInput, FieldKind } from './field.ts';
 import { definitionHash } from './hash.ts';
 import { assertDistinct, assertName } from './name.ts';
+import type { PolledTable } from './poll.ts';
 
 /** The fields of a source or of a matured label, by name. */
 export type Fields = Readonly<Record<string, Field>>;
@@ -23,6 +24,8 @@ export interface SourceOptions<TFields extends Fields> {
   readonly fields: TFields;
   /** How far an event's time may be ahead of the clock before the record is quarantined. Default `'5m'`. */
   readonly maxSkew?: Duration;
+  /** A table that ingest reads the events from. Default: only what is sent. */
+  readonly poll?: PolledTable;
 }
 
 /** A typed stream of events. */
@@ -36,6 +39,8 @@ export interface Source<TName extends string = string, TFields extends Fields = 
   readonly maxSkewMs: number;
   /** Hash of everything above: the version of the contract. */
   readonly hash: string;
+  /** Where events come from beside what is sent; no part of the contract. */
+  readonly poll?: PolledTable;
 }
 
 /**
@@ -63,7 +68,12 @@ export function source<const TName extends string, const TFields extends Fields>
     fields: options.fields,
     maxSkewMs: durationMs(options.maxSkew ?? '5m'),
   };
-  return { ...definition, hash: definitionHash(definition) };
+  const hash = definitionHash(definition);
+  if (options.poll === undefined) return { ...definition, hash };
+  const unknown = Object.keys(options.poll.columns).find((name) => !Object.hasOwn(options.fields, name));
+  if (unknown !== undefined)
+    throw new TypeError(`Source '${name}' polls a column for '${unknown}', which is none of its fields`);
+  return { ...definition, hash, poll: options.poll };
 }
 
 type ValueTypeOf<TKind extends FieldKind> = TKind extends 'id' | 'key' | 'text'

@@ -23,6 +23,7 @@ import type {
   Keys,
   MigrationSet,
   Objects,
+  OutsideTables,
   Random,
   Signals,
   SpanExporter,
@@ -49,6 +50,7 @@ export interface Ports {
   readonly keys: Keys;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
+  readonly outsideTables: OutsideTables;
   readonly compute: Compute;
   readonly failPoints: FailPoints;
 }

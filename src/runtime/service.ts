@@ -20,6 +20,7 @@ import type {
   Keys,
   MigrationSet,
   Objects,
+  OutsideTables,
   Random,
   Signals,
   Tables,
@@ -117,6 +118,8 @@ export interface ServiceHost<TOptions = unknown> {
   readonly jobs: Jobs;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
+  /** Tables of other systems, for sources that are polled. */
+  readonly outsideTables: OutsideTables;
   readonly compute: Compute;
   /** Where the service says that it passes a point that a chaos run may have armed. */
   readonly failPoints: FailPoints;

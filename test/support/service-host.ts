@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../../src/adapters/duckdb/index.ts';
 import { directoryObjects } from '../../src/adapters/objects/index.ts';
-import { openPostgres, type Postgres } from '../../src/adapters/postgres/index.ts';
+import { openPostgres, type Postgres, postgresOutsideTables } from '../../src/adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
 import { type AnyRoute, PlatformError, type Route, type ServiceName } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
@@ -97,6 +97,7 @@ export async function testWorld(): Promise<TestWorld> {
   const metrics = createMetrics();
   const objects = directoryObjects(join(directory, 'objects'));
   const warehouse = duckdbWarehouse({ directory: join(directory, 'warehouse') });
+  const outsideTables = postgresOutsideTables({ environment: process.env, applicationName: 'test poll' });
   let instances = 0;
   const running = new Map<RunningService, Started>();
   const gateOf = (service: RunningService): Gate => {
@@ -146,6 +147,7 @@ export async function testWorld(): Promise<TestWorld> {
         reachable: () => new Set<ServiceName>(),
         objects: gate.guard(objects),
         warehouse,
+        outsideTables: gate.guard(outsideTables),
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
         call: instanceCaller(running, call),
         failPoints: noFailPoints,
@@ -167,6 +169,7 @@ export async function testWorld(): Promise<TestWorld> {
       return stoppable;
     },
     async [Symbol.asyncDispose]() {
+      await outsideTables[Symbol.asyncDispose]();
       await postgres.close();
       metrics.close();
       await database[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-import type { RowAppender, Warehouse, WarehouseSession } from '../../runtime/ports/index.ts';
+import type { ResultColumns, RowAppender, Warehouse, WarehouseSession } from '../../runtime/ports/index.ts';
 import { type Order, type Report, toFailure } from './orders.ts';
 import type { DuckdbWarehouseOptions } from './options.ts';
 import { duckdbWarehouse } from './warehouse.ts';
@@ -9,6 +9,8 @@ interface Open {
   readonly appenders: Map<number, RowAppender>;
   /** The first row that an appender did not take: whoever closes it hears of it. */
   readonly refused: Map<number, unknown>;
+  /** Results that are read piece by piece. */
+  readonly streams: Map<number, AsyncGenerator<ResultColumns, void, undefined>>;
 }
 
 /** Sessions by the numbers that the other process gave them. */
@@ -23,7 +25,12 @@ class Sessions {
   async obey(order: Order): Promise<unknown> {
     if (order.kind === 'open') {
       const session = await this.#warehouse.session();
-      this.#open.set(order.session, { session, appenders: new Map(), refused: new Map() });
+      this.#open.set(order.session, {
+        session,
+        appenders: new Map(),
+        refused: new Map(),
+        streams: new Map(),
+      });
       return session.scratch;
     }
     const open = this.#open.get(order.session);
@@ -33,6 +40,13 @@ class Sessions {
         return open.session.run(order.sql);
       case 'query':
         return open.session.query(order.sql);
+      case 'stream':
+        open.streams.set(order.stream, open.session.stream(order.sql));
+        return undefined;
+      case 'next':
+        return next(open, order.stream);
+      case 'leave':
+        return leave(open, order.stream);
       case 'append':
         open.appenders.set(order.appender, await open.session.append(order.table, order.columns));
         return undefined;
@@ -45,6 +59,16 @@ class Sessions {
         return open.session[Symbol.asyncDispose]();
     }
   }
+}
+
+async function next({ streams }: Open, number: number): Promise<ResultColumns | undefined> {
+  const { value } = (await streams.get(number)?.next()) ?? {};
+  return value ?? undefined;
+}
+
+async function leave({ streams }: Open, number: number): Promise<void> {
+  await streams.get(number)?.return();
+  streams.delete(number);
 }
 
 function take(open: Open, { appender, rows }: Extract<Order, { readonly kind: 'rows' }>): void {

@@ -122,6 +122,28 @@ describe('a background session', () => {
     expect(() => appender.row([1, 1, true, 'x'])).toThrow(TypeError);
   });
 
+  it('reads a result piece by piece, as far as it is wanted, and takes files in', async () => {
+    await using session = await warehouse.session({ isBackground: true });
+    const lines = ['i', ...Array.from({ length: 10_000 }, (_, row) => String(row))].join('\n');
+    const path = await session.receive(
+      (async function* bytes() {
+        yield Buffer.from(lines);
+      })(),
+    );
+    const sql = `select i::bigint as i from read_csv('${path}') order by i`;
+    const numbers: number[] = [];
+    for await (const { columns } of session.stream(sql)) numbers.push(...(columns.get('i') as Float64Array));
+    expect(numbers).toEqual(Array.from({ length: 10_000 }, (_, row) => row));
+    for await (const { rows } of session.stream(sql)) {
+      expect(rows).toBeGreaterThan(0);
+      break;
+    }
+    const failing = `select case when i < 9000 then i else error('far in') end as i from read_csv('${path}')`;
+    await expect(Array.fromAsync(session.stream(failing))).rejects.toMatchObject({ code: 'INTERNAL' });
+    // And goes on.
+    expect((await session.query('select 1 as one')).rows).toBe(1);
+  });
+
   it('counts among all sessions: those beyond the maximum wait, and not too many of them', async () => {
     await using one = await warehouse.session({ isBackground: true });
     await using two = await warehouse.session();

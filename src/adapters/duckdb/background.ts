@@ -4,6 +4,7 @@ import { PlatformError } from '../../contract/errors.ts';
 import type { ColumnSpec, ResultColumns, RowAppender, WarehouseSession } from '../../runtime/ports/index.ts';
 import { fromFailure, type Order, type Report, type Row } from './orders.ts';
 import type { DuckdbWarehouseOptions } from './options.ts';
+import { receiveFile } from './receive.ts';
 
 /** In the repository the sources run as they are, in the package they are compiled. */
 const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
@@ -174,6 +175,25 @@ class BackgroundSession implements WarehouseSession {
 
   async query(sql: string): Promise<ResultColumns> {
     return (await this.#ask({ kind: 'query', sql })) as ResultColumns;
+  }
+
+  async *stream(sql: string): AsyncGenerator<ResultColumns, void, undefined> {
+    const stream = this.#process.number();
+    await this.#ask({ kind: 'stream', stream, sql });
+    try {
+      for (;;) {
+        const piece = (await this.#ask({ kind: 'next', stream })) as ResultColumns | undefined;
+        if (piece === undefined) return;
+        yield piece;
+      }
+    } finally {
+      // A session that has ended, or whose process has, has left it.
+      await this.#ask({ kind: 'leave', stream }).catch(() => undefined);
+    }
+  }
+
+  receive(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+    return receiveFile(this.scratch, chunks);
   }
 
   async append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender> {

@@ -9,6 +9,10 @@ export type Order = { readonly id: number; readonly session: number } & (
   | { readonly kind: 'open' }
   | { readonly kind: 'run'; readonly sql: string }
   | { readonly kind: 'query'; readonly sql: string }
+  | { readonly kind: 'stream'; readonly stream: number; readonly sql: string }
+  /** The next piece of a stream; answered with `undefined` at its end. */
+  | { readonly kind: 'next'; readonly stream: number }
+  | { readonly kind: 'leave'; readonly stream: number }
   | {
       readonly kind: 'append';
       readonly appender: number;

@@ -41,6 +41,51 @@ export async function readColumns(result: DuckDBResult): Promise<ResultColumns> 
   return { rows, names, columns };
 }
 
+/** Rows that a piece of {@link streamColumns} has at least, but for the last one. */
+const PIECE_ROWS = 8_192;
+
+/** Name of the column that is true in the row behind the last one. */
+const END = 'tandem_end';
+
+/** The statement with one row more behind all others: a streamed result that fails on its way just ends, without an error. */
+export function withEnd(sql: string): string {
+  return `select *, false as ${END} from (${sql}) union all by name select true as ${END}`;
+}
+
+/** Reads a result of {@link withEnd} piece by piece: what is not taken is not read. Throws when it ends too early. */
+export async function* streamColumns(result: DuckDBResult): AsyncGenerator<ResultColumns, void, undefined> {
+  for (let isOver = false; !isOver;) {
+    const { piece, ended } = await readPiece(result);
+    if (piece.rows > 0) yield piece;
+    isOver = ended;
+  }
+}
+
+async function readPiece(
+  result: DuckDBResult,
+): Promise<{ readonly piece: ResultColumns; readonly ended: boolean }> {
+  const all = result.columnNames();
+  const readers = all.map((name, index) => readerOf(result, index, name));
+  let rows = 0;
+  let isOver = false;
+  while (rows < PIECE_ROWS && !isOver) {
+    const chunk = await result.fetchChunk();
+    if (chunk === null || chunk.rowCount === 0) {
+      isOver = true;
+    } else {
+      readers.forEach((reader, index) => reader.add(vectorOf(chunk, index, reader.bytesEach)));
+      rows += chunk.rowCount;
+    }
+  }
+  const columns = new Map(readers.map((reader, index) => [all[index] ?? '', reader.finish()]));
+  const ended = columns.get(END)?.at(-1) === true;
+  if (isOver && !ended) throw new Error('The result ended before it was complete');
+  columns.delete(END);
+  if (!ended) return { piece: { rows, names: [...columns.keys()], columns }, ended };
+  for (const [name, values] of columns) columns.set(name, values.slice(0, -1));
+  return { piece: { rows: rows - 1, names: [...columns.keys()], columns }, ended };
+}
+
 function vectorOf(chunk: DuckDBDataChunk, index: number, bytesEach: number): Vector {
   const rows = chunk.rowCount;
   const vector = duckdb.data_chunk_get_vector(chunk.chunk, index);

@@ -1,11 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { type DuckDBConnection, DuckDBInstance, type DuckDBResult } from '@duckdb/node-api';
 import { PlatformError } from '../../contract/errors.ts';
 import type { ColumnSpec, ResultColumns, RowAppender, WarehouseSession } from '../../runtime/ports/index.ts';
 import { createTable, TableAppender } from './appender.ts';
 import { translate } from './failures.ts';
-import { readColumns } from './result-columns.ts';
+import { receiveFile } from './receive.ts';
+import { readColumns, streamColumns, withEnd } from './result-columns.ts';
 import type { Scratch } from './scratch.ts';
 
 /** How often a statement that holds up the end of its session is interrupted, in milliseconds. */
@@ -49,6 +50,8 @@ class Session implements WarehouseSession {
   readonly #connection: DuckDBConnection;
   readonly #cleanUp: () => Promise<void>;
   readonly #appenders = new Set<TableAppender>();
+  /** What ends each result that is being read piece by piece. */
+  readonly #streams = new Set<() => void>();
   /** A connection does one statement at a time: each waits for the one before it. */
   #last: Promise<unknown> = Promise.resolve();
   #running = 0;
@@ -73,7 +76,36 @@ class Session implements WarehouseSession {
   }
 
   query(sql: string): Promise<ResultColumns> {
-    return this.#next(sql, async () => readColumns(await this.#connection.stream(sql)));
+    // A streamed result that fails on its way just ends, without an error: this one is complete before it is read.
+    return this.#next(sql, async () => readColumns(await this.#connection.run(sql)));
+  }
+
+  /** Statements that come in the meantime wait until it is at its end or left. */
+  async *stream(sql: string): AsyncGenerator<ResultColumns, void, undefined> {
+    const over = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<DuckDBResult>();
+    this.#streams.add(over.resolve);
+    const turn = this.#next(sql, async () => {
+      begun.resolve(await this.#connection.stream(withEnd(sql)));
+      await over.promise;
+    });
+    turn.catch((error: unknown) => begun.reject(error));
+    try {
+      for await (const columns of streamColumns(await begun.promise)) {
+        if (this.#ended !== undefined) throw new PlatformError('INTERNAL', 'The warehouse session has ended');
+        yield columns;
+      }
+    } catch (error) {
+      throw translate(error, sql);
+    } finally {
+      over.resolve();
+      this.#streams.delete(over.resolve);
+      await turn.catch(() => undefined);
+    }
+  }
+
+  receive(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+    return receiveFile(this.scratch, chunks);
   }
 
   append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender> {
@@ -117,6 +149,8 @@ class Session implements WarehouseSession {
 
   async #end(): Promise<void> {
     try {
+      // Whoever left one of them unread must not hold up the end.
+      for (const end of this.#streams) end();
       await this.#interrupt();
       for (const appender of this.#appenders) appender.abandon();
       this.#connection.closeSync();

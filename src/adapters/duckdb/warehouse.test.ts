@@ -30,6 +30,67 @@ async function failure(work: Promise<unknown>): Promise<PlatformError> {
 }
 
 describe('results', () => {
+  const FAILS_LATE =
+    "select case when range = 150000 then error('late') else range end as n from range(200000)";
+
+  it('that fail after many rows fail, instead of ending there', async () => {
+    await using session = await warehouse.session();
+    for (let round = 0; round < 5; round += 1) {
+      expect(await failure(session.query(FAILS_LATE))).toMatchObject({ code: 'INTERNAL' });
+      const read = async (): Promise<void> => {
+        for await (const piece of session.stream(FAILS_LATE)) expect(piece.rows).toBeGreaterThan(0);
+      };
+      expect(await failure(read())).toMatchObject({ code: 'INTERNAL' });
+    }
+  });
+
+  it('come piece by piece in their order, also when they are left early', async () => {
+    await using session = await warehouse.session();
+    for (const count of [0, 1, 2_047, 2_048, 2_049, 8_192, 100_000]) {
+      const found: number[] = [];
+      for await (const { rows, names, columns } of session.stream(
+        `select range as n, range::varchar as t, range % 2 = 0 as b from range(${count})`,
+      )) {
+        expect(names).toEqual(['n', 't', 'b']);
+        const [numbers, texts] = [columns.get('n') as Float64Array, columns.get('t')];
+        expect([numbers.length, texts?.length]).toEqual([rows, rows]);
+        found.push(...numbers);
+      }
+      expect(found).toEqual(Array.from({ length: count }, (_, index) => index));
+    }
+    for await (const piece of session.stream('select range as n from range(10000000)')) {
+      expect(piece.rows).toBeGreaterThan(0);
+      break;
+    }
+    expect((await session.query('select 1 as one')).rows).toBe(1);
+    // Left without a word: the end of the session does not wait for it.
+    await session.stream('select range as n from range(10000000)').next();
+    await session[Symbol.asyncDispose]();
+  });
+
+  it('that cannot begin say so', async () => {
+    await using session = await warehouse.session();
+    expect(await failure(session.stream('select nothing').next())).toMatchObject({ code: 'INTERNAL' });
+  });
+
+  it('can be of files that are received as they come', async () => {
+    await using session = await warehouse.session();
+    const chunks = async function* (): AsyncGenerator<Uint8Array> {
+      for (const text of ['a,b\n', '1,', '2\n']) yield Buffer.from(text);
+      await Promise.resolve();
+    };
+    const path = await session.receive(chunks());
+    expect((await session.query(`select a + b as sum from read_csv('${path}')`)).columns.get('sum')).toEqual(
+      Float64Array.of(3),
+    );
+    const broken = async function* (): AsyncGenerator<Uint8Array> {
+      yield Buffer.from('a');
+      await Promise.resolve();
+      throw new PlatformError('BODY_TOO_LARGE', 'too large');
+    };
+    expect(await failure(session.receive(broken()))).toMatchObject({ code: 'BODY_TOO_LARGE' });
+  });
+
   it('come by column, numbers as float64 with NaN for null', async () => {
     await using session = await warehouse.session();
     const { rows, names, columns } = await session.query(`

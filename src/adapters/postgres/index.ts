@@ -6,4 +6,5 @@ export {
 } from './embedded/index.ts';
 export { schemaSteps } from './schema-steps.ts';
 export { lookAtServers, type Sight } from './look.ts';
+export { postgresOutsideTables } from './outside-tables.ts';
 export { openPostgres, type Postgres, type PostgresOptions } from './pool.ts';

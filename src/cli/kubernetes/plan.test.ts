@@ -85,4 +85,11 @@ describe('what is asked for', () => {
     expect(plan({ app: 'cardFraud_v2_' }).app).toBe('card-fraud-v2');
     expect(plan({}).namespace).toBe('fraud');
   });
+
+  it('takes the addresses of polled tables from the Secret, for ingest alone', () => {
+    const { services, warnings } = plan({ polledVariables: ['ORDERS_URL', 'ORDERS_URL'] });
+    const taken = services.filter(({ secretEnv }) => secretEnv.length > 0);
+    expect(taken).toMatchObject([{ name: 'ingest', secretEnv: ['ORDERS_URL'] }]);
+    expect(warnings.join()).toContain('ORDERS_URL of ingest is taken from the Secret');
+  });
 });

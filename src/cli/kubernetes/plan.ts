@@ -30,6 +30,8 @@ export interface PlanOptions {
   readonly insecureHttp?: boolean | undefined;
   /** Ports that pods may reach besides. */
   readonly egressPorts?: readonly string[];
+  /** Variables with the addresses of tables that sources are polled from. Default: none. */
+  readonly polledVariables?: readonly string[] | undefined;
   /** What the app's deployment says; `undefined` when there is none. */
   readonly deployment?: Deployment | undefined;
 }
@@ -146,7 +148,8 @@ function servicePlan(name: ServiceName, options: PlanOptions): ServicePlan {
   const wanted = given.replicas ?? traits.replicas;
   const most = isSingle ? 1 : Number.POSITIVE_INFINITY;
   const min = Math.min(Math.max(wanted.min, leastOf(name, options)), most);
-  const secretEnv = Object.keys(env).filter(isSecretName).sort();
+  const polled = name === 'ingest' ? (options.polledVariables ?? []) : [];
+  const secretEnv = [...new Set([...Object.keys(env).filter(isSecretName), ...polled])].sort();
   return {
     name,
     traits,
@@ -158,7 +161,7 @@ function servicePlan(name: ServiceName, options: PlanOptions): ServicePlan {
     isSingle,
     env: Object.fromEntries(
       Object.entries(env)
-        .filter(([key]) => !isSecretName(key))
+        .filter(([key]) => !secretEnv.includes(key))
         .sort(([one], [other]) => (one < other ? -1 : 1)),
     ),
     secretEnv,

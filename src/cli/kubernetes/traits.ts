@@ -31,8 +31,9 @@ export const TRAITS: Readonly<Record<ServiceName, ServiceTraits>> = {
     replicas: { min: 2, max: 10 },
     cpu: 0.5,
     memory: 1_024,
-    scratchMi: 256,
-    hasWarehouse: false,
+    // Room for two bodies of Parquet.
+    scratchMi: 3_072,
+    hasWarehouse: true,
     // It tells how far online features are behind a source.
     calls: ['features'],
   },

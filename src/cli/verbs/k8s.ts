@@ -8,7 +8,10 @@ import { type Output, table } from '../output.ts';
 import { PROCESS } from '../settings.ts';
 import { loadDescription } from '../supervisor/description.ts';
 
-export interface RenderVerbOptions extends Omit<PlanOptions, 'app' | 'deployment' | 'overlays' | 'replicas'> {
+export interface RenderVerbOptions extends Omit<
+  PlanOptions,
+  'app' | 'deployment' | 'overlays' | 'replicas' | 'polledVariables'
+> {
   readonly out: string;
   readonly force: boolean;
   readonly overlay: readonly string[];
@@ -29,6 +32,9 @@ export async function renderKubernetes(
     app: app.name,
     overlays: overlay,
     egressPorts: egressPort,
+    polledVariables: [...app.sources.values()].flatMap(({ poll }) =>
+      poll === undefined ? [] : [poll.variable],
+    ),
     deployment: description.file === null ? undefined : description.deployment,
   });
   const files = renderManifests(plan);

@@ -7,7 +7,15 @@ import {
   replayVector,
 } from './features.ts';
 import { createKey, listKeys, revokeKey, whoAmI } from './gateway.ts';
-import { describeSource, ingestEvents, listQuarantine, replayQuarantine } from './ingest.ts';
+import {
+  correctQuarantined,
+  describeSource,
+  dismissQuarantined,
+  getQuarantined,
+  ingestEvents,
+  listQuarantine,
+  replayQuarantine,
+} from './ingest.ts';
 import {
   createRelease,
   getCurrentReleases,
@@ -26,6 +34,9 @@ export const routes = {
   ingestEvents,
   describeSource,
   listQuarantine,
+  getQuarantined,
+  correctQuarantined,
+  dismissQuarantined,
   replayQuarantine,
   readVector,
   readVectorParts,

@@ -34,7 +34,7 @@ export type RecordResult = z.infer<typeof recordResult>;
 
 export const ingestEvents = route('ingest', 'ingestEvents', 'POST /v1/sources/{source}/events', {
   summary:
-    'Make records durable: JSON object or array, NDJSON or CSV. Bad ones go to quarantine, good ones count',
+    'Make records durable: JSON object or array, NDJSON, CSV or Parquet. Bad ones go to quarantine, good ones count',
   roles: ['producer', 'operator'],
   params: sourceParams,
   query: z.object({ results: z.enum(['all', 'quarantined']).default('all') }).strict(),
@@ -44,6 +44,23 @@ export const ingestEvents = route('ingest', 'ingestEvents', 'POST /v1/sources/{s
   timeoutMs: 120_000,
   bodyBytesMax: 10 * 1_048_576,
 });
+
+const pollStatus = z.object({
+  table: z.string(),
+  everyMs: z.number().int(),
+  /** Rows made durable or put into quarantine so far. */
+  accepted: z.number().int(),
+  quarantined: z.number().int(),
+  /** Where reading is: everything before it was read. Null before the first row. */
+  cursor: z.object({ updatedAt: z.string(), id: z.string() }).nullable(),
+  /** When the table was last read to its end; null: not yet. */
+  caughtUpAt: time.nullable(),
+  /** How old the newest state of the table is that was read, in milliseconds; null before the first page. */
+  lagMs: z.number().nullable(),
+  /** What went wrong last, if nothing has gone well since. */
+  error: z.object({ code: z.string(), reason: z.string(), at: time }).nullable(),
+});
+export type PollStatus = z.infer<typeof pollStatus>;
 
 const sourceDescription = z.object({
   name,
@@ -63,6 +80,8 @@ const sourceDescription = z.object({
   duplicates: z.number().int().nullable(),
   /** Records not yet applied to online features; null likewise. */
   lag: z.number().int().nullable(),
+  /** How the polling of its table stands; null when it has none. */
+  poll: pollStatus.nullable(),
 });
 export type SourceDescription = z.infer<typeof sourceDescription>;
 
@@ -84,16 +103,76 @@ const quarantinedRecord = z.object({
   bytes: z.string(),
   /** The original bytes as text when they are valid UTF-8. */
   text: z.string().nullable(),
+  state: z.enum(['waiting', 'dismissed']),
+  /** The record that a replay puts in instead of the original. */
+  correction: z.object({ record, by: z.string(), at: time }).nullable(),
+  dismissal: z.object({ reason: z.string(), by: z.string(), at: time }).nullable(),
 });
 export type QuarantinedRecord = z.infer<typeof quarantinedRecord>;
 
+/** Largest number of records that one request may name. */
+const QUARANTINE_IDS_MAX = 1_000;
+
+const recordParams = z.object({ source: name, id: z.string().max(128) }).strict();
+
 export const listQuarantine = route('ingest', 'listQuarantine', 'GET /v1/sources/{source}/quarantine', {
-  summary: 'Rejected records with reason and original bytes, oldest first',
+  summary: 'Rejected records with reason and original bytes, oldest first; by reason, field, time and state',
   roles: ['operator'],
   params: sourceParams,
-  query: page,
+  query: page
+    .extend({
+      code: z.string().max(64).optional(),
+      field: z.string().max(128).optional(),
+      /** Only records that came at this time or later, in milliseconds since 1970. */
+      from: z.coerce.number().int().optional(),
+      /** Only records that came before this time, likewise. */
+      until: z.coerce.number().int().optional(),
+      state: z.enum(['waiting', 'dismissed']).default('waiting'),
+    })
+    .strict(),
   result: z.object({ records: z.array(quarantinedRecord), next: z.string().nullable() }),
 });
+
+export const getQuarantined = route('ingest', 'getQuarantined', 'GET /v1/sources/{source}/quarantine/{id}', {
+  summary: 'One rejected record, with its correction or the reason why it was dismissed',
+  roles: ['operator'],
+  params: recordParams,
+  result: quarantinedRecord,
+});
+
+export const correctQuarantined = route(
+  'ingest',
+  'correctQuarantined',
+  'POST /v1/sources/{source}/quarantine/{id}/correct',
+  {
+    summary:
+      'Keep a corrected record beside the original, for its replay; one that breaks the contract is refused',
+    roles: ['operator'],
+    params: recordParams,
+    body: z.object({ record }).strict(),
+    result: quarantinedRecord,
+    idempotent: true,
+  },
+);
+
+export const dismissQuarantined = route(
+  'ingest',
+  'dismissQuarantined',
+  'POST /v1/sources/{source}/quarantine/dismiss',
+  {
+    summary: 'Say that records will not be replayed, and why; they stay until their time is over',
+    roles: ['operator'],
+    params: sourceParams,
+    body: z
+      .object({
+        ids: z.array(z.string().max(128)).min(1).max(QUARANTINE_IDS_MAX),
+        reason: z.string().trim().min(1).max(500),
+      })
+      .strict(),
+    result: z.object({ dismissed: z.number().int() }),
+    idempotent: true,
+  },
+);
 
 export const replayQuarantine = route(
   'ingest',
@@ -108,7 +187,7 @@ export const replayQuarantine = route(
         records: z
           .array(z.object({ id: z.string(), record: record.optional() }).strict())
           .min(1)
-          .max(1_000),
+          .max(QUARANTINE_IDS_MAX),
       })
       .strict(),
     result: ingestResult,

@@ -6,10 +6,15 @@ import { parseJson } from './json.ts';
 import type { HttpLimits } from './limits.ts';
 
 /**
- * The media type whose bodies have no end of their own, so that the limit on a body's size is not meant for
- * them.
+ * Media types whose bodies are let go of as they come, to the store or to disk, so that the limit on a body's size is not meant
+ * for them.
  */
-export const STREAMED = 'application/x-ndjson';
+const STREAMED: ReadonlySet<string> = new Set(['application/x-ndjson', 'application/vnd.apache.parquet']);
+
+/** Whether bodies of a media type may be larger than the limit of their route. */
+export function isStreamed(mediaType: string): boolean {
+  return STREAMED.has(mediaType);
+}
 /**
  * Bytes of a refused body that are read and dropped, so that the client hears the answer instead of a reset.
  */
@@ -72,10 +77,10 @@ export function readMediaType(header: string | undefined): string {
 
 function rawBody(request: IncomingMessage, mediaType: string, route: AnyRoute, limits: HttpLimits): RawBody {
   const encoding = readEncoding(request.headers['content-encoding']);
-  const bytesMax = mediaType === STREAMED ? limits.decodedBytesMax : route.bodyBytesMax;
+  const bytesMax = isStreamed(mediaType) ? limits.decodedBytesMax : route.bodyBytesMax;
   const announced = Number(request.headers['content-length'] ?? 0);
-  if (mediaType !== STREAMED && announced > bytesMax) throw tooLarge(bytesMax);
-  const unlimited = mediaType === STREAMED && encoding === 'identity';
+  if (!isStreamed(mediaType) && announced > bytesMax) throw tooLarge(bytesMax);
+  const unlimited = isStreamed(mediaType) && encoding === 'identity';
   return {
     mediaType,
     chunks: decodeBody(request, encoding, {

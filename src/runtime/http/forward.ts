@@ -6,7 +6,7 @@ import { deadlineError, type OpenCall } from '../call.ts';
 import { PRINCIPAL_HEADER, writePrincipal } from '../auth/forwarded.ts';
 import { traceHeaders } from '../trace/headers.ts';
 import type { Pick as Picked, PickEnd } from './balancer.ts';
-import { collectPlain, isEmpty, linger, readMediaType, STREAMED } from './body.ts';
+import { collectPlain, isEmpty, isStreamed, linger, readMediaType } from './body.ts';
 import {
   CALL_LIMITS,
   connectionError,
@@ -110,8 +110,8 @@ interface Body {
 /** A small body as bytes, which can be sent again, a large one or one without a size as a stream within its limit. */
 async function takeBody({ request, route, limits }: Forwarding): Promise<Body> {
   if (route.method === 'GET' || isEmpty(request)) return { content: null, length: 0, isRepeatable: true };
-  const isStreamed = readMediaType(request.headers['content-type']) === STREAMED;
-  const bytesMax = isStreamed ? Number.POSITIVE_INFINITY : route.bodyBytesMax;
+  const streams = isStreamed(readMediaType(request.headers['content-type']));
+  const bytesMax = streams ? Number.POSITIVE_INFINITY : route.bodyBytesMax;
   const given = request.headers['content-length'];
   const length = given === undefined ? undefined : Number(given);
   if (length !== undefined && length > bytesMax) throw tooLarge(bytesMax);

@@ -23,6 +23,14 @@ export {
 export type { Backlog, JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
 export { type Keys, KEYS_MAX, KEYS_SIGNAL, type StoredKey } from './keys.ts';
 export type { ObjectReference, Objects } from './objects.ts';
+export type {
+  OutsidePage,
+  OutsidePageOptions,
+  OutsideRow,
+  OutsideTables,
+  PolledTable,
+  TablePlace,
+} from './outside-tables.ts';
 export type { Migration, MigrationSet, Signals, TableRow, Tables, TableValue } from './tables.ts';
 export type {
   ColumnSpec,

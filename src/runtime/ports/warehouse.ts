@@ -31,6 +31,10 @@ export interface WarehouseSession extends AsyncDisposable {
   /** Runs one or more statements without a result. */
   run(sql: string): Promise<void>;
   query(sql: string): Promise<ResultColumns>;
+  /** Reads a result piece by piece, in its order and no faster than they are taken. */
+  stream(sql: string): AsyncGenerator<ResultColumns, void, undefined>;
+  /** Writes bytes into a new file of {@link scratch}, as they come, and gives its path. */
+  receive(chunks: AsyncIterable<Uint8Array>): Promise<string>;
   /** Creates the table and returns its appender. */
   append(table: string, columns: readonly ColumnSpec[]): Promise<RowAppender>;
 }

@@ -6,8 +6,7 @@ import type { SourceContract } from './record.ts';
 export class Batch {
   /** Place of its first record among the records of the request. */
   readonly first: number;
-  readonly refused: { readonly index: number; readonly rejection: Rejection; readonly bytes: Uint8Array }[] =
-    [];
+  readonly refused: RefusedRecord[] = [];
   /** Bytes of the body that it holds in memory. */
   heldBytes = 0;
   size = 0;
@@ -36,8 +35,9 @@ export class Batch {
     this.bytes += bytes.byteLength;
   }
 
-  refuse(rejection: Rejection, bytes: Uint8Array): void {
-    this.refused.push({ index: this.next, rejection, bytes });
+  /** `whole`: whether these are all bytes of the record. */
+  refuse(rejection: Rejection, bytes: Uint8Array, whole: boolean): void {
+    this.refused.push({ index: this.next, rejection, bytes, whole });
     this.size += 1;
     this.bytes += bytes.byteLength;
   }
@@ -56,6 +56,14 @@ export class Batch {
     }
     await settleAll(appends);
   }
+}
+
+/** A record of a batch that broke the contract, with its place in the request. */
+interface RefusedRecord {
+  readonly index: number;
+  readonly rejection: Rejection;
+  readonly bytes: Uint8Array;
+  readonly whole: boolean;
 }
 
 /** Records of one partition that are in the log: the one at place `indexes[i]` has the offset `base + i`. */

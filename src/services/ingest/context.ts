@@ -1,5 +1,5 @@
 import { PlatformError } from '../../contract/index.ts';
-import type { Counter, ServiceHost } from '../../runtime/index.ts';
+import type { Counter, Gauge, ServiceHost } from '../../runtime/index.ts';
 import type { IngestOptions } from './limits.ts';
 import type { Load } from './load.ts';
 import { compileContract, type SourceContract } from './record.ts';
@@ -8,6 +8,11 @@ export interface IngestMetrics {
   readonly accepted: Counter;
   readonly quarantined: Counter;
   readonly bytes: Counter;
+  /** Records that the quarantine let go of. */
+  readonly dropped: Counter;
+  readonly polled: Counter;
+  readonly pollLag: Gauge;
+  readonly pollFailures: Counter;
 }
 
 /** What the handlers share. */

@@ -15,7 +15,7 @@ export function compileRowFormat(source: Source, names: readonly string[], colum
   const header = names.map((name) => name.trim());
   checkHeader(header, columnsMax);
   const converters = header.map((name) =>
-    Object.hasOwn(source.fields, name) ? converter(source.fields[name]?.kind ?? 'text') : keep,
+    Object.hasOwn(source.fields, name) ? cellConverter(source.fields[name]?.kind ?? 'text') : keep,
   );
   return {
     columns: header.length,
@@ -53,8 +53,8 @@ function checkHeader(header: readonly string[], columnsMax: number): void {
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 const WHOLE = /^-?\d+$/;
 
-/** What does not look like the kind stays text: the contract then says what was expected. */
-function converter(kind: FieldKind): (cell: string) => unknown {
+/** Reads a cell as a field's kind. What does not look like it stays text: the contract then says what was expected. */
+export function cellConverter(kind: FieldKind): (cell: string) => unknown {
   switch (kind) {
     case 'id':
     case 'key':

@@ -1,6 +1,7 @@
 import { type InputOf, routes, type SourceDescription } from '../../contract/index.ts';
 import type { PartitionRange } from '../../runtime/index.ts';
 import { findContract, type IngestContext } from './context.ts';
+import { readPollStatus } from './poll-state.ts';
 import { countRefused } from './quarantine.ts';
 
 /** What a source takes, how much came, and how far its features are behind. */
@@ -10,10 +11,12 @@ export async function describeSource(
 ): Promise<SourceDescription> {
   const { host } = context;
   const { source, topic, partitions } = findContract(context, input.params.source);
-  const [ranges, quarantined, features] = await Promise.all([
+  const { poll: table } = source;
+  const [ranges, quarantined, features, poll] = await Promise.all([
     host.log.ranges(topic),
     countRefused(host.tables, source.name),
     askFeatures(context, source.name),
+    table === undefined ? null : readPollStatus(host.tables, source.name, { table, now: host.clock.now() }),
   ]);
   return {
     name: source.name,
@@ -29,6 +32,7 @@ export async function describeSource(
     quarantined,
     duplicates: features?.duplicates ?? null,
     lag: features === undefined ? null : lagOf(ranges, features.applied),
+    poll,
   };
 }
 

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { usePostgres } from '../../../test/support/postgres.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
 import { partitionOf, routes } from '../../contract/index.ts';
+import { PARQUET } from './forms.ts';
 import { ingest } from './index.ts';
 import {
   chunksOf,
@@ -75,7 +76,7 @@ describe('forms of a body', () => {
     await withIngest({}, async (service) => {
       expect(await failureOf(service.post('text/plain', 'x'))).toMatchObject({
         code: 'UNSUPPORTED_MEDIA_TYPE',
-        details: { expected: [JSON_TYPE, NDJSON, CSV] },
+        details: { expected: [JSON_TYPE, NDJSON, CSV, PARQUET] },
       });
       const empty: readonly [string, string][] = [
         [JSON_TYPE, ''],

@@ -1,5 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { PlatformError, routes } from '../../contract/index.ts';
+import type { Warehouse } from '../../runtime/index.ts';
 import { emptyBody, readPieces, trim } from './body.ts';
 import { type Row, RowCutter } from './csv.ts';
 import { compileRowFormat, type RowFormat } from './csv-record.ts';
@@ -7,14 +8,20 @@ import type { Intake } from './intake.ts';
 import { beginsArray, cutArray, isDeeper } from './json.ts';
 import type { IngestOptions } from './limits.ts';
 import { type Line, LineCutter } from './lines.ts';
+import { openParquet } from './parquet.ts';
 import { NOT_UTF8 } from './record.ts';
 
 /** Reads a body of one form and gives its records to the intake. Rejects with what is wrong with the body as a whole. */
-export type ReadForm = (
-  chunks: AsyncIterable<Uint8Array>,
-  intake: Intake,
-  limits: IngestOptions,
-) => Promise<void>;
+export type ReadForm = (chunks: AsyncIterable<Uint8Array>, intake: Intake, tools: FormTools) => Promise<void>;
+
+/** What reading a body may need. */
+export interface FormTools {
+  readonly limits: IngestOptions;
+  readonly warehouse: Warehouse;
+}
+
+/** Media type of Parquet. */
+export const PARQUET = 'application/vnd.apache.parquet';
 
 const { bodyBytesMax } = routes.ingestEvents;
 
@@ -23,13 +30,14 @@ export const FORMS: ReadonlyMap<string, ReadForm> = new Map([
   ['application/json', readJson],
   ['application/x-ndjson', readNdjson],
   ['text/csv', readCsv],
+  [PARQUET, readParquet],
 ]);
 
 /** One record, or an array of them. */
 async function readJson(
   chunks: AsyncIterable<Uint8Array>,
   intake: Intake,
-  limits: IngestOptions,
+  { limits }: FormTools,
 ): Promise<void> {
   const pieces: Buffer[] = [];
   for await (const piece of readPieces(chunks, intake.watch(bodyBytesMax, 'whole'))) pieces.push(piece);
@@ -60,7 +68,7 @@ async function readJson(
 async function readNdjson(
   chunks: AsyncIterable<Uint8Array>,
   intake: Intake,
-  limits: IngestOptions,
+  { limits }: FormTools,
 ): Promise<void> {
   const lines = new LineCutter(limits.recordBytesMax);
   const take = (line: Line): void => {
@@ -83,7 +91,7 @@ async function readNdjson(
 async function readCsv(
   chunks: AsyncIterable<Uint8Array>,
   intake: Intake,
-  limits: IngestOptions,
+  { limits }: FormTools,
 ): Promise<void> {
   const rows = new RowCutter(limits.recordBytesMax);
   let format: RowFormat | undefined;
@@ -101,6 +109,25 @@ async function readCsv(
   rows.end();
   await takeAll();
   if (format === undefined) throw emptyBody();
+}
+
+/** A file, which cannot be read before its end has come: it waits in a folder of the warehouse. */
+async function readParquet(
+  chunks: AsyncIterable<Uint8Array>,
+  intake: Intake,
+  { limits, warehouse }: FormTools,
+): Promise<void> {
+  // Whoever must wait for a session does not send yet.
+  await using session = await warehouse.session();
+  const path = await session.receive(readPieces(chunks, intake.watch(limits.parquetBytesMax, 'disk')));
+  const file = await openParquet(session, path, intake.contract.source);
+  for await (const records of file.records(0)) {
+    for (const record of records) {
+      if (intake.full) await intake.store();
+      intake.value(record);
+    }
+  }
+  if (intake.records === 0) throw emptyBody();
 }
 
 function readHeader(row: Row, intake: Intake, limits: IngestOptions): RowFormat {

@@ -6,16 +6,21 @@ import {
   type ServiceDefinition,
   type ServiceHost,
 } from '../../runtime/index.ts';
+import { correctQuarantined, dismissQuarantined } from './close-quarantine.ts';
 import { contractsOf, type IngestContext, limitsOf } from './context.ts';
 import { describeSource } from './describe-source.ts';
 import { ingestEvents } from './ingest-events.ts';
 import { type IngestOptions, ingestOptions } from './limits.ts';
-import { listQuarantine } from './list-quarantine.ts';
+import { getQuarantined, listQuarantine } from './list-quarantine.ts';
 import { Load } from './load.ts';
 import { ingestMigrations } from './migrations.ts';
+import { Poll } from './poll.ts';
 import { replayQuarantine } from './replay-quarantine.ts';
+import { sweepQuarantine } from './sweep-quarantine.ts';
 
+export type { RecordTarget } from './cells.ts';
 export type { IngestOptions } from './limits.ts';
+export { openParquet, type ParquetFile } from './parquet.ts';
 
 /** Records in, events in the log or records in quarantine out. */
 export const ingest: ServiceDefinition<IngestOptions> = {
@@ -40,6 +45,19 @@ export const ingest: ServiceDefinition<IngestOptions> = {
           'source',
           'code',
         ]),
+        dropped: metrics.counter(
+          'quarantine_dropped_total',
+          'Records that the quarantine let go of because a limit was reached',
+          ['source', 'limit'],
+        ),
+        polled: metrics.counter('poll_rows_total', 'Rows of a polled table that were new', ['source']),
+        pollLag: metrics.gauge('poll_lag_seconds', 'How far a polled table was ahead at the last page', [
+          'source',
+        ]),
+        pollFailures: metrics.counter('poll_failures_total', 'Pages of a polled table that failed', [
+          'source',
+          'code',
+        ]),
         bytes: metrics.counter('body_bytes_total', 'Bytes of bodies that were read, decompressed', [
           'source',
         ]),
@@ -52,16 +70,41 @@ export const ingest: ServiceDefinition<IngestOptions> = {
 function run(context: IngestContext): RunningService {
   const { host, load } = context;
   const readiness = watchReadiness(context);
+  const background = startBackground(context);
   return {
     handlers: [
       handler(routes.ingestEvents, (input, call) => ingestEvents(context, input, call)),
       handler(routes.describeSource, (input) => describeSource(context, input)),
       handler(routes.listQuarantine, (input) => listQuarantine(context, input)),
+      handler(routes.getQuarantined, (input) => getQuarantined(context, input)),
+      handler(routes.correctQuarantined, (input, call) => correctQuarantined(context, input, call)),
+      handler(routes.dismissQuarantined, (input, call) => dismissQuarantined(context, input, call)),
       handler(routes.replayQuarantine, (input, call) => replayQuarantine(context, input, call)),
     ],
     ready: () =>
       load.stopping ? Promise.resolve({ ready: false, reason: 'The service is stopping' }) : readiness(),
-    stop: (graceMs) => load.stop(host.clock, graceMs),
+    async stop(graceMs) {
+      await Promise.all([load.stop(host.clock, graceMs), background.stop(graceMs)]);
+    },
+  };
+}
+
+/** What goes on beside requests: polling tables, and sweeping the quarantine. */
+function startBackground(context: IngestContext): { stop(graceMs: number): Promise<void> } {
+  const ended = new AbortController();
+  const polls = [...context.contracts.values()].flatMap((contract) => {
+    const { poll } = contract.source;
+    return poll === undefined ? [] : [new Poll(context, contract, poll)];
+  });
+  const work = [sweepQuarantine(context, ended.signal), ...polls.map((poll) => poll.run(ended.signal))];
+  return {
+    async stop(graceMs) {
+      ended.abort();
+      const waiting = new AbortController();
+      const { clock } = context.host;
+      await Promise.race([Promise.all(work), clock.sleep(graceMs, waiting.signal)]);
+      waiting.abort();
+    },
   };
 }
 

@@ -54,14 +54,17 @@ export class Intake {
     return size >= batchRecordsMax || bytes >= batchBytesMax;
   }
 
-  /** Watches a body of at most `bytesMax` bytes that is let go of as it is stored, or only at the end (`whole`). */
-  watch(bytesMax: number, hold: 'stream' | 'whole'): BodyWatch {
+  /**
+   * Watches a body of at most `bytesMax` bytes that is let go of as it is stored, only at the end (`whole`), or at once,
+   * because it goes to disk.
+   */
+  watch(bytesMax: number, hold: 'stream' | 'whole' | 'disk'): BodyWatch {
     return {
       bytesMax,
       arrived: (bytes) => {
-        this.#context.load.hold(bytes);
+        if (hold !== 'disk') this.#context.load.hold(bytes);
         if (hold === 'whole') this.#wholeBytes += bytes;
-        else this.#batch.heldBytes += bytes;
+        else if (hold === 'stream') this.#batch.heldBytes += bytes;
         this.#context.metrics.bytes.add(bytes, { source: this.contract.source.name });
         // A stream may last for hours: what counts is when a record came.
         this.#now = this.#context.host.clock.now();
@@ -96,7 +99,8 @@ export class Intake {
     const kept = bytes.subarray(0, cutAt(bytes, this.#context.limits.recordBytesMax));
     const cut = kept.length < size ? ` (${String(kept.length)} of ${String(size)} bytes are kept)` : '';
     this.#refused += 1;
-    this.#batch.refuse(cut === '' ? rejection : { ...rejection, reason: rejection.reason + cut }, kept);
+    const told = cut === '' ? rejection : { ...rejection, reason: rejection.reason + cut };
+    this.#batch.refuse(told, kept, cut === '');
   }
 
   /** Begins to store what came, as soon as the batch before is stored. Rejects with that one's failure. */
@@ -187,12 +191,12 @@ export class Intake {
     const { source } = this.contract;
     const refused = batch.refused.map((item) => ({ ...item, id: host.random.id() }));
     const context = { source: source.name, contract: source.hash, at: host.clock.now() };
-    await insertRefused(host.tables, context, refused);
+    const ids = await insertRefused(host.tables, context, refused);
     await host.failPoints.pass('ingest.quarantine.after');
     this.#tally.quarantined += refused.length;
-    for (const { id, index, rejection } of refused) {
+    for (const [place, { id, index, rejection }] of refused.entries()) {
       metrics.quarantined.add(1, { source: source.name, code: rejection.code });
-      listed.push({ status: 'quarantined', index, quarantineId: id, ...rejection });
+      listed.push({ status: 'quarantined', index, quarantineId: ids[place] ?? id, ...rejection });
     }
   }
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 const KIB = 1_024;
 const MIB = 1_048_576;
 const GIB = 1_073_741_824;
+const DAY_MS = 86_400_000;
 
 /** A whole number within bounds that is `standard` unless it is set. */
 function limit(
@@ -41,6 +42,20 @@ export interface IngestOptions {
   readonly requestsMax: number;
   /** Most bytes of original records in one page of the quarantine, but at least one record. Default 8 MiB. */
   readonly pageBytesMax: number;
+  /** Largest Parquet body, in bytes; it waits on disk while it is read. Default 1 GiB. */
+  readonly parquetBytesMax: number;
+  /** How long a record may stay in quarantine, in milliseconds; then it is dropped. Default 90 days. */
+  readonly quarantineAgeMsMax: number;
+  /** Most bytes of original records of one source in quarantine; beyond it the oldest are dropped. Default 1 GiB. */
+  readonly quarantineBytesMax: number;
+  /** How often the quarantine is looked through for what is beyond its limits, in milliseconds. Default 600,000. */
+  readonly quarantineSweepMs: number;
+  /** Most rows of a polled table that are read at a time. Default 1,000. */
+  readonly pollRowsMax: number;
+  /** How long a replica polls a table alone before it must say that it lives, in milliseconds. Default 15,000. */
+  readonly pollLeaseMs: number;
+  /** Most rows of the overlap that are remembered as seen; more are read into the log again. Default 200,000. */
+  readonly pollSeenMax: number;
   /** How long a description waits for the features service, in milliseconds. Default 1,000. */
   readonly featuresTimeoutMs: number;
   /** How long readiness waits for the event log, in milliseconds. Default 2,000. */
@@ -68,6 +83,18 @@ export const ingestOptions: z.ZodType<IngestOptions> = z
       KIB,
       256 * MIB,
     ),
+    parquetBytesMax: limit('Largest Parquet body, in bytes', GIB, KIB, 1_024 * GIB),
+    quarantineAgeMsMax: limit(
+      'How long a record may stay in quarantine, in ms',
+      90 * DAY_MS,
+      60_000,
+      3_650 * DAY_MS,
+    ),
+    quarantineBytesMax: limit('Most bytes of one source in quarantine', GIB, MIB, 1_024 * GIB),
+    quarantineSweepMs: limit('How often the quarantine is looked through, in ms', 600_000, 100, DAY_MS),
+    pollRowsMax: limit('Most rows of a polled table that are read at a time', 1_000, 1, 10_000),
+    pollLeaseMs: limit('How long a replica polls a table alone, in ms', 15_000, 1_000, 600_000),
+    pollSeenMax: limit('Most rows of the overlap that are remembered', 200_000, 0, 10_000_000),
     featuresTimeoutMs: limit(
       'How long a description waits for the features service, in ms',
       1_000,

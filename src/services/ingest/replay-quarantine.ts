@@ -9,7 +9,7 @@ import {
 import type { CallContext } from '../../runtime/index.ts';
 import { acceptedResults, type Appended, Batch, Tally } from './batch.ts';
 import { findContract, type IngestContext } from './context.ts';
-import { isQuarantineId } from './list-quarantine.ts';
+import { isQuarantineId, notInQuarantine } from './list-quarantine.ts';
 import { bytesOfRefused, deleteRefused, sizesOfRefused, updateRefused } from './quarantine.ts';
 import type { SourceContract } from './record.ts';
 
@@ -23,7 +23,7 @@ interface Part {
 }
 
 /**
- * Puts records back into the log, corrected or as they came. A record leaves the quarantine after all items that name it
+ * Puts records back into the log: as the request says, else as they were corrected, else as they came. A record leaves the quarantine after all items that name it
  * are in the log: a crash in between leaves it there, and replaying it again gives events whose ids are known already.
  */
 export function replayQuarantine(
@@ -66,8 +66,7 @@ async function findSizes(
   const sizes = await sizesOfRefused(context.host.tables, contract.source.name, ids.filter(isQuarantineId));
   const unknown = ids.filter((id) => !sizes.has(id));
   if (unknown.length === 0) return sizes;
-  const text = `No record of '${contract.source.name}' with the id ${unknown[0] ?? ''} waits in quarantine; nothing was replayed`;
-  throw new PlatformError('RECORD_NOT_FOUND', text, { details: { ids: unknown } });
+  throw notInQuarantine(contract.source.name, unknown, '; nothing was replayed');
 }
 
 /** So that a thousand records of a mebibyte each are not in memory at once. */
@@ -145,7 +144,7 @@ class Replay {
       if ('event' in result) {
         batch.accept(result.event, bytes);
       } else {
-        batch.refuse(result.rejection, bytes);
+        batch.refuse(result.rejection, bytes, true);
         failures.push({ id, index: part.first + place, rejection: result.rejection });
       }
     }

@@ -1,5 +1,6 @@
 import {
   type IngestResult,
+  type InputOf,
   PlatformError,
   type ResultOf,
   type Route,
@@ -25,11 +26,13 @@ import type {
   ConsumerGroups,
   EventLog,
   Jobs,
+  OutsideTables,
   Random,
   RunningService,
   ServiceHost,
   Signals,
   Tables,
+  Warehouse,
 } from '../../runtime/index.ts';
 import { NO_TRACE, noFailPoints } from '../../runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../runtime/metrics.ts';
@@ -78,6 +81,11 @@ export interface TestHostOptions {
   readonly source: string;
   readonly limits?: Partial<IngestOptions>;
   readonly call?: Caller;
+  readonly warehouse?: Warehouse;
+  readonly outsideTables?: OutsideTables;
+  readonly instance?: string;
+  /** Other definition than that of {@link ordersSource}, for its name. */
+  readonly define?: (name: string) => Source;
 }
 
 /** A record of the log as text. */
@@ -95,27 +103,35 @@ export class TestIngest {
   readonly clock: { now: number };
   readonly metrics: MetricsRegistry;
   readonly service: RunningService;
+  /** What was logged. */
+  readonly said: readonly unknown[];
   readonly #log: EventLog;
 
-  private constructor(parts: Pick<TestIngest, 'source' | 'clock' | 'metrics' | 'service'>, log: EventLog) {
+  private constructor(
+    parts: Pick<TestIngest, 'source' | 'clock' | 'metrics' | 'service' | 'said'>,
+    log: EventLog,
+  ) {
     this.source = parts.source;
     this.clock = parts.clock;
     this.metrics = parts.metrics;
     this.service = parts.service;
+    this.said = parts.said;
     this.#log = log;
   }
 
   static async start(store: TestStore, options: TestHostOptions): Promise<TestIngest> {
     const clock = { now: NOW };
     const metrics = createMetrics();
+    const said: unknown[] = [];
+    const say = (...words: unknown[]): void => void said.push(words);
     const absent = new Proxy(
       {},
       { get: () => () => Promise.reject(new Error('ingest does not use this port')) },
     );
     const host: ServiceHost<IngestOptions> = {
-      app: defineApp('shop', { decisions: {}, sources: [ordersSource(options.source)] }),
+      app: defineApp('shop', { decisions: {}, sources: [(options.define ?? ordersSource)(options.source)] }),
       options: ingestOptions.parse(options.limits ?? {}) as IngestOptions,
-      instance: 'test',
+      instance: options.instance ?? 'test',
       replica: 'test',
       peers: () => [],
       clock: {
@@ -132,16 +148,17 @@ export class TestIngest {
       keys: absent as ServiceHost['keys'],
       reachable: () => new Set(),
       objects: absent as ServiceHost['objects'],
-      warehouse: absent as ServiceHost['warehouse'],
+      warehouse: options.warehouse ?? (absent as ServiceHost['warehouse']),
+      outsideTables: options.outsideTables ?? (absent as ServiceHost['outsideTables']),
       compute: absent as ServiceHost['compute'],
       failPoints: noFailPoints,
       call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
-      logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+      logger: { info: say, warn: say, error: say },
       metrics: metrics.of('ingest'),
       trace: NO_TRACE,
     };
     const service = await ingest.start(host);
-    return new TestIngest({ source: options.source, clock, metrics, service }, store.log);
+    return new TestIngest({ source: options.source, clock, metrics, service, said }, store.log);
   }
 
   /** Calls a route and checks the answer against its schema. */
@@ -284,9 +301,13 @@ export function deep(depth: number): string {
 /** A page of the quarantine. */
 export function list(
   service: TestIngest,
-  query: { after?: string; limit?: number } = {},
+  query: Partial<InputOf<typeof routes.listQuarantine>['query']> = {},
 ): Promise<ResultOf<typeof routes.listQuarantine>> {
-  const input = { params: { source: service.source }, query: { limit: 100, ...query }, body: {} };
+  const input = {
+    params: { source: service.source },
+    query: { limit: 100, state: 'waiting' as const, ...query },
+    body: {},
+  };
   return service.call(routes.listQuarantine, input);
 }
 

@@ -89,6 +89,7 @@ async function startTrain(
     reachable: () => new Set(),
     objects,
     warehouse,
+    outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
     compute,
     call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },

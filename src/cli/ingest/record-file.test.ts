@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openRecords } from './record-batches.ts';
+import { openRecords } from './record-file.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ async function batchesOf(
   const file = await openRecords(path, format);
   const texts: string[] = [];
   let records = 0;
-  for await (const batch of file.batches) {
+  for await (const batch of file.batches()) {
     texts.push(Buffer.from(batch.bytes).toString());
     records += batch.records;
   }

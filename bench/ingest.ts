@@ -1,0 +1,320 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Pool } from 'undici';
+import { removeEmbedded } from '../src/adapters/postgres/index.ts';
+import type { FeaturesStatus, IngestResult, SourceDescription, VectorRead } from '../src/contract/index.ts';
+import type { Measurement } from './run.ts';
+
+/*
+ * Records over HTTP until they are durable and their 18 features are visible: `tandem dev` with its embedded server, and this
+ * process as the client, all on one machine. Rates count until the last event is applied. Freshness is the time from the
+ * sending of one event to the answer of a vector read that contains it, at half the rate of single events, offered at fixed
+ * times so that a slow answer does not slow the next one down. CPU is what the system has counted.
+ */
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
+const PHASE_MS = Number(process.env['BENCH_PHASE_MS'] ?? 6_000);
+const CUSTOMERS = 100_000;
+const BATCH = 500;
+const BATCHES_IN_FLIGHT = 4;
+const SINGLES_IN_FLIGHT = 128;
+/** One of so many events of the freshness phase is also read. */
+const READ_EACH = 50;
+const TICKS_PER_SECOND = 100;
+/** How long the features may take to follow, in milliseconds. */
+const FOLLOW_MS = 300_000;
+
+const EVENTS = '/v1/sources/payments/events?results=quarantined';
+
+export async function measure(): Promise<Measurement> {
+  await using server = await Server.start();
+  const client = new Client(server);
+  const batches: Phase[] = [];
+  const singles: Phase[] = [];
+  const fresh: number[] = [];
+  try {
+    await client.run((until) => client.sendBatches(until), 3_000);
+    await client.run((until) => client.sendSingles(until), 2_000);
+    for (let round = 0; round < ROUNDS; round += 1) {
+      batches.push(await client.run((until) => client.sendBatches(until), PHASE_MS));
+      singles.push(await client.run((until) => client.sendSingles(until), PHASE_MS));
+    }
+    const half = median(singles.map(({ perSecond }) => perSecond)) / 2;
+    for (let round = 0; round < ROUNDS; round += 1)
+      fresh.push(quantile(await client.freshness(Math.min(half, 4_000), PHASE_MS), 0.99));
+  } finally {
+    await client.close();
+  }
+  return {
+    metrics: {
+      ...described('batch', batches),
+      ...described('single', singles),
+      freshnessMsP99: median(fresh),
+    },
+    goals: [
+      { metric: 'batchEventsPerSecond', goal: 60_000 },
+      { metric: 'singleEventsPerSecond', goal: 8_000 },
+      { metric: 'freshnessMsP99', goal: 100, bound: 'max' },
+    ],
+  };
+}
+
+/** What a phase came to: events until they were visible, and microseconds of CPU for each by whoever spent them. */
+interface Phase {
+  readonly perSecond: number;
+  /** Events a second until they were durable. */
+  readonly durablePerSecond: number;
+  readonly cpuUs: Cpu;
+}
+
+interface Cpu {
+  readonly client: number;
+  /** The main thread of the product: HTTP, contract, state. */
+  readonly main: number;
+  /** Its other threads. */
+  readonly threads: number;
+  readonly database: number;
+}
+
+function described(name: string, phases: readonly Phase[]): Record<string, number> {
+  const of = (pick: (phase: Phase) => number): number => median(phases.map(pick));
+  const total = of(({ cpuUs }) => cpuUs.client + cpuUs.main + cpuUs.threads + cpuUs.database);
+  const share = (pick: (cpu: Cpu) => number): number => of(({ cpuUs }) => pick(cpuUs)) / total;
+  return {
+    [`${name}EventsPerSecond`]: of(({ perSecond }) => perSecond),
+    [`${name}DurablePerSecond`]: of(({ durablePerSecond }) => durablePerSecond),
+    [`${name}CpuUsPerEvent`]: total,
+    [`${name}ClientShare`]: share((cpu) => cpu.client),
+    [`${name}MainThreadShare`]: share((cpu) => cpu.main),
+    [`${name}OtherThreadsShare`]: share((cpu) => cpu.threads),
+    [`${name}DatabaseShare`]: share((cpu) => cpu.database),
+  };
+}
+
+class Client {
+  readonly #server: Server;
+  readonly #pool: Pool;
+  #serial = 0;
+
+  constructor(server: Server) {
+    this.#server = server;
+    this.#pool = new Pool(server.url, { connections: SINGLES_IN_FLIGHT, pipelining: 1 });
+  }
+
+  /** Sends for a while, then waits until everything is applied. */
+  async run(send: (untilMs: number) => Promise<void>, forMs: number): Promise<Phase> {
+    const cpuBefore = await this.#server.cpuSeconds();
+    const before = this.#serial;
+    const begunMs = performance.now();
+    await send(begunMs + forMs);
+    const durableMs = performance.now();
+    await this.#applied();
+    const seconds = (performance.now() - begunMs) / 1_000;
+    const cpuAfter = await this.#server.cpuSeconds();
+    const events = this.#serial - before;
+    const each = (part: keyof Cpu): number => ((cpuAfter[part] - cpuBefore[part]) / events) * 1e6;
+    return {
+      perSecond: events / seconds,
+      durablePerSecond: events / ((durableMs - begunMs) / 1_000),
+      cpuUs: {
+        client: each('client'),
+        main: each('main'),
+        threads: each('threads'),
+        database: each('database'),
+      },
+    };
+  }
+
+  sendBatches(untilMs: number): Promise<void> {
+    return this.#send(BATCHES_IN_FLIGHT, untilMs, async () => {
+      let body = '';
+      for (let index = 0; index < BATCH; index += 1) body += `${this.#event()}\n`;
+      await this.#post('application/x-ndjson', body);
+    });
+  }
+
+  sendSingles(untilMs: number): Promise<void> {
+    return this.#send(SINGLES_IN_FLIGHT, untilMs, async () => {
+      await this.#post('application/json', this.#event());
+    });
+  }
+
+  /** Milliseconds from sending to the answer of a read that contains it, of some of the events. */
+  async freshness(perSecond: number, forMs: number): Promise<readonly number[]> {
+    const found: number[] = [];
+    const work: Promise<void>[] = [];
+    const begunMs = performance.now();
+    const events = Math.floor((perSecond * forMs) / 1_000);
+    for (let sent = 0; sent < events;) {
+      const due = Math.min(events, ((performance.now() - begunMs) / 1_000) * perSecond);
+      for (; sent < due; sent += 1) {
+        const dueMs = begunMs + (sent / perSecond) * 1_000;
+        const event = this.#event();
+        const isRead = sent % READ_EACH === 0;
+        work.push(
+          this.#post('application/json', event).then(async ({ positions }) => {
+            if (!isRead) return;
+            await this.#read(event, positions);
+            found.push(performance.now() - dueMs);
+          }),
+        );
+      }
+      await sleep(1);
+    }
+    await Promise.all(work);
+    await this.#applied();
+    return found;
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async #send(inFlight: number, untilMs: number, one: () => Promise<void>): Promise<void> {
+    const worker = async (): Promise<void> => {
+      while (performance.now() < untilMs) await one();
+    };
+    await Promise.all(Array.from({ length: inFlight }, worker));
+  }
+
+  #event(): string {
+    this.#serial += 1;
+    const mixed = Math.imul(this.#serial, 0x9e3779b1) >>> 0;
+    // Times go on as in life; 2 % come late, by up to an hour.
+    const late = mixed % 50 === 0 ? (mixed >>> 8) % 3_600_000 : 0;
+    return JSON.stringify({
+      paymentId: `payment-${String(this.#serial)}`,
+      at: Date.now() - late,
+      customerId: `customer-${String(mixed % CUSTOMERS)}`,
+      shopId: `shop-${String((mixed >>> 9) % 5_000)}`,
+      amount: ((mixed >>> 3) % 40_000) / 100,
+    });
+  }
+
+  async #post(type: string, body: string): Promise<IngestResult> {
+    return this.#ask<IngestResult>('POST', EVENTS, { type, body });
+  }
+
+  async #read(event: string, after: IngestResult['positions']): Promise<void> {
+    const body = JSON.stringify({ candidates: [JSON.parse(event) as unknown], after, atClock: true });
+    await this.#ask<VectorRead>('POST', '/v1/vectors/spending/read', { type: 'application/json', body });
+  }
+
+  async #applied(): Promise<void> {
+    for (const endMs = performance.now() + FOLLOW_MS; performance.now() < endMs;) {
+      const [source, features] = await Promise.all([
+        this.#ask<SourceDescription>('GET', '/v1/sources/payments'),
+        this.#ask<FeaturesStatus>('GET', '/v1/features'),
+      ]);
+      if (source.lag === 0 && features.sources.length > 0) return;
+      await sleep(20);
+    }
+    throw new Error('The features did not follow in time');
+  }
+
+  async #ask<TResult>(
+    method: 'GET' | 'POST',
+    path: string,
+    sent?: { readonly type: string; readonly body: string },
+  ): Promise<TResult> {
+    const answer = await this.#pool.request({
+      method,
+      path,
+      ...(sent === undefined ? {} : { headers: { 'content-type': sent.type }, body: sent.body }),
+    });
+    if (answer.statusCode !== 200)
+      throw new Error(`${path} answered ${String(answer.statusCode)}: ${await answer.body.text()}`);
+    return (await answer.body.json()) as TResult;
+  }
+}
+
+/** `tandem dev` on a folder of its own. */
+class Server implements AsyncDisposable {
+  readonly url: string;
+  readonly #child: ChildProcess;
+  readonly #dataDir: string;
+  readonly #pid: number;
+  readonly #postmaster: number;
+
+  private constructor(
+    child: ChildProcess,
+    dataDir: string,
+    facts: { url: string; pid: number; postgresPid: number },
+  ) {
+    this.url = facts.url;
+    this.#child = child;
+    this.#dataDir = dataDir;
+    this.#pid = facts.pid;
+    this.#postmaster = facts.postgresPid;
+  }
+
+  static async start(): Promise<Server> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'tandem-bench-'));
+    const app = join(ROOT, 'bench/fixtures/ingest/app.ts');
+    const parameters = ['dev', '--app', app, '--data-dir', dataDir, '--port', '0', '--json'];
+    // One person sends all of it: the limit on that is not what is measured.
+    const limits = ['--set', 'gateway.adminRequestsPerSecond=1000000', '--set', 'process.logLevel=error'];
+    const child = spawn(
+      process.execPath,
+      ['--conditions=tandem-source', join(ROOT, 'src/cli/main.ts'), ...parameters, ...limits],
+      { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    const line = await new Promise<string>((resolve, reject) => {
+      createInterface({ input: child.stdout }).once('line', resolve);
+      child.once('exit', (code) => reject(new Error(`tandem dev ended with ${String(code)}`)));
+    });
+    return new Server(child, dataDir, JSON.parse(line) as { url: string; pid: number; postgresPid: number });
+  }
+
+  /** CPU so far, by who spent it; 0 where there is no /proc. */
+  async cpuSeconds(): Promise<Cpu> {
+    const { user, system } = process.cpuUsage();
+    const whole = (await statOf(`/proc/${String(this.#pid)}`)).own;
+    const main = (await statOf(`/proc/${String(this.#pid)}/task/${String(this.#pid)}`)).own;
+    let database = 0;
+    for (const name of await readdir('/proc').catch(() => [])) {
+      if (!/^\d+$/.test(name)) continue;
+      const { own, children, parent } = await statOf(`/proc/${name}`);
+      if (Number(name) === this.#postmaster) database += own + children;
+      else if (parent === this.#postmaster) database += own;
+    }
+    return { client: (user + system) / 1e6, main, threads: whole - main, database };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill('SIGTERM');
+    if (this.#child.exitCode === null && this.#child.signalCode === null)
+      await new Promise((resolve) => this.#child.once('exit', resolve));
+    await removeEmbedded(join(this.#dataDir, 'postgres'));
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Seconds of CPU of a process or thread, those of its dead children, and its parent. */
+async function statOf(
+  folder: string,
+): Promise<{ readonly own: number; readonly children: number; readonly parent: number }> {
+  const text = await readFile(`${folder}/stat`, 'utf8').catch(() => '');
+  const fields = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  const seconds = (first: number): number =>
+    ((fields[first] ?? 0) + (fields[first + 1] ?? 0)) / TICKS_PER_SECOND;
+  return { own: seconds(11), children: seconds(13), parent: fields[1] ?? 0 };
+}
+
+function median(values: readonly number[]): number {
+  return quantile(values, 0.5);
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}

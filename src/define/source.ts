@@ -74,7 +74,9 @@ type ValueTypeOf<TKind extends FieldKind> = TKind extends 'id' | 'key' | 'text'
       ? 'money'
       : TKind extends 'boolean'
         ? 'boolean'
-        : 'number';
+        : TKind extends 'embedding'
+          ? 'embedding'
+          : 'number';
 
 /** The fields of an event as expressions. */
 export type FieldExpressions<TFields extends Fields> = {
@@ -90,6 +92,7 @@ export function fieldExpressions<TFields extends Fields>(fields: TFields): Field
       name,
       type: valueType(field.kind),
       ...(field.decimals === undefined ? {} : { decimals: field.decimals }),
+      ...(field.length === undefined ? {} : { length: field.length }),
     }),
   ]);
   return Object.fromEntries(entries) as FieldExpressions<TFields>;
@@ -108,6 +111,7 @@ export function valueType(kind: FieldKind): ValueType {
     case 'timestamp':
     case 'money':
     case 'boolean':
+    case 'embedding':
       return kind;
   }
 }

@@ -234,8 +234,8 @@ function expandAll(
 }
 
 /** What is the same in two features that have the same value. */
-function identityOf({ name: _, ...rest }: Feature): string {
-  return canonicalJson(rest);
+function identityOf(feature: Feature): string {
+  return canonicalJson({ ...feature, name: undefined });
 }
 
 /** The place that a field of an expression names among a group's features and parts. */

@@ -286,7 +286,8 @@ const stepOf = (what: readonly Weighted[]): fc.Arbitrary<Step> =>
     ),
     customer: fc.integer({ min: 0, max: 2 }),
     shop: fc.integer({ min: 0, max: 1 }),
-    cents: fc.integer({ min: -500, max: 2_000 }),
+    // Also amounts at the bounds of filters and histograms.
+    cents: fc.oneof(fc.integer({ min: -500, max: 2_000 }), fc.constantFrom(-100, 100, 250, 300, 500, 1_000)),
     weight: fc.option(fc.integer({ min: -3, max: 9 })),
     gift: fc.boolean(),
     pick: fc.integer({ min: 0, max: 1_000 }),
@@ -474,17 +475,21 @@ async function offline(
       rows: table,
       pause: () => Promise.resolve(),
     } as const;
-    await replayGroup(session, request);
-    const replayed = await read(group);
-    if (group.all.some((item) => isReplayed(item))) {
-      groups.push(replayed);
-      continue;
+    let replayed: (number | null)[][] | undefined;
+    const hasNoSql = group.all.some((item) => isReplayed(item));
+    if (hasNoSql || mutant.group === undefined) {
+      await replayGroup(session, request);
+      replayed = await read(group);
+      if (hasNoSql) {
+        groups.push(replayed);
+        continue;
+      }
+      await session.run(`drop table group_${String(group.index)}`);
     }
-    await session.run(`drop table group_${String(group.index)}`);
     const sql = groupSql(group, vectorPlan.candidate.source.name, request.knowledge, table);
     await session.run(mutant.group?.(sql) ?? sql);
     const computed = await read(group);
-    if (mutant.group === undefined) expect(settled(group, computed, replayed)).toEqual(replayed);
+    if (replayed !== undefined) expect(settled(group, computed, replayed)).toEqual(replayed);
     groups.push(computed);
   }
   return rows.map((row, index) =>
@@ -575,7 +580,7 @@ const RICH_MUTANTS: Readonly<Record<string, Mutant>> = {
   },
   'an empty window counts as 0': { group: (sql) => sql.replaceAll('null::double', '0::double') },
   'the candidate is left out': {
-    group: (sql) => sql.replace(/union all[\s\S]*?from q q[^)]*\),\ntotals/, '),\ntotals'),
+    group: (sql) => sql.replace(/union all[\s\S]*?\),\ntotals/, '),\ntotals'),
   },
 };
 

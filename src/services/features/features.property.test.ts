@@ -474,6 +474,8 @@ async function offline(
       knowledge: mutant.knowledge ?? 'as-served',
       rows: table,
       pause: () => Promise.resolve(),
+      // Keys in several portions.
+      portionEvents: 10,
     } as const;
     let replayed: (number | null)[][] | undefined;
     const hasNoSql = group.all.some((item) => isReplayed(item));

@@ -41,6 +41,15 @@ export interface SlotPlan {
   readonly input: number;
 }
 
+/** Features that come from the usual statistics of one input over one window: they are collected once for all of them. */
+export interface UsualRead {
+  /** Index into the group's inputs; -1 when only events are counted. */
+  readonly input: number;
+  readonly windowMs: number;
+  readonly hopMs: number;
+  readonly features: readonly FeaturePlan[];
+}
+
 /** Features that are read from one slot over one window. */
 export interface SlotRead {
   readonly slot: number;
@@ -57,8 +66,8 @@ export interface GroupPlan {
   readonly features: readonly FeaturePlan[];
   /** The features, and then the parts of expressions. */
   readonly all: readonly FeaturePlan[];
-  /** Those of {@link all} that come from the usual statistics: count, sum, extremes, latest value. */
-  readonly usual: readonly FeaturePlan[];
+  /** How those of {@link all} are read that come from the usual statistics: count, sum, extremes, latest value. */
+  readonly usualReads: readonly UsualRead[];
   readonly slots: readonly SlotPlan[];
   readonly slotReads: readonly SlotRead[];
   readonly expressions: readonly ExpressionPlan[];
@@ -185,7 +194,7 @@ function compileGroup(group: FeatureGroup, index: number): GroupPlan {
     index,
     features: all.slice(0, group.features.length),
     all,
-    usual: all.filter(({ feature }) => USUAL.has(feature.kind)),
+    usualReads: usualReadsOf(all),
     ...slotsOf(all),
     expressions: expressionPlans(all.map(({ feature }) => feature)),
     inputs: inputPlans.map((plan) => compileInput(plan)),
@@ -217,6 +226,27 @@ function compileInput({ node, filter }: InputPlan): Evaluator {
   if (filter === undefined) return evaluate;
   const passes = compileExpression(filter);
   return (values) => (passes(values) === true ? evaluate(values) : null);
+}
+
+function usualReadsOf(features: readonly FeaturePlan[]): UsualRead[] {
+  const reads = new Map<string, UsualRead & { readonly features: FeaturePlan[] }>();
+  const usual = features.filter(({ feature }) => USUAL.has(feature.kind));
+  // Events are counted beside any input, so a count of all of them goes with an input of its window where there is one.
+  const ordered = [...usual.filter(({ input }) => input >= 0), ...usual.filter(({ input }) => input < 0)];
+  for (const plan of ordered) {
+    const { windowMs, hopMs } = plan.feature;
+    const window = JSON.stringify([plan.input, windowMs]);
+    const shared = [...reads.values()].find((item) => item.windowMs === windowMs);
+    const read = (plan.input < 0 ? shared : reads.get(window)) ?? {
+      input: plan.input,
+      windowMs,
+      hopMs,
+      features: [],
+    };
+    read.features.push(plan);
+    if (plan.input >= 0 || shared === undefined) reads.set(window, read);
+  }
+  return [...reads.values()];
 }
 
 function slotsOf(features: readonly FeaturePlan[]): Pick<GroupPlan, 'slots' | 'slotReads'> {

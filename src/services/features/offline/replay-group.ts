@@ -16,7 +16,6 @@ import {
 } from './point-in-time.ts';
 import { identifier } from './sql.ts';
 
-/** Events that are held at a time, about: keys are taken in portions of so many. */
 const PORTION_EVENTS = 200_000;
 /** Other work is let in after so many events or rows. */
 const TURN = 2_000;
@@ -30,6 +29,8 @@ export interface GroupRequest {
   readonly rows: string;
   /** Lets other work in. */
   readonly pause: () => Promise<void>;
+  /** Events that are held at a time, about: keys are taken in portions of so many. Default 200,000. */
+  readonly portionEvents?: number;
 }
 
 /**
@@ -51,7 +52,8 @@ export async function replayGroup(session: WarehouseSession, request: GroupReque
   const table = `group_${String(group.index)}`;
   const events = eventsTable(group.group.from.source.name);
   const counted = await session.query(`select count(*) as events from ${events}`);
-  const portions = Math.max(1, Math.ceil(Number(counted.columns.get('events')?.[0] ?? 0) / PORTION_EVENTS));
+  const total = Number(counted.columns.get('events')?.[0] ?? 0);
+  const portions = Math.max(1, Math.ceil(total / (request.portionEvents ?? PORTION_EVENTS)));
   const appender = await session.append(table, [
     { name: 'q', type: 'int64' },
     ...group.features.map((_, index) => ({ name: `feature_${String(index)}`, type: 'float64' as const })),
@@ -70,19 +72,23 @@ export async function replayGroup(session: WarehouseSession, request: GroupReque
   await appender.close();
 }
 
-/** The events of a portion of keys, in the order of the log. */
+/** What a portion of keys is fed with, by partition of the log and in its order. */
 interface Feed {
-  readonly events: readonly ArchivedEvent[];
-  readonly marks: readonly Mark[];
+  readonly events: readonly (readonly ArchivedEvent[])[];
+  /** By partition of the outcome. */
+  readonly marks: readonly (readonly Mark[])[];
 }
 
 /** An outcome that makes an event positive: both have a place in the log. */
-interface Mark {
+interface Mark extends Place {
+  /** Of the event. */
+  readonly event: Place;
+  readonly maturity: number;
+}
+
+interface Place {
   readonly partition: number;
   readonly offset: number;
-  readonly outcomePartition: number;
-  readonly outcomeOffset: number;
-  readonly maturity: number;
 }
 
 interface Row {
@@ -104,6 +110,10 @@ class Lane {
   #clock = Number.NEGATIVE_INFINITY;
   #known: readonly number[] | undefined = [];
   #knownOutcomes: readonly number[] | undefined = [];
+  /** By partition: how many were taken in. */
+  readonly #nextEvents: number[] = [];
+  readonly #nextMarks: number[] = [];
+  #waiting: Mark[] = [];
 
   constructor(plan: GroupPlan, feed: Feed) {
     this.#plan = plan;
@@ -127,18 +137,19 @@ class Lane {
     return output;
   }
 
-  #learn(row: Row): void {
-    const { events, marks } = this.#feed;
-    const isNew = row.known !== this.#known || row.knownOutcomes !== this.#knownOutcomes;
-    if (!isNew) return;
-    for (const item of events) if (knows(row.known, item) && !knows(this.#known, item)) this.#add(item);
-    for (const mark of marks) {
-      const outcome = { partition: mark.outcomePartition, offset: mark.outcomeOffset };
-      if (!knows(row.known, mark) || !knows(row.knownOutcomes, outcome)) continue;
-      this.#exact?.markPositive(mark.maturity, placeOf(mark.partition, mark.offset));
-    }
-    this.#known = row.known;
-    this.#knownOutcomes = row.knownOutcomes;
+  /** Takes in what the row knew and the state does not. */
+  #learn({ known, knownOutcomes }: Row): void {
+    if (known === this.#known && knownOutcomes === this.#knownOutcomes) return;
+    take(this.#feed.events, this.#nextEvents, known, (item) => this.#add(item));
+    take(this.#feed.marks, this.#nextMarks, knownOutcomes, (mark) => this.#waiting.push(mark));
+    // An outcome may be known before its event is.
+    this.#waiting = this.#waiting.filter((mark) => {
+      if (!knows(known, mark.event)) return true;
+      this.#exact?.markPositive(mark.maturity, placeOf(mark.event.partition, mark.event.offset));
+      return false;
+    });
+    this.#known = known;
+    this.#knownOutcomes = knownOutcomes;
   }
 
   #add({ partition, offset, event }: ArchivedEvent): void {
@@ -157,11 +168,35 @@ function covers(known: readonly number[] | undefined, other: readonly number[] |
   return other !== undefined && other.every((offset, partition) => offset <= (known[partition] ?? 0));
 }
 
-function knows(
-  known: readonly number[] | undefined,
-  place: { readonly partition: number; readonly offset: number },
-): boolean {
+function knows(known: readonly number[] | undefined, place: Place): boolean {
   return known === undefined || place.offset < (known[place.partition] ?? 0);
+}
+
+/** Visits what is known of lists by partition, each in the order of its offsets, and was not visited before. */
+function take<TItem extends Place>(
+  lists: readonly (readonly TItem[])[],
+  next: number[],
+  known: readonly number[] | undefined,
+  visit: (item: TItem) => void,
+): void {
+  for (const [partition, list] of lists.entries()) {
+    let at = next[partition] ?? 0;
+    for (let item = list[at]; item !== undefined && knows(known, item); item = list[at]) {
+      visit(item);
+      at += 1;
+    }
+    next[partition] = at;
+  }
+}
+
+/** Lists by partition, in the order in which the items come. */
+function byPartition<TItem extends Place>(items: readonly TItem[]): TItem[][] {
+  const lists: TItem[][] = Array.from(
+    { length: 1 + items.reduce((most, item) => Math.max(most, item.partition), -1) },
+    () => [],
+  );
+  for (const item of items) lists[item.partition]?.push(item);
+  return lists;
 }
 
 async function readFeed(
@@ -174,24 +209,25 @@ async function readFeed(
   const result = await session.query(
     `select * from ${eventsTable(source.name)} where ${inPortion(key)} order by _partition, _offset`,
   );
-  const events = archivedEvents(source, result);
+  const events = byPartition(archivedEvents(source, result));
   if (matured === undefined) return { events, marks: [] };
   const maturity = `e._time + ${String(matured.maturesAfterMs)}`;
   const marks = await session.query(`select * exclude (outcome), outcome.p as p, outcome.o as o from (
       select e._partition, e._offset, ${maturity} as maturity, unnest(o.outcomes) as outcome
       from ${eventsTable(source.name)} e join ${outcomesTable(matured.name)} o on o.target = e._id
       where ${inPortion(`e.${key}`)}
-    ) where outcome.t < maturity`);
+    ) where outcome.t < maturity order by p, o`);
   const column = (name: string): ColumnValues => marks.columns.get(name) ?? [];
   return {
     events,
-    marks: Array.from({ length: marks.rows }, (_, index) => ({
-      partition: Number(column('_partition')[index]),
-      offset: Number(column('_offset')[index]),
-      outcomePartition: Number(column('p')[index]),
-      outcomeOffset: Number(column('o')[index]),
-      maturity: Number(column('maturity')[index]),
-    })),
+    marks: byPartition(
+      Array.from({ length: marks.rows }, (_, index) => ({
+        partition: Number(column('p')[index]),
+        offset: Number(column('o')[index]),
+        event: { partition: Number(column('_partition')[index]), offset: Number(column('_offset')[index]) },
+        maturity: Number(column('maturity')[index]),
+      })),
+    ),
   };
 }
 

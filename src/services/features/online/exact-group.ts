@@ -132,12 +132,11 @@ export class ExactGroup {
     const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
     const merged = merge && this.plan.passes(candidate.values);
     const accumulator = this.#accumulator;
-    for (const plan of this.plan.usual) {
+    for (const { input, windowMs, features } of this.plan.usualReads) {
       accumulator.reset();
-      if (slot >= 0)
-        this.#scan(slot, end, skip, asOf - plan.feature.windowMs, right, plan.input, accumulator);
-      if (merged) accumulator.add(this.#candidateInput(plan.input, candidate), LATEST, LATEST);
-      output[plan.place] = finish(plan, accumulator, asOf);
+      if (slot >= 0) this.#scan(slot, end, skip, asOf - windowMs, right, input, accumulator);
+      if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST, LATEST);
+      for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
     }
     for (const { slot: index, windowMs, features } of this.plan.slotReads) {
       const state = this.#slots[index];

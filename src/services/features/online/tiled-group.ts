@@ -1,6 +1,6 @@
 import type { Values } from '../../../define/index.ts';
 import { evaluateExpressions } from '../expression-plan.ts';
-import type { GroupPlan } from '../plan.ts';
+import type { GroupPlan, SlotRead, UsualRead } from '../plan.ts';
 import { Accumulator, finish, inputNumber } from './accumulate.ts';
 import type { Candidate } from './exact-group.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
@@ -35,6 +35,12 @@ interface Level {
   readonly tiles: SortedBlocks;
 }
 
+/** Where a read finds its part of tiles. */
+interface Place {
+  readonly level: Level;
+  readonly column: number;
+}
+
 interface Held {
   readonly key: string;
   readonly time: number;
@@ -55,6 +61,8 @@ export class TiledGroup {
   /** By input: the column of its usual statistics, or -1. */
   readonly #columns: readonly number[];
   readonly #slots: readonly { readonly slot: Slot; readonly column: number }[];
+  readonly #usualReads: readonly (UsualRead & Place)[];
+  readonly #slotReads: readonly (SlotRead & Place & { readonly state: Slot })[];
 
   constructor(plan: GroupPlan) {
     this.plan = plan;
@@ -63,7 +71,7 @@ export class TiledGroup {
       stride += columns;
       return stride - columns;
     };
-    const usual = new Set(plan.usual.map((feature) => feature.input));
+    const usual = new Set(plan.usualReads.map((read) => read.input));
     this.#columns = plan.inputs.map((_, input) => (usual.has(input) ? take(INPUT_COLUMNS) : -1));
     this.#slots = plan.slots.map((item) => {
       const slot = new Slot(item);
@@ -86,6 +94,16 @@ export class TiledGroup {
       windowMs,
       tiles: new SortedBlocks(stride, release),
     }));
+    const levelOf = (hopMs: number): Level[] => this.#levels.filter((level) => level.hopMs === hopMs);
+    this.#usualReads = plan.usualReads.flatMap((read) =>
+      levelOf(read.hopMs).map((level) => ({ ...read, level, column: this.#columns[read.input] ?? -1 })),
+    );
+    this.#slotReads = plan.slotReads.flatMap((read) => {
+      const { slot: state, column } = this.#slots[read.slot] ?? {};
+      return state === undefined || column === undefined
+        ? []
+        : levelOf(read.hopMs).map((level) => ({ ...read, level, column, state }));
+    });
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
@@ -130,21 +148,17 @@ export class TiledGroup {
     const inside = candidate.sequence !== Number.POSITIVE_INFINITY && candidate.time < asOf;
     const merged = candidate.own && !inside && this.plan.passes(candidate.values);
     const accumulator = this.#accumulator;
-    for (const plan of this.plan.usual) {
-      const { hopMs, windowMs } = plan.feature;
+    for (const { input, windowMs, features, level, column } of this.#usualReads) {
       accumulator.reset();
-      this.#collect(hopMs, key, asOf - windowMs, this.#columns[plan.input] ?? -1);
-      if (merged) accumulator.add(this.#candidateInput(plan.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
-      output[plan.place] = finish(plan, accumulator, asOf);
+      this.#collect(level, key, asOf - windowMs, column);
+      if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
     }
-    for (const { slot: index, hopMs, windowMs, features } of this.plan.slotReads) {
-      const state = this.#slots[index];
-      if (state === undefined) continue;
-      const { slot, column } = state;
-      slot.start();
-      this.#collectSlot(hopMs, key, asOf - windowMs, slot, column);
-      if (merged) slot.add(this.#candidateInput(slot.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
-      for (const plan of features) output[plan.place] = slot.finish(plan, asOf);
+    for (const { windowMs, features, level, column, state } of this.#slotReads) {
+      state.start();
+      this.#collectSlot(level, key, asOf - windowMs, state, column);
+      if (merged) state.add(this.#candidateInput(state.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      for (const plan of features) output[plan.place] = state.finish(plan, asOf);
     }
     evaluateExpressions(this.plan.expressions, candidate.values, asOf, output);
     output.length = this.plan.group.features.length;
@@ -183,9 +197,10 @@ export class TiledGroup {
       let at = tiles.start(slot) + row * tiles.stride;
       if (row === tiles.count(slot) || tiles.values[at] !== start) at = this.#open(tiles, slot, row, start);
       tiles.values[at + EVENTS] = (tiles.values[at + EVENTS] ?? 0) + 1;
-      for (const [index, value] of event.inputs.entries()) {
-        const column = this.#columns[index] ?? -1;
-        if (column >= 0) this.#mergeInput(tiles.values, at + column, value, event);
+      for (let input = 0; input < this.#columns.length; input += 1) {
+        const column = this.#columns[input] ?? -1;
+        if (column >= 0)
+          this.#mergeInput(tiles.values, at + column, event.inputs[input] ?? Number.NaN, event);
       }
       for (const { slot, column } of this.#slots) {
         const value = event.inputs[slot.input] ?? Number.NaN;
@@ -210,16 +225,16 @@ export class TiledGroup {
     return at;
   }
 
+  /** One event into the usual statistics of an input. */
   #mergeInput(values: Float64Array, at: number, value: number, event: Held): void {
     if (Number.isNaN(value)) return;
-    const accumulator = this.#accumulator;
-    accumulator.reset();
-    accumulator.sum = values[at + SUM] ?? 0;
-    accumulator.rest = values[at + REST] ?? 0;
-    accumulator.addSum(value);
+    const sum = values[at + SUM] ?? 0;
+    const total = sum + value;
+    const rest = Math.abs(sum) >= Math.abs(value) ? sum - total + value : value - total + sum;
     values[at + COUNT] = (values[at + COUNT] ?? 0) + 1;
-    values[at + SUM] = accumulator.sum;
-    values[at + REST] = accumulator.rest;
+    values[at + SUM] = total;
+    // What rounding took from the sum, as the accumulator has it.
+    values[at + REST] = (values[at + REST] ?? 0) + rest;
     values[at + MINIMUM] = Math.min(values[at + MINIMUM] ?? value, value);
     values[at + MAXIMUM] = Math.max(values[at + MAXIMUM] ?? value, value);
     const time = values[at + LATEST_TIME] ?? Number.NEGATIVE_INFINITY;
@@ -236,14 +251,8 @@ export class TiledGroup {
     return evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
   }
 
-  #level(hopMs: number): Level | undefined {
-    return this.#levels.find((level) => level.hopMs === hopMs);
-  }
-
   /** Takes in the tiles from the one that holds `from`; `column`: of the input's statistics, -1 to count events alone. */
-  #collect(levelMs: number, key: string, from: number, column: number): void {
-    const level = this.#level(levelMs);
-    if (level === undefined) return;
+  #collect(level: Level, key: string, from: number, column: number): void {
     const { tiles, hopMs } = level;
     const slot = tiles.find(key);
     if (slot < 0) return;
@@ -271,11 +280,10 @@ export class TiledGroup {
   }
 
   /** Takes a slot's part of the tiles into its read. */
-  #collectSlot(levelMs: number, key: string, from: number, state: Slot, column: number): void {
-    const level = this.#level(levelMs);
-    const slot = level?.tiles.find(key) ?? -1;
-    if (level === undefined || slot < 0) return;
+  #collectSlot(level: Level, key: string, from: number, state: Slot, column: number): void {
     const { tiles, hopMs } = level;
+    const slot = tiles.find(key);
+    if (slot < 0) return;
     const first = tiles.lowerBound(slot, Math.floor(from / hopMs) * hopMs, Number.NEGATIVE_INFINITY);
     for (let row = tiles.count(slot) - 1; row >= first; row -= 1)
       state.addTile(tiles.values, tiles.start(slot) + row * tiles.stride + column);

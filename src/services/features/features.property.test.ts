@@ -642,6 +642,50 @@ describe('features, online and offline', () => {
     expect(values).toBeGreaterThan(1_000);
   }, 600_000);
 
+  it('agree on variances to 1e-9 where values lie far from 0 (rule 8)', async () => {
+    const basis = {
+      wait: 60_000,
+      late: 0,
+      customer: 0,
+      shop: 0,
+      cents: 500,
+      gift: false,
+      pick: 0,
+      align: false,
+    };
+    const steps = Array.from({ length: 80 }, (_, index): Step[] => {
+      const weight = 1e9 + Math.sin(index * 7.3) * 3;
+      const order: Step = { ...basis, what: 'order', weight };
+      if (index % 8 !== 7) return [order];
+      // Every replica is at the end of the log before a read.
+      const deliver = [0, 1, 2].map((customer): Step => ({
+        ...order,
+        what: 'deliver',
+        customer,
+        align: true,
+      }));
+      return [...deliver, { ...order, what: 'read' }];
+    }).flat();
+    const { served, stored } = play(richPlan, steps);
+    let compared = 0;
+    for (const [name, vectorPlan] of richPlan.vectors) {
+      await using session = await warehouse.session();
+      const recomputed = await offline(session, richPlan, stored, served, name, { group: (sql) => sql });
+      const expected = served.filter((item) => item.vector === name);
+      for (const [row, { values }] of expected.entries()) {
+        for (const [index, rounded] of isRounded(vectorPlan).entries()) {
+          const [value, other] = [values[index] ?? null, recomputed[row]?.[index] ?? null];
+          if (!rounded || value === null || other === null) continue;
+          expect(Math.abs(value - other), vectorPlan.names[index]).toBeLessThanOrEqual(
+            1e-9 * Math.abs(other),
+          );
+          if (value > 1) compared += 1;
+        }
+      }
+    }
+    expect(compared).toBeGreaterThan(50);
+  });
+
   it('do not depend on whether the id of a candidate older than every window is still remembered', async () => {
     const basis = { customer: 0, shop: 0, cents: 160, weight: 1, gift: false, pick: 0, align: false };
     await compare(

@@ -276,6 +276,8 @@ const stepOf = (what: readonly Weighted[]): fc.Arbitrary<Step> =>
       fc.constant(0),
       fc.integer({ min: 0, max: 120_000 }),
       fc.integer({ min: 0, max: 6 * HOUR }),
+      // To the millisecond where times to live end.
+      fc.constantFrom(HOUR / 2, HOUR),
     ),
     late: fc.oneof(
       fc.constant(0),

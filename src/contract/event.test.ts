@@ -1,6 +1,17 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { boolean, id, integer, key, money, number, source, text, timestamp } from '../define/index.ts';
+import {
+  boolean,
+  embedding,
+  id,
+  integer,
+  key,
+  money,
+  number,
+  source,
+  text,
+  timestamp,
+} from '../define/index.ts';
 import { compileEventReader, type QuarantineCode } from './event.ts';
 
 const orders = source('orders', {
@@ -21,6 +32,7 @@ const orders = source('orders', {
     note: text({ optional: true, lengthMax: 10 }),
     iban: text({ optional: true, personal: 'sensitive' }),
     due: timestamp({ optional: true }),
+    taste: embedding(3, { optional: true }),
   },
 });
 const read = compileEventReader(orders);
@@ -55,6 +67,7 @@ describe('an event that keeps its contract', () => {
           note: null,
           iban: null,
           due: null,
+          taste: null,
         },
       },
     });
@@ -62,6 +75,8 @@ describe('an event that keeps its contract', () => {
 
   const values: readonly (readonly [field: string, came: unknown, kept: unknown])[] = [
     ['shopId', 'x'.repeat(128), 'x'.repeat(128)],
+    ['taste', [1, -0, 0.1], '[1,0,0.1]'],
+    ['taste', '[1, -2.50, 1e-7]', '[1,-2.5,1e-7]'],
     ['shopId', 7, '7'],
     ['shopId', -0, '0'],
     ['shopId', 9_007_199_254_740_991, '9007199254740991'],
@@ -99,6 +114,15 @@ describe('an event that keeps its contract', () => {
 
 describe('a record that breaks its contract', () => {
   const values: readonly (readonly [field: string, came: unknown, code: QuarantineCode])[] = [
+    ['taste', [1, 2], 'FIELD_RANGE'],
+    ['taste', [1, 2, 3, 4], 'FIELD_RANGE'],
+    ['taste', [1, 2, null], 'FIELD_TYPE'],
+    ['taste', [1, 2, '3'], 'FIELD_TYPE'],
+    ['taste', [1, 2, Number.POSITIVE_INFINITY], 'FIELD_RANGE'],
+    ['taste', '[1, 2, 1e999]', 'FIELD_RANGE'],
+    ['taste', '[1, 2', 'FIELD_TYPE'],
+    ['taste', 'x'.repeat(10_000), 'FIELD_TYPE'],
+    ['taste', 7, 'FIELD_TYPE'],
     ['orderId', '', 'FIELD_RANGE'],
     ['orderId', null, 'FIELD_MISSING'],
     ['orderId', undefined, 'FIELD_MISSING'],

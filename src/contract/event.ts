@@ -119,6 +119,8 @@ function fieldReader(field: Field): FieldReader {
       return (raw) => (typeof raw === 'boolean' ? raw : misfit('FIELD_TYPE', 'true or false'));
     case 'text':
       return textReader(field.maximum ?? 1_000);
+    case 'embedding':
+      return embeddingReader(field.length ?? 0);
   }
 }
 
@@ -218,6 +220,35 @@ function numberReader(field: Field, whole: boolean): FieldReader {
     // Adding 0 makes -0 to 0: the two are equal, but not to the bit.
     return raw >= low && raw <= high ? raw + 0 : misfit('FIELD_RANGE', expected);
   };
+}
+
+/** Text of an embedding is longer than this for each of its numbers only with blanks that nobody needs. */
+const ELEMENT_LENGTH_MAX = 32;
+
+/** An embedding becomes the text of its array: values of events are scalars in every store. */
+function embeddingReader(length: number): FieldReader {
+  const expected = `an array of ${String(length)} finite numbers, or its text`;
+  return (raw) => {
+    const elements = typeof raw === 'string' ? parsed(raw, length * ELEMENT_LENGTH_MAX) : raw;
+    if (!Array.isArray(elements)) return misfit('FIELD_TYPE', expected);
+    if (elements.length !== length) return misfit('FIELD_RANGE', expected);
+    const numbers: number[] = [];
+    for (const element of elements as readonly unknown[]) {
+      if (typeof element !== 'number' || Number.isNaN(element)) return misfit('FIELD_TYPE', expected);
+      if (!Number.isFinite(element)) return misfit('FIELD_RANGE', expected);
+      numbers.push(element + 0);
+    }
+    return JSON.stringify(numbers);
+  };
+}
+
+function parsed(text: string, lengthMax: number): unknown {
+  if (text.length > lengthMax) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function misfit(code: Misfit['code'], expected: string): Misfit {

@@ -1,20 +1,32 @@
 import { describe, expect, it } from 'vitest';
 import {
+  asOf,
   boolean,
   count,
   defineModel,
+  distinct,
+  embedding,
   features,
+  firstK,
+  histogram,
   id,
   key,
   label,
+  last,
+  lastK,
   logistic,
   mean,
+  min,
   money,
   number,
+  percentile,
+  ratio,
   source,
   sum,
   text,
   timestamp,
+  topK,
+  variance,
   vector,
 } from './index.ts';
 
@@ -76,11 +88,11 @@ describe('definitions', () => {
   });
 
   it('refuses windows that tiles cannot cover and hops that are too long', () => {
-    const make = (window: '10s' | '1h', hop?: '5m') =>
+    const make = (window: '500ms' | '1h', hop?: '5m') =>
       features('g', { from: orders, key: 'customerId', ...(hop && { hop }) }, () => ({
         n: count().over(window),
       }));
-    expect(() => make('10s')).toThrow(/exact/);
+    expect(() => make('500ms')).toThrow(/exact/);
     expect(() => make('1h', '5m')).toThrow(/1\/60/);
   });
 
@@ -128,5 +140,139 @@ describe('definitions that leak or mislead do not compile', () => {
     }));
     expect(shop.from.matured?.name).toBe('returned');
     expect(shop.features[0]?.fallback).toBe(0);
+  });
+});
+
+describe('aggregates', () => {
+  const group = (build: Parameters<typeof features<'g', typeof orders>>[2]) =>
+    features('g', { from: orders, key: 'customerId' }, build);
+
+  it('keep the hashes of definitions of earlier versions', () => {
+    // The versions of models and state that exist: a change here makes every app rebuild and retrain.
+    const old = features(
+      'customer',
+      { from: orders, key: 'customerId', hop: 'exact', where: (o) => o.gift.not() },
+      (o) => ({
+        n: count().over('1d', '7d'),
+        m: mean(o.total).over('7d').orElse(0),
+        w: last(o.weight).over('1h'),
+      }),
+    );
+    expect(old.hash).toBe('sha256:b824705dc8d1feaf66a61651b736c6d6ca94f5f255de71d20d5e811347a6505b');
+  });
+
+  it('with several values are numbered from 1', () => {
+    const names = group((o) => ({
+      early: firstK(o.total, 2).over('1h'),
+      size: histogram(o.total, [1, 2.5]).over('1h', '1d'),
+    })).features.map((item) => item.name);
+    expect(names).toEqual([
+      'early_1h_1',
+      'early_1h_2',
+      'size_1h_1',
+      'size_1h_2',
+      'size_1h_3',
+      'size_1d_1',
+      'size_1d_2',
+      'size_1d_3',
+    ]);
+  });
+
+  it('of an embedding are of its elements', () => {
+    const pages = source('pages', {
+      id: 'pageId',
+      time: 'at',
+      key: 'pageId',
+      fields: { pageId: id(), at: timestamp(), meaning: embedding(3) },
+    });
+    const { features: made } = features('g', { from: pages, key: 'pageId' }, (p) => ({
+      taste: mean(p.meaning).over('1d'),
+    }));
+    expect(made.map((item) => item.name)).toEqual(['taste_1d_1', 'taste_1d_2', 'taste_1d_3']);
+  });
+
+  it('reach from one second to ever', () => {
+    const made = group(() => ({ n: count().over('1s', '400d', 'ever') })).features;
+    expect(made.map((item) => item.name)).toEqual(['n_1s', 'n_400d', 'n_ever']);
+    expect(made.map((item) => item.hopMs)).toEqual([10, 86_400_000, 10_000_000_000_000]);
+    expect(() =>
+      features('g', { from: orders, key: 'customerId', hop: 'exact' }, () => ({ n: count().over('ever') })),
+    ).toThrow("a window over 'ever' needs tiles");
+  });
+
+  it('are parts of expressions without being features', () => {
+    const made = group((o) => ({
+      n: count().over('1d'),
+      share: ratio(sum(o.total).over('1h'), sum(o.total).over('1d')),
+      each: sum(o.total).over('1d').value().dividedBy(count().over('1d').value()),
+      same: last(o.note).over('7d').value().equals(o.note),
+      quiet: asOf().toNumber().minus(last(o.at).over('7d').value().toNumber()),
+    }));
+    expect(made.features.map((item) => item.name)).toEqual(['n_1d', 'share', 'each', 'same', 'quiet']);
+    // A sum over a day is one part, however often it is used; the count is a feature already.
+    expect(made.parts?.map((item) => [item.kind, item.windowMs])).toEqual([
+      ['sum', 3_600_000],
+      ['sum', 86_400_000],
+      ['last', 604_800_000],
+      ['last', 604_800_000],
+    ]);
+    expect(vector('v', { candidate: orders, made }).values).toHaveLength(5);
+  });
+
+  it.each([
+    ['two windows in an expression', () => group((o) => ({ x: sum(o.total).over('1h', '1d').value() }))],
+    ['several values in an expression', () => group((o) => ({ x: lastK(o.total, 2).over('1h').value() }))],
+    ['an expression without an aggregate', () => group((o) => ({ x: o.weight.plus(1) }))],
+    ['bounds that do not ascend', () => group((o) => ({ x: histogram(o.weight, [2, 1]).over('1h') }))],
+    ['bounds finer than money', () => group((o) => ({ x: histogram(o.total, [0.001]).over('1h') }))],
+    ['a size of 0', () => group((o) => ({ x: firstK(o.total, 0).over('1h') }))],
+    ['a quantile above 1', () => group((o) => ({ x: percentile(o.total, 50).over('1h') }))],
+    [
+      'a limit above the largest',
+      () => group((o) => ({ x: distinct(o.note, { exactUpTo: 1e6 }).over('1h') })),
+    ],
+    ['a fallback that is no number', () => group((o) => ({ x: min(o.total).over('1h').orElse(Number.NaN) }))],
+    [
+      'an aggregate inside an aggregate',
+      () => group((o) => ({ x: sum(count().over('1h').value().plus(o.weight)).over('1h') })),
+    ],
+    ['asOf() in a filter', () => group((o) => ({ x: count().over('1h').where(o.at.lessThan(asOf())) }))],
+    [
+      'two features of one name',
+      () => group((o) => ({ x: count().over('1h'), x_1h: sum(o.total).over('1h').value() })),
+    ],
+    [
+      'an aggregate in a vector',
+      () => vector('v', { candidate: orders, x: () => count().over('1h').value() }),
+    ],
+    [
+      'a candidate of another source',
+      () =>
+        vector('v', {
+          candidate: source('visits', {
+            id: 'visitId',
+            time: 'at',
+            key: 'customerId',
+            fields: { visitId: id(), at: timestamp(), orderId: key(), customerId: key(), shopId: key() },
+          }),
+          g: group((o) => ({ x: last(o.shopId).over('1h').value().equals(o.shopId) })),
+        }),
+    ],
+  ])('refuse %s', (_, define) => {
+    expect(define).toThrow(TypeError);
+  });
+
+  it('are held apart by the compiler', () => {
+    const rejected = (): void => {
+      // @ts-expect-error text is no feature
+      group((o) => ({ x: last(o.note).over('1h') }));
+      // @ts-expect-error text has no variance
+      group((o) => ({ x: variance(o.note).over('1h') }));
+      // @ts-expect-error only numbers can be answered as values
+      group((o) => ({ x: topK(o.note, 1, { of: 'values' }).over('1h') }));
+      // @ts-expect-error a time is no number
+      group((o) => ({ x: last(o.at).over('1h').value().plus(1) }));
+    };
+    expect(typeof rejected).toBe('function');
   });
 });

@@ -25,6 +25,8 @@ export function compileExpression(node: ExpressionNode): Evaluator {
     }
     case 'call':
       return compileCall(node);
+    case 'aggregate':
+      throw new TypeError(`The value of ${node.spec.kind} is known only to expressions of a feature group`);
   }
 }
 
@@ -79,6 +81,7 @@ function unary(operator: Operator, unit: number): (value: number | boolean | str
     case 'and':
     case 'or':
     case 'ifNull':
+    case 'element':
       throw new TypeError(`${operator} takes two arguments`);
   }
 }
@@ -109,6 +112,8 @@ function binary(operator: Operator): (left: Known, right: Known) => Value {
       return (left, right) => left === true && right === true;
     case 'or':
       return (left, right) => left === true || right === true;
+    case 'element':
+      return elementReader();
     case 'not':
     case 'toNumber':
     case 'hourOfDay':
@@ -118,6 +123,20 @@ function binary(operator: Operator): (left: Known, right: Known) => Value {
       throw new TypeError(`${operator} does not take two arguments`);
   }
 }
+
+/** Reads elements of embeddings, whose values are JSON text. All elements of one are asked for in a row: it is parsed once. */
+function elementReader(): (left: Known, right: Known) => Value {
+  return (left, right) => {
+    if (left !== latestText) {
+      latestElements = JSON.parse(String(left)) as number[];
+      latestText = String(left);
+    }
+    return latestElements[Number(right)] ?? null;
+  };
+}
+
+let latestText = '';
+let latestElements: readonly number[] = [];
 
 function modulo(value: number, divisor: number): number {
   return ((value % divisor) + divisor) % divisor;

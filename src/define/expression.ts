@@ -1,37 +1,6 @@
-/** Types of values in expressions. `money` is a whole number of the smallest unit, `timestamp` milliseconds UTC. */
-export type ValueType = 'number' | 'money' | 'boolean' | 'string' | 'timestamp';
+import type { ExpressionNode, Operator, ValueType } from './tree.ts';
 
-/** The functions of the expression language. Each is defined once here and once in SQL, and both are tested as equal. */
-export type Operator =
-  | 'add'
-  | 'subtract'
-  | 'multiply'
-  | 'divide'
-  | 'greater'
-  | 'greaterOrEqual'
-  | 'less'
-  | 'lessOrEqual'
-  | 'equal'
-  | 'and'
-  | 'or'
-  | 'not'
-  | 'ifNull'
-  | 'toNumber'
-  | 'hourOfDay'
-  | 'dayOfWeek'
-  | 'absolute';
-
-/** An expression as data: what is hashed, sent, and compiled to JavaScript and SQL. */
-export type ExpressionNode =
-  | { readonly op: 'field'; readonly name: string; readonly type: ValueType; readonly decimals?: number }
-  | { readonly op: 'literal'; readonly value: number | boolean | string; readonly type: ValueType }
-  | {
-      readonly op: 'call';
-      readonly operator: Operator;
-      readonly type: ValueType;
-      readonly arguments: readonly ExpressionNode[];
-      readonly decimals?: number;
-    };
+export type { ExpressionNode, Operator, ValueType };
 
 type Literal<TType extends ValueType> = TType extends 'boolean'
   ? boolean
@@ -141,6 +110,14 @@ export function isWeekend(time: Expression<'timestamp'>): Expression<'boolean'> 
   return dayOfWeek(time).atLeast(5);
 }
 
+/** Name of {@link asOf} among the fields; no field of a source begins with `_`. */
+export const AS_OF_FIELD = '_asOf';
+
+/** The instant of the read, in a group's expressions over {@link Aggregate.value}s only. */
+export function asOf(): Expression<'timestamp'> {
+  return new Expression({ op: 'field', name: AS_OF_FIELD, type: 'timestamp' });
+}
+
 /** The absolute value. */
 export function absolute(value: Expression<'number'>): Expression<'number'> {
   return call('absolute', 'number', [value]);
@@ -148,8 +125,7 @@ export function absolute(value: Expression<'number'>): Expression<'number'> {
 
 /** Decimal places of a money expression; `undefined` for other types. */
 export function decimalsOf(node: ExpressionNode): number | undefined {
-  if (node.op === 'literal') return undefined;
-  return node.decimals;
+  return node.op === 'field' || node.op === 'call' ? node.decimals : undefined;
 }
 
 function call<TType extends ValueType>(

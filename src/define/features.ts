@@ -1,70 +1,18 @@
+import { type Aggregate, EVER_MS, resultType, valuesOf } from './aggregate.ts';
 import { type Duration, durationMs } from './duration.ts';
-import { decimalsOf, type Expression, type ExpressionNode, type ValueType } from './expression.ts';
-import { definitionHash } from './hash.ts';
+import { AS_OF_FIELD, decimalsOf, Expression } from './expression.ts';
+import { canonicalJson, definitionHash } from './hash.ts';
 import type { LabelDefinition, MaturedLabel } from './label.ts';
-import { assertName } from './name.ts';
+import { assertDistinct, assertName } from './name.ts';
 import { type FieldExpressions, fieldExpressions, type Fields, type Source } from './source.ts';
-
-export type AggregateKind = 'count' | 'sum' | 'mean' | 'min' | 'max' | 'last';
-
-/** An aggregate over one or more windows, before it has a name. */
-export interface Aggregate {
-  readonly kind: AggregateKind;
-  /** What is aggregated; absent for `count`. */
-  readonly input?: ExpressionNode;
-  readonly windows: readonly Duration[];
-  readonly fallback?: number;
-  /** The value of `mean`, `min`, `max` and `last` over an empty window; without it null. */
-  orElse(fallback: number): Aggregate;
-}
-
-/** An aggregate that still needs its windows. */
-export interface AggregateBuilder {
-  over(...windows: readonly [Duration, ...Duration[]]): Aggregate;
-}
-
-type Numeric = Expression<'number'> | Expression<'money'> | Expression<'boolean'>;
-
-function aggregate(kind: AggregateKind, input?: Expression): AggregateBuilder {
-  const make = (windows: readonly Duration[], fallback?: number): Aggregate => ({
-    kind,
-    windows,
-    ...(input === undefined ? {} : { input: input.node }),
-    ...(fallback === undefined ? {} : { fallback }),
-    orElse: (value) => make(windows, value),
-  });
-  return { over: (...windows) => make(windows) };
-}
-
-/** Number of events. */
-export function count(): AggregateBuilder {
-  return aggregate('count');
-}
-
-/** Sum of the non-null values; 0 over an empty window. Exact for money. */
-export function sum(input: Numeric): AggregateBuilder {
-  return aggregate('sum', input);
-}
-
-/** Mean of the non-null values (a boolean counts 0 or 1); null over an empty window. */
-export function mean(input: Numeric): AggregateBuilder {
-  return aggregate('mean', input);
-}
-
-/** Smallest non-null value; null over an empty window. */
-export function min(input: Numeric): AggregateBuilder {
-  return aggregate('min', input);
-}
-
-/** Largest non-null value; null over an empty window. */
-export function max(input: Numeric): AggregateBuilder {
-  return aggregate('max', input);
-}
-
-/** The non-null value of the latest event by (event time, partition, offset); null over an empty window. */
-export function last(input: Numeric): AggregateBuilder {
-  return aggregate('last', input);
-}
+import type {
+  AggregateKind,
+  AggregateParameters,
+  AggregateSpec,
+  ExpressionNode,
+  ValueType,
+  Window,
+} from './tree.ts';
 
 /** What features can be computed from: a source, or a label once it has matured. */
 export type EventStream = Source | MaturedLabel;
@@ -91,11 +39,20 @@ export interface FeaturesOptions<TFrom extends EventStream> {
   readonly candidate?: 'merge' | 'ignore';
 }
 
-/** One feature: an aggregate over one window. */
+/** What a group may define: an aggregate, or an expression over {@link Aggregate.value}s. */
+export type FeatureItem =
+  | Aggregate<'number' | 'timestamp' | 'embedding'>
+  | Expression<'number'>
+  | Expression<'boolean'>;
+
+/** One feature: a value of an aggregate over one window, or of an expression over such values. */
 export interface Feature {
-  /** `<aggregate name>_<window>`, for example `amount_7d`. */
+  /**
+   * `<aggregate name>_<window>`, for example `amount_7d`, with `_1`, `_2` ... behind it where the aggregate has several
+   * values; the bare name of an expression.
+   */
   readonly name: string;
-  readonly kind: AggregateKind;
+  readonly kind: AggregateKind | 'expression';
   readonly input?: ExpressionNode;
   readonly inputType: ValueType;
   /** Money inputs are whole numbers of 10^-decimals; results are divided by 10^decimals at the end. */
@@ -104,6 +61,16 @@ export interface Feature {
   /** Tile length, or 0 for exact. */
   readonly hopMs: number;
   readonly fallback?: number;
+  readonly filter?: ExpressionNode;
+  readonly parameters?: AggregateParameters;
+  /** Which of several values, from 0. */
+  readonly rank?: number;
+  readonly ttlMs?: number;
+  /**
+   * Of an expression. Its fields `#0`, `#1` ... are the group's features and then its parts; {@link AS_OF_FIELD} is the
+   * instant of the read, others are fields of the event being decided.
+   */
+  readonly expression?: ExpressionNode;
 }
 
 /** Features of one key, computed from one stream. */
@@ -117,6 +84,8 @@ export interface FeatureGroup<TName extends string = string, TKey extends string
   readonly candidate: 'merge' | 'ignore';
   readonly where?: ExpressionNode;
   readonly features: readonly Feature[];
+  /** Aggregates that only expressions of the group use. Absent without any. */
+  readonly parts?: readonly Feature[];
   readonly hash: string;
 }
 
@@ -125,8 +94,8 @@ export const SEMANTICS_VERSION = 1;
 
 /** Usual tile lengths, in milliseconds: every one divides a day or is a day. */
 const HOPS_MS: readonly number[] = [
-  1_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000, 1_200_000, 1_800_000,
-  3_600_000, 7_200_000, 10_800_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000,
+  10, 20, 50, 100, 200, 500, 1_000, 5_000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 900_000,
+  1_200_000, 1_800_000, 3_600_000, 7_200_000, 10_800_000, 14_400_000, 21_600_000, 43_200_000, 86_400_000,
 ];
 
 /** A window has at least this many tiles, so that it covers at most 1.7 % more than its length. */
@@ -146,7 +115,7 @@ export function features<const TName extends string, TFrom extends EventStream>(
   options: FeaturesOptions<TFrom> & {
     readonly where?: (event: FieldExpressions<TFrom['fields']>) => Expression<'boolean'>;
   },
-  build: (event: FieldExpressions<TFrom['fields']>) => Readonly<Record<string, Aggregate>>,
+  build: (event: FieldExpressions<TFrom['fields']>) => Readonly<Record<string, FeatureItem>>,
 ): FeatureGroup<TName, KeyNames<TFrom['fields']>> {
   assertName('feature group', name);
   const exact = options.hop === 'exact';
@@ -164,6 +133,9 @@ export function features<const TName extends string, TFrom extends EventStream>(
   }
   const event = fieldExpressions<TFrom['fields']>(options.from.fields);
   const where = options.where?.(event).node;
+  if (where !== undefined) assertOfEvents(name, where);
+  const { features: defined, parts } = expandAll(name, build(event), options.hop);
+  if (defined.length === 0) throw new TypeError(`Group '${name}' defines no feature`);
   const definition = {
     type: 'features' as const,
     name,
@@ -172,9 +144,9 @@ export function features<const TName extends string, TFrom extends EventStream>(
     closed,
     candidate: options.candidate ?? ('merge' as const),
     ...(where === undefined ? {} : { where }),
-    features: Object.entries(build(event)).flatMap(([label, item]) => expand(name, label, item, options.hop)),
+    features: defined,
+    ...(parts.length === 0 ? {} : { parts }),
   };
-  if (definition.features.length === 0) throw new TypeError(`Group '${name}' defines no feature`);
   const from =
     options.from.type === 'source'
       ? { source: options.from as Source }
@@ -188,27 +160,167 @@ export function features<const TName extends string, TFrom extends EventStream>(
   return { ...definition, from, hash };
 }
 
+interface Expanded {
+  readonly features: readonly Feature[];
+  readonly parts: readonly Feature[];
+}
+
+/** All features in the order in which they are written, and the parts that only their expressions have. */
+function expandAll(
+  group: string,
+  items: Readonly<Record<string, FeatureItem>>,
+  hop: 'exact' | Duration | undefined,
+): Expanded {
+  const slots = Object.entries(items).flatMap(
+    ([label, item]): { readonly label: string; readonly of: Feature | ExpressionNode }[] => {
+      assertName('feature', label);
+      if (item instanceof Expression) return [{ label, of: item.node }];
+      if (resultType(item) === 'string') {
+        throw new TypeError(
+          `Group '${group}': '${label}' is text, which no model takes; compare it: .value().equals(...)`,
+        );
+      }
+      return item.windows
+        .flatMap((window) => expand(group, label, item, window, hop))
+        .map((of) => ({ label, of }));
+    },
+  );
+  assertDistinct(
+    `Group '${group}'`,
+    slots.map(({ label, of }) => ('op' in of ? label : of.name)),
+  );
+  const known = new Map<string, number>();
+  for (const [index, { of }] of slots.entries()) if (!('op' in of)) known.set(identityOf(of), index);
+  const parts: Feature[] = [];
+  /** The place of an aggregate among features and parts: a feature of its own, or a part that is made for it. */
+  const placeOf = (spec: AggregateSpec, window: Window): number => {
+    const [part] = expand(group, 'part', spec, window, hop);
+    if (part === undefined) throw new TypeError(`Group '${group}': ${spec.kind} has no value`);
+    const identity = identityOf(part);
+    let place = known.get(identity);
+    if (place === undefined) {
+      place = slots.length + parts.length;
+      parts.push({ ...part, name: `#${String(place)}` });
+      known.set(identity, place);
+    }
+    return place;
+  };
+  const expressions = slots.map(({ of }) => ('op' in of ? resolve(of, placeOf) : undefined));
+  const features = slots.map(({ label, of }, index): Feature => {
+    const expression = expressions[index];
+    if (expression === undefined) return of as Feature;
+    const used = fieldsOf(expression).flatMap((field) => {
+      const place = placeOfField(field);
+      return place === undefined
+        ? []
+        : [(slots[place]?.of as Feature | undefined) ?? parts[place - slots.length]];
+    });
+    if (used.length === 0) {
+      throw new TypeError(
+        `Group '${group}': '${label}' uses no aggregate; an expression over the candidate alone is a part of a vector`,
+      );
+    }
+    return {
+      name: label,
+      kind: 'expression',
+      inputType: expression.type,
+      decimals: 0,
+      windowMs: Math.max(...used.map((part) => part?.windowMs ?? 0)),
+      hopMs: Math.max(...used.map((part) => part?.hopMs ?? 0)),
+      expression,
+    };
+  });
+  return { features, parts };
+}
+
+/** What is the same in two features that have the same value. */
+function identityOf(feature: Feature): string {
+  return canonicalJson({ ...feature, name: undefined });
+}
+
+/** The place that a field of an expression names among a group's features and parts. */
+function placeOfField(field: string): number | undefined {
+  return field.startsWith('#') ? Number(field.slice(1)) : undefined;
+}
+
+/** Fields of the event being decided that an expression of a group uses. */
+export function candidateFields(feature: Feature): string[] {
+  if (feature.expression === undefined) return [];
+  return fieldsOf(feature.expression).filter(
+    (field) => placeOfField(field) === undefined && field !== AS_OF_FIELD,
+  );
+}
+
+function fieldsOf(node: ExpressionNode): string[] {
+  if (node.op === 'field') return [node.name];
+  return node.op === 'call' ? node.arguments.flatMap((argument) => fieldsOf(argument)) : [];
+}
+
+/** The expression with fields `#<place>` for its aggregates. */
+function resolve(
+  node: ExpressionNode,
+  placeOf: (spec: AggregateSpec, window: Window) => number,
+): ExpressionNode {
+  if (node.op === 'aggregate')
+    return { op: 'field', name: `#${String(placeOf(node.spec, node.window))}`, type: node.type };
+  if (node.op !== 'call') return node;
+  return { ...node, arguments: node.arguments.map((argument) => resolve(argument, placeOf)) };
+}
+
+/** Throws a TypeError when the expression is not one over the fields of an event alone. */
+function assertOfEvents(group: string, node: ExpressionNode): void {
+  const isOther = node.op === 'aggregate' || (node.op === 'field' && node.name === AS_OF_FIELD);
+  if (isOther) {
+    throw new TypeError(
+      `Group '${group}': what is aggregated, and filters, are of an event's fields; got ${
+        node.op === 'aggregate' ? `the value of ${node.spec.kind}` : 'asOf()'
+      }`,
+    );
+  }
+  if (node.op === 'call') for (const argument of node.arguments) assertOfEvents(group, argument);
+}
+
 function expand(
   group: string,
   label: string,
-  item: Aggregate,
+  item: AggregateSpec,
+  window: Window,
   hop: 'exact' | Duration | undefined,
 ): Feature[] {
-  assertName('feature', label);
-  return item.windows.map((window) => {
-    const windowMs = durationMs(window);
-    const decimals = item.input === undefined ? 0 : (decimalsOf(item.input) ?? 0);
-    return {
-      name: `${label}_${window}`,
-      kind: item.kind,
-      ...(item.input === undefined ? {} : { input: item.input }),
-      inputType: item.input?.type ?? 'number',
-      decimals,
-      windowMs,
-      hopMs: hop === 'exact' ? 0 : hopMs(group, windowMs, hop),
-      ...(item.fallback === undefined ? {} : { fallback: item.fallback }),
-    };
-  });
+  for (const node of [item.input, item.filter]) if (node !== undefined) assertOfEvents(group, node);
+  if (window === 'ever' && hop === 'exact') {
+    throw new TypeError(
+      `Group '${group}': a window over 'ever' needs tiles; hop: 'exact' would keep every event of a key`,
+    );
+  }
+  const windowMs = window === 'ever' ? EVER_MS : durationMs(window);
+  const decimals = item.input === undefined ? 0 : (decimalsOf(item.input) ?? 0);
+  const values = valuesOf(item);
+  const several = values > 1 || item.parameters?.size !== undefined;
+  return Array.from({ length: values }, (_, rank) => ({
+    name: `${label}_${window}${several ? `_${String(rank + 1)}` : ''}`,
+    kind: item.kind,
+    ...inputOf(item, rank),
+    decimals,
+    windowMs,
+    hopMs: hop === 'exact' ? 0 : window === 'ever' ? EVER_MS : hopMs(group, windowMs, hop),
+    ...(item.fallback === undefined ? {} : { fallback: item.fallback }),
+    ...(item.filter === undefined ? {} : { filter: item.filter }),
+    ...(item.parameters === undefined ? {} : { parameters: item.parameters }),
+    ...(several && item.input?.type !== 'embedding' ? { rank } : {}),
+    ...(item.ttlMs === undefined ? {} : { ttlMs: item.ttlMs }),
+  }));
+}
+
+/** The input of a value: of an embedding each value has an element. */
+function inputOf({ input }: AggregateSpec, rank: number): Pick<Feature, 'input' | 'inputType'> {
+  if (input === undefined) return { inputType: 'number' };
+  if (input.type !== 'embedding') return { input, inputType: input.type };
+  const index: ExpressionNode = { op: 'literal', value: rank, type: 'number' };
+  return {
+    input: { op: 'call', operator: 'element', type: 'number', arguments: [input, index] },
+    inputType: 'number',
+  };
 }
 
 function hopMs(group: string, windowMs: number, hop: Duration | undefined): number {

@@ -1,5 +1,14 @@
 /** What kinds of values an event's field can hold. */
-export type FieldKind = 'id' | 'key' | 'timestamp' | 'money' | 'number' | 'integer' | 'boolean' | 'text';
+export type FieldKind =
+  | 'id'
+  | 'key'
+  | 'timestamp'
+  | 'money'
+  | 'number'
+  | 'integer'
+  | 'boolean'
+  | 'text'
+  | 'embedding';
 
 /** How personal a field is. `pseudonym`: identifies a person indirectly. `sensitive`: must not leave the source unmasked. */
 export type Personal = 'none' | 'pseudonym' | 'sensitive';
@@ -22,6 +31,8 @@ export interface Field<TKind extends FieldKind = FieldKind, TOptional extends bo
   readonly currency?: string;
   /** Decimal places of `money`: values are kept as whole numbers of 10^-decimals units. */
   readonly decimals?: number;
+  /** Number of elements of an `embedding`. */
+  readonly length?: number;
 }
 
 type OptionalOf<TOptions> = TOptions extends { readonly optional: true } ? true : false;
@@ -107,6 +118,25 @@ export function text<const TOptions extends FieldOptions & { readonly lengthMax?
   return field('text', options ?? ({} as TOptions), { maximum: options?.lengthMax ?? 1_000 });
 }
 
+/** Most elements of an `embedding`. */
+export const EMBEDDING_LENGTH_MAX = 512;
+
+/**
+ * A vector of `length` finite numbers, 2 to 512: a JSON array of them, or its text. Kept as the text of that array, of which
+ * aggregates (`mean`, `first`, `last`) read the elements.
+ */
+export function embedding<const TOptions extends FieldOptions = object>(
+  length: number,
+  options?: TOptions,
+): Field<'embedding', OptionalOf<TOptions>> {
+  if (!Number.isInteger(length) || length < 2 || length > EMBEDDING_LENGTH_MAX) {
+    throw new TypeError(
+      `embedding() takes a length from 2 to ${String(EMBEDDING_LENGTH_MAX)}; got ${String(length)}`,
+    );
+  }
+  return field('embedding', options ?? ({} as TOptions), { length });
+}
+
 function bounds(
   options: { readonly minimum?: number; readonly maximum?: number } | undefined,
 ): Partial<Field> {
@@ -124,4 +154,6 @@ export type FieldInput<TField extends Field> =
       ? number
       : TField extends Field<'boolean'>
         ? boolean
-        : string;
+        : TField extends Field<'embedding'>
+          ? readonly number[] | string
+          : string;

@@ -2,6 +2,27 @@
  * What a team imports to write an app down: sources, labels, feature groups, vectors, models, decisions. Everything here
  * is pure: nothing reads a clock, a disk or the network.
  */
+export {
+  type Aggregate,
+  AGGREGATE_LIMITS,
+  type AggregateBuilder,
+  count,
+  distinct,
+  first,
+  firstK,
+  histogram,
+  last,
+  lastK,
+  max,
+  mean,
+  min,
+  percentile,
+  ratio,
+  std,
+  sum,
+  topK,
+  variance,
+} from './aggregate.ts';
 export { type App, type AppOptions, defineApp } from './app.ts';
 export { type Decision, decision, type DecisionOptions } from './decision.ts';
 export {
@@ -21,6 +42,8 @@ export { type Duration, durationMs } from './duration.ts';
 export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
 export {
   absolute,
+  AS_OF_FIELD,
+  asOf,
   dayOfWeek,
   Expression,
   type ExpressionNode,
@@ -30,24 +53,17 @@ export {
   type ValueType,
 } from './expression.ts';
 export {
-  type Aggregate,
-  type AggregateBuilder,
-  type AggregateKind,
-  count,
   type EventStream,
   type Feature,
   type FeatureGroup,
+  type FeatureItem,
   features,
   type FeaturesOptions,
-  last,
-  max,
-  mean,
-  min,
   SEMANTICS_VERSION,
-  sum,
 } from './features.ts';
 export {
   boolean,
+  embedding,
   type Field,
   type FieldKind,
   type FieldOptions,
@@ -94,4 +110,5 @@ export {
   type Source,
   type SourceOptions,
 } from './source.ts';
+export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

@@ -84,7 +84,9 @@ type ValueTypeOf<TKind extends FieldKind> = TKind extends 'id' | 'key' | 'text'
       ? 'money'
       : TKind extends 'boolean'
         ? 'boolean'
-        : 'number';
+        : TKind extends 'embedding'
+          ? 'embedding'
+          : 'number';
 
 /** The fields of an event as expressions. */
 export type FieldExpressions<TFields extends Fields> = {
@@ -100,6 +102,7 @@ export function fieldExpressions<TFields extends Fields>(fields: TFields): Field
       name,
       type: valueType(field.kind),
       ...(field.decimals === undefined ? {} : { decimals: field.decimals }),
+      ...(field.length === undefined ? {} : { length: field.length }),
     }),
   ]);
   return Object.fromEntries(entries) as FieldExpressions<TFields>;
@@ -118,6 +121,7 @@ export function valueType(kind: FieldKind): ValueType {
     case 'timestamp':
     case 'money':
     case 'boolean':
+    case 'embedding':
       return kind;
   }
 }

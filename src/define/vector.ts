@@ -1,5 +1,5 @@
-import { Expression, type ExpressionNode } from './expression.ts';
-import type { FeatureGroup } from './features.ts';
+import { AS_OF_FIELD, Expression, type ExpressionNode } from './expression.ts';
+import { candidateFields, type FeatureGroup } from './features.ts';
 import { definitionHash } from './hash.ts';
 import { assertDistinct, assertName } from './name.ts';
 import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
@@ -53,6 +53,7 @@ export function vector<const TName extends string, TSource extends Source>(
       values.push({ name: label, from: 'candidate', expression: numeric(part(fields)).node });
     } else if (part.type === 'features') {
       assertKey(name, candidate, part);
+      assertOwnCandidate(name, candidate, part);
       groups.push(part);
       part.features.forEach((feature, index) => {
         values.push({ name: `${label}_${feature.name}`, from: 'group', group: part.name, index });
@@ -67,8 +68,28 @@ export function vector<const TName extends string, TSource extends Source>(
   return { type: 'vector', name, candidate, groups, values, hash: definitionHash(definition) };
 }
 
+/** Expressions over aggregates read fields of the event being decided: it must be one of the group's own source. */
+function assertOwnCandidate(vectorName: string, candidate: Source, group: FeatureGroup): void {
+  const used = group.features.flatMap((feature) => candidateFields(feature));
+  if (used.length === 0) return;
+  const unknown = used.find((field) => !Object.hasOwn(candidate.fields, field));
+  if (group.from.source.hash !== candidate.hash || unknown !== undefined) {
+    throw new TypeError(
+      `Vector '${vectorName}': group '${group.name}' compares with field '${unknown ?? used[0] ?? ''}' of an event of ` +
+        `'${group.from.source.name}', which its candidate, of '${candidate.name}', does not have`,
+    );
+  }
+}
+
 function numeric(expression: NumberLike): Expression<'number'> {
+  assertCandidateOnly(expression.node);
   return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
+}
+
+function assertCandidateOnly(node: ExpressionNode): void {
+  if (node.op === 'aggregate' || (node.op === 'field' && node.name === AS_OF_FIELD))
+    throw new TypeError('Aggregates and asOf() stand in expressions of a feature group, not of a vector');
+  if (node.op === 'call') for (const argument of node.arguments) assertCandidateOnly(argument);
 }
 
 function assertKey(vectorName: string, candidate: Source, group: FeatureGroup): void {

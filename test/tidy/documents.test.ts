@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from '../../src/contract/errors.ts';
 import { routes } from '../../src/contract/index.ts';
 import { OPERATIONAL_ROUTES } from '../../src/runtime/http/openapi.ts';
+import * as define from '../../src/define/index.ts';
 import type { App } from '../../src/define/index.ts';
 import { filesBelow, read, ROOT } from './tree.ts';
 
@@ -65,6 +66,26 @@ describe('documents', () => {
       const path = join('src/services', service, 'README.md');
       expect(existsSync(join(ROOT, path)), path).toBe(true);
       expect(read(path).split('\n').length, path).toBeLessThan(40);
+    }
+  });
+
+  it('the group of the page of features is a group', async () => {
+    const code = /```ts\n([\s\S]*?)```/.exec(read('docs/concepts/features.md'))?.[1] ?? '';
+    const names = [...new Set([...code.matchAll(/\b([a-zA-Z]+)\(/g)].map((match) => match[1] ?? ''))];
+    const folder = join(ROOT, '.tandem', `features-${String(process.pid)}`);
+    mkdirSync(folder, { recursive: true });
+    try {
+      const fields = `paymentId: t.id(), at: t.timestamp(), cardId: t.key(), shopId: t.key(), amount: t.money('EUR'),
+        approved: t.boolean(), score: t.number(), embedding: t.embedding(4)`;
+      const prelude = `import * as t from 'tandem';
+        const { ${names.filter((name) => name in define).join(', ')} } = t;
+        const payments = t.source('payments', { id: 'paymentId', time: 'at', key: 'cardId', fields: { ${fields} } });`;
+      writeFileSync(join(folder, 'group.ts'), `${prelude}\n${code}\nexport default card;`);
+      const module = (await import(join(folder, 'group.ts'))) as { default: define.FeatureGroup };
+      expect(module.default.features.map((feature) => feature.name)).toContain('recent_7d_3');
+      expect(module.default.features).toHaveLength(25);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 

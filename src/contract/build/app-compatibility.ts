@@ -171,7 +171,7 @@ function fieldDifferences(reader: FieldContract, writer: FieldContract): string[
   const problems: string[] = [];
   if (reader.kind !== writer.kind) return [`takes ${reader.kind}, ${writer.kind} may come`];
   if (!reader.optional && writer.optional) problems.push('is needed, but need not come');
-  for (const unit of ['currency', 'decimals'] as const) {
+  for (const unit of ['currency', 'decimals', 'length'] as const) {
     if (reader[unit] === writer[unit]) continue;
     problems.push(
       `has the ${unit} ${String(reader[unit])} for one and ${String(writer[unit])} for the other`,

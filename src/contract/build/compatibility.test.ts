@@ -6,6 +6,7 @@ import {
   decision,
   defineApp,
   defineModel,
+  embedding,
   features,
   id,
   integer,
@@ -253,6 +254,13 @@ describe('the app of a build', () => {
       app: app({ fields: { note: text({ optional: true, lengthMax: 9 }) } }),
     });
     expect(incompatibilities(narrow, [ingest])[0]).toContain('takes at most 9, more may come');
+    const [longer, shorter] = [3, 2].map((length) =>
+      party('ingest', String(length), {
+        app: app({ fields: { note: embedding(length, { optional: true }) } }),
+      }),
+    );
+    if (longer === undefined || shorter === undefined) throw new Error('two builds');
+    expect(incompatibilities(longer, [shorter])[0]).toContain('has the length 3 for one and 2 for the other');
   });
 
   it('may not lose a decision, or be another app', () => {

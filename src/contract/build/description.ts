@@ -31,6 +31,8 @@ const field = z.object({
   maximum: z.number().optional(),
   currency: z.string().optional(),
   decimals: z.number().optional(),
+  /** Of an embedding. */
+  length: z.number().optional(),
 });
 
 const sourceContract = z.object({

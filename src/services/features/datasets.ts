@@ -11,14 +11,9 @@ import { definitionHash, type LabelDefinition, SEMANTICS_VERSION } from '../../d
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { eventsSql } from './offline/event-tables.ts';
-import {
-  candidateColumn,
-  groupSql,
-  outcomesSql,
-  outcomesTable,
-  positiveSql,
-} from './offline/point-in-time.ts';
+import { candidateColumn, outcomesSql, outcomesTable, positiveSql } from './offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, storedQueryTableSql } from './offline/query-table.ts';
+import { computeGroup } from './offline/replay-group.ts';
 import { expressionSql, identifier, literal } from './offline/sql.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -114,8 +109,13 @@ export class Datasets {
       split = await createQueryTable(session, vector, partitions, rows);
     }
     for (const group of vector.groups) {
-      const table = split ? groupQueryTable(group.index) : 'q';
-      await session.run(groupSql(group, vector.candidate.source.name, request.knowledge, table));
+      await computeGroup(session, {
+        group,
+        candidate: vector.candidate,
+        knowledge: request.knowledge,
+        rows: split ? groupQueryTable(group.index) : 'q',
+        pause: () => this.#host.clock.sleep(0),
+      });
     }
   }
 

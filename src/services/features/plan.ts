@@ -3,6 +3,7 @@ import {
   type App,
   compileExpression,
   type Evaluator,
+  type ExpressionNode,
   type Feature,
   type FeatureGroup,
   type LabelDefinition,
@@ -10,16 +11,51 @@ import {
   type Values,
   type Vector,
 } from '../../define/index.ts';
+import { type ExpressionPlan, expressionPlans } from './expression-plan.ts';
+import { hashText } from './online/aggregators/hash.ts';
 
-/** A feature of a group with what the engines need at hand. */
+/** A feature or a part of a group with what the engines need at hand. */
 export interface FeaturePlan {
   readonly feature: Feature;
-  /** Index into the group's inputs; -1 for `count`, which has none. */
+  /** Its place among the group's features and then its parts. */
+  readonly place: number;
+  /** Index into the group's inputs; -1 for `count` of all events and for expressions, which have none. */
   readonly input: number;
   /** Results are divided by it: 100 for money in cents. */
   readonly unit: number;
   /** Whether inputs are whole numbers, whose sums are exact. */
   readonly whole: boolean;
+}
+
+/** What is aggregated: a value of each event, null where the filter is not true. */
+export interface InputPlan {
+  readonly node: ExpressionNode;
+  readonly filter: ExpressionNode | undefined;
+}
+
+/** State that a kind keeps beside the usual statistics, for one input: features of several windows and ranks share it. */
+export interface SlotPlan {
+  /** The first of the features that share it: its kind and parameters decide what is kept. */
+  readonly feature: Feature;
+  /** Index into the group's inputs. */
+  readonly input: number;
+}
+
+/** Features that come from the usual statistics of one input over one window: they are collected once for all of them. */
+export interface UsualRead {
+  /** Index into the group's inputs; -1 when only events are counted. */
+  readonly input: number;
+  readonly windowMs: number;
+  readonly hopMs: number;
+  readonly features: readonly FeaturePlan[];
+}
+
+/** Features that are read from one slot over one window. */
+export interface SlotRead {
+  readonly slot: number;
+  readonly windowMs: number;
+  readonly hopMs: number;
+  readonly features: readonly FeaturePlan[];
 }
 
 /** A group compiled: distinct inputs, filter, features. */
@@ -28,7 +64,15 @@ export interface GroupPlan {
   /** Index of the group in {@link Plan.groups}. */
   readonly index: number;
   readonly features: readonly FeaturePlan[];
+  /** The features, and then the parts of expressions. */
+  readonly all: readonly FeaturePlan[];
+  /** How those of {@link all} are read that come from the usual statistics: count, sum, extremes, latest value. */
+  readonly usualReads: readonly UsualRead[];
+  readonly slots: readonly SlotPlan[];
+  readonly slotReads: readonly SlotRead[];
+  readonly expressions: readonly ExpressionPlan[];
   readonly inputs: readonly Evaluator[];
+  readonly inputPlans: readonly InputPlan[];
   /** Whether an event takes part; always true without a `where`. */
   readonly passes: (values: Values) => boolean;
   readonly windowMsMax: number;
@@ -123,30 +167,111 @@ export function compilePlan(app: App): Plan {
   };
 }
 
+/** Kinds whose value comes from the usual statistics of an input, which are kept for all of them together. */
+const USUAL: ReadonlySet<Feature['kind']> = new Set(['count', 'sum', 'mean', 'min', 'max', 'last']);
+
 function compileGroup(group: FeatureGroup, index: number): GroupPlan {
-  const inputs: Evaluator[] = [];
+  const inputPlans: InputPlan[] = [];
   const known = new Map<string, number>();
-  const features = group.features.map((feature): FeaturePlan => {
-    if (feature.input === undefined) return { feature, input: -1, unit: 1, whole: true };
-    const text = JSON.stringify(feature.input);
-    let input = known.get(text);
-    if (input === undefined) {
-      input = inputs.push(compileExpression(feature.input)) - 1;
-      known.set(text, input);
-    }
-    return { feature, input, unit: 10 ** feature.decimals, whole: feature.inputType !== 'number' };
-  });
+  const inputOf = (feature: Feature): number => {
+    const plan = inputPlanOf(feature);
+    if (plan === undefined) return -1;
+    const text = JSON.stringify([plan.node, plan.filter]);
+    const input = known.get(text) ?? inputPlans.push(plan) - 1;
+    known.set(text, input);
+    return input;
+  };
+  const all = [...group.features, ...(group.parts ?? [])].map((feature, place): FeaturePlan => ({
+    feature,
+    place,
+    input: inputOf(feature),
+    unit: 10 ** feature.decimals,
+    whole: feature.inputType !== 'number',
+  }));
   const where = group.where === undefined ? undefined : compileExpression(group.where);
   return {
     group,
     index,
-    features,
-    inputs,
+    features: all.slice(0, group.features.length),
+    all,
+    usualReads: usualReadsOf(all),
+    ...slotsOf(all),
+    expressions: expressionPlans(all.map(({ feature }) => feature)),
+    inputs: inputPlans.map((plan) => compileInput(plan)),
+    inputPlans,
     passes: where === undefined ? () => true : (values) => where(values) === true,
-    windowMsMax: Math.max(...group.features.map((feature) => feature.windowMs + feature.hopMs)),
+    windowMsMax: Math.max(...all.map(({ feature }) => feature.windowMs + feature.hopMs)),
     delayMs: group.from.matured?.maturesAfterMs ?? 0,
     labelName: group.from.matured?.name,
   };
+}
+
+/** What the feature aggregates. A count that does not count every event, or not for ever, is one of values that are true. */
+function inputPlanOf({ kind, input, filter, ttlMs }: Feature): InputPlan | undefined {
+  if (input !== undefined) return { node: input, filter };
+  if (kind !== 'count' || (filter === undefined && ttlMs === undefined)) return undefined;
+  return { node: { op: 'literal', value: true, type: 'boolean' }, filter };
+}
+
+/** The input of an event: text as its hash, which only tells it from other text. */
+function compileInput({ node, filter }: InputPlan): Evaluator {
+  const plain = compileExpression(node);
+  const evaluate: Evaluator =
+    node.type === 'string'
+      ? (values) => {
+          const text = plain(values);
+          return typeof text === 'string' ? hashText(text) : null;
+        }
+      : plain;
+  if (filter === undefined) return evaluate;
+  const passes = compileExpression(filter);
+  return (values) => (passes(values) === true ? evaluate(values) : null);
+}
+
+function usualReadsOf(features: readonly FeaturePlan[]): UsualRead[] {
+  const reads = new Map<string, UsualRead & { readonly features: FeaturePlan[] }>();
+  const usual = features.filter(({ feature }) => USUAL.has(feature.kind));
+  // Events are counted beside any input, so a count of all of them goes with an input of its window where there is one.
+  const ordered = [...usual.filter(({ input }) => input >= 0), ...usual.filter(({ input }) => input < 0)];
+  for (const plan of ordered) {
+    const { windowMs, hopMs } = plan.feature;
+    const window = JSON.stringify([plan.input, windowMs]);
+    const shared = [...reads.values()].find((item) => item.windowMs === windowMs);
+    const read = (plan.input < 0 ? shared : reads.get(window)) ?? {
+      input: plan.input,
+      windowMs,
+      hopMs,
+      features: [],
+    };
+    read.features.push(plan);
+    if (plan.input >= 0 || shared === undefined) reads.set(window, read);
+  }
+  return [...reads.values()];
+}
+
+function slotsOf(features: readonly FeaturePlan[]): Pick<GroupPlan, 'slots' | 'slotReads'> {
+  const slots = new Map<string, SlotPlan & { readonly index: number }>();
+  const reads = new Map<string, SlotRead & { readonly features: FeaturePlan[] }>();
+  for (const plan of features) {
+    const { feature, input } = plan;
+    if (USUAL.has(feature.kind) || feature.kind === 'expression') continue;
+    const state = JSON.stringify([stateKind(feature), input]);
+    const slot = slots.get(state) ?? { feature, input, index: slots.size };
+    slots.set(state, slot);
+    const { windowMs, hopMs } = feature;
+    const window = JSON.stringify([slot.index, windowMs]);
+    const read = reads.get(window) ?? { slot: slot.index, windowMs, hopMs, features: [] };
+    reads.set(window, read);
+    read.features.push(plan);
+  }
+  return { slots: [...slots.values()], slotReads: [...reads.values()] };
+}
+
+/** What decides the form of a feature's state: features with the same can share it. */
+function stateKind({ kind, parameters = {} }: Feature): unknown {
+  if (kind === 'variance' || kind === 'std') return 'moments';
+  const { quantile: _, of: __, size, ...state } = parameters;
+  return kind === 'topK' ? [kind, state] : [kind, state, size];
 }
 
 function compileVector(

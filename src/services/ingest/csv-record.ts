@@ -59,6 +59,7 @@ export function cellConverter(kind: FieldKind): (cell: string) => unknown {
     case 'id':
     case 'key':
     case 'text':
+    case 'embedding':
       return keep;
     case 'money':
       // Stays text, which keeps it exact.

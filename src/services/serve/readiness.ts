@@ -101,6 +101,8 @@ function sampleValue(field: Field, nowMs: number): string | number | boolean {
       return '-';
     case 'text':
       return '';
+    case 'embedding':
+      return JSON.stringify(Array.from({ length: field.length ?? 0 }, () => 0));
     case 'boolean':
       return false;
     case 'timestamp':

@@ -1,10 +1,8 @@
-import type { ExpressionNode } from '../../../define/index.ts';
+import { AS_OF_FIELD } from '../../../define/index.ts';
 import { PLACE_SQL } from '../place.ts';
-import type { FeaturePlan, GroupPlan } from '../plan.ts';
+import type { FeaturePlan, GroupPlan, InputPlan } from '../plan.ts';
+import { Totals, valueSql } from './aggregate-sql.ts';
 import { expressionSql, identifier } from './sql.ts';
-
-/** How many times a place fits below one millisecond in the order (time, place). */
-const TIME_FACTOR = '9007199254740992::hugeint';
 
 /** How knowledge is cut: by one position for all rows (already cut in the event tables), or by each row's own. */
 export type Knowledge = 'latest' | 'as-served';
@@ -47,26 +45,48 @@ export function positiveSql(list: string, maturity: string, knownBefore: string 
 }
 
 /**
- * One statement that computes a group's features for every row of table `q` (or of `rows`, of the same form), into table `group_<index>` with the columns
- * `q, feature_0 ...`. Table q has the columns `q` (row number), `as_of`, `place` and `stored_at` (place and event time of the
- * stored candidate, or null) and {@link candidateColumn}s; as-served also {@link positionsColumn}s. Semantics: docs/concepts/semantics.md, rules 4, 5
- * and 7.
+ * One statement that computes a group's features for every row of table `q` (or of `rows`, of the same form), into table
+ * `group_<index>` with the columns `q, feature_0 ...`. Table q has the columns `q` (row number), `as_of`, `place` and `stored_at`
+ * (place and event time of the stored candidate, or null) and {@link candidateColumn}s; as-served also
+ * {@link positionsColumn}s. Semantics: docs/concepts/semantics.md, rules 4, 5 and 7.
  */
 export function groupSql(plan: GroupPlan, candidateSource: string, knowledge: Knowledge, rows = 'q'): string {
   const { group } = plan;
   const own = group.from.source.name === candidateSource;
   const merge = own && group.from.matured === undefined && group.candidate === 'merge';
-  const features = plan.features.map((feature, index) => ({ feature, index }));
+  const totals = new Totals(group.closed);
+  const values = plan.all.flatMap((item) =>
+    item.feature.kind === 'expression' ? [] : [`${valueSql(item, totals)} as ${partColumn(item.place)}`],
+  );
+  const candidates = merge ? `union all ${candidatesSql(plan, rows)}` : '';
   return `create temp table ${identifier(`group_${String(plan.index)}`)} as
-with pairs as (${pairsSql(plan, own, knowledge, rows)}),
+with pairs as (${pairsSql(plan, own, knowledge, rows)}
+  ${candidates}),
 totals as (
-  select _q, ${features.map(({ feature, index }) => totalsSql(feature, index, group.closed)).join(',\n    ')}
+  select ${['_q', ...totals.columns].join(',\n    ')}
   from pairs where _passes group by _q
+),
+parts as (
+  select q.*, ${values.join(',\n    ')}
+  from ${rows} q left join totals on totals._q = q.q
 )
-select q.q, ${features
-    .map(({ feature, index }) => `${finishSql(plan, feature, index, merge)} as feature_${String(index)}`)
-    .join(',\n  ')}
-from ${rows} q left join totals on totals._q = q.q`;
+select ${['q', ...plan.features.map((item) => featureSql(item))].join(',\n  ')} from parts`;
+}
+
+/** Column with the value of an aggregate of the group: a feature or a part of an expression. */
+function partColumn(place: number): string {
+  return `_part_${String(place)}`;
+}
+
+/** A feature from the values of the group's aggregates and the candidate. */
+function featureSql({ feature, place }: FeaturePlan): string {
+  const column = `feature_${String(place)}`;
+  if (feature.expression === undefined) return `${partColumn(place)} as ${column}`;
+  const sql = expressionSql(feature.expression, (field) => {
+    if (field === AS_OF_FIELD) return 'as_of';
+    return field.startsWith('#') ? partColumn(Number(field.slice(1))) : candidateColumn(field);
+  });
+  return `${feature.inputType === 'boolean' ? `(${sql})::integer` : `(${sql})`}::double as ${column}`;
 }
 
 /**
@@ -93,9 +113,7 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: str
   const positive = label === undefined ? 'false' : positiveSql('e._outcomes', 'e._at', known);
   const field = (name: string): string => (name === label?.name ? '_positive' : identifier(name));
   const where = group.where === undefined ? 'true' : expressionSql(group.where, field);
-  const inputs = distinctInputs(plan).map(
-    (node, index) => `${numericSql(node, expressionSql(node, field))} as input_${String(index)}`,
-  );
+  const inputs = inputsSql(plan, field);
   return `
   select ${['_q', '_as_of', '_at', '_place', `coalesce(${where}, false) as _passes`, ...inputs].join(', ')}
   from (
@@ -109,90 +127,30 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: str
   )`;
 }
 
-/** The group's distinct inputs, in the order in which the plan numbers them. */
-function distinctInputs(plan: GroupPlan): ExpressionNode[] {
-  const inputs: ExpressionNode[] = [];
-  for (const { feature, input } of plan.features) {
-    if (input === inputs.length && feature.input !== undefined) inputs.push(feature.input);
-  }
-  return inputs;
+/**
+ * The candidate of each row as one more event: later than all others. In tiles, one that is stored and lies in a tile already is
+ * not merged a second time.
+ */
+function candidatesSql(plan: GroupPlan, rows: string): string {
+  const { where, exact } = plan.group;
+  const field = (name: string): string => `q.${candidateColumn(name)}`;
+  const passes = where === undefined ? 'true' : `coalesce(${expressionSql(where, field)}, false)`;
+  const columns = ['q.q', 'q.as_of', 'q.as_of', `${LATEST_PLACE}::bigint`, passes, ...inputsSql(plan, field)];
+  return `
+  select ${columns.join(', ')}
+  from ${rows} q ${exact ? '' : 'where q.place is null or q.stored_at >= q.as_of'}`;
 }
 
-/** An input as a number: whole types as bigint, so that their sums are exact. */
-function numericSql(node: ExpressionNode, sql: string): string {
-  return node.type === 'boolean' ? `(${sql})::integer::bigint` : sql;
+/** No record lies behind it. */
+const LATEST_PLACE = Number.MAX_SAFE_INTEGER;
+
+/** The group's inputs in the order in which the plan numbers them: whole types as bigint, so that their sums are exact. */
+function inputsSql(plan: GroupPlan, field: (name: string) => string): string[] {
+  return plan.inputPlans.map((input, index) => `${inputSql(input, field)} as input_${String(index)}`);
 }
 
-function totalsSql(plan: FeaturePlan, index: number, closed: 'left' | 'right'): string {
-  const { feature, input } = plan;
-  const from = `(_as_of - ${String(feature.windowMs)})`;
-  const hop = String(feature.hopMs);
-  const edge = feature.hopMs === 0 ? from : `${from} - (((${from} % ${hop}) + ${hop}) % ${hop})`;
-  // The right edge is cut by the join.
-  const inside = `_at ${closed === 'right' ? '>' : '>='} ${edge}`;
-  const within = `filter (where ${inside})`;
-  const column = `input_${String(input)}`;
-  const [count, value] = [`n_${String(index)}`, `v_${String(index)}`];
-  const counted = `count(${column}) ${within} as ${count}`;
-  switch (feature.kind) {
-    case 'count':
-      return `count(*) ${within} as ${count}`;
-    case 'sum':
-    case 'mean':
-      return `${counted}, ${plan.whole ? 'sum' : 'fsum'}(${column}) ${within} as ${value}`;
-    case 'min':
-    case 'max':
-      return `${counted}, ${feature.kind}(${column}) ${within} as ${value}`;
-    case 'last': {
-      const latest = `arg_max(${column}, _at::hugeint * ${TIME_FACTOR} + _place::hugeint)`;
-      return `${counted}, ${latest} filter (where ${inside} and ${column} is not null) as ${value}`;
-    }
-  }
-}
-
-/** The feature's value: the candidate merged where it is to be, fallbacks, money in its main unit. */
-function finishSql(group: GroupPlan, plan: FeaturePlan, index: number, merge: boolean): string {
-  const { feature } = plan;
-  const suffix = String(index);
-  const count = `coalesce(n_${suffix}, 0)`;
-  const passes = mergedPassesSql(group, merge);
-  if (feature.kind === 'count') return `(${count} + (${passes})::integer)::double`;
-  const candidate = mergedInputSql(feature.input, merge);
-  const present = `(${passes} and ${candidate} is not null)`;
-  const value = `v_${suffix}`;
-  const total = `(coalesce(${value}, 0) + (case when ${present} then ${candidate} else 0 end))::double`;
-  const unit = `1e${String(feature.decimals)}`;
-  const empty = feature.fallback === undefined ? 'null' : `${String(feature.fallback)}::double`;
-  switch (feature.kind) {
-    case 'sum':
-      return `(${total} / ${unit})`;
-    case 'mean': {
-      const counted = `(${count} + ${present}::integer)`;
-      return `(case when ${counted} = 0 then ${empty} else ${total} / ${counted}::double / ${unit} end)`;
-    }
-    case 'min':
-      return `coalesce(least(${value}, case when ${present} then ${candidate} end)::double / ${unit}, ${empty})`;
-    case 'max':
-      return `coalesce(greatest(${value}, case when ${present} then ${candidate} end)::double / ${unit}, ${empty})`;
-    case 'last':
-      return `coalesce((case when ${present} then ${candidate} else ${value} end)::double / ${unit}, ${empty})`;
-  }
-}
-
-function mergedPassesSql(group: GroupPlan, merge: boolean): string {
-  if (!merge) return 'false';
-  const { where, exact } = group.group;
-  const passes =
-    where === undefined
-      ? 'true'
-      : `coalesce(${expressionSql(where, (field) => `q.${candidateColumn(field)}`)}, false)`;
-  return exact ? passes : `(${passes} and (q.place is null or q.stored_at >= q.as_of))`;
-}
-
-function mergedInputSql(input: ExpressionNode | undefined, merge: boolean): string {
-  if (!merge || input === undefined) return 'null::bigint';
-  return numericSql(
-    input,
-    expressionSql(input, (field) => `q.${candidateColumn(field)}`),
-  );
+function inputSql({ node, filter }: InputPlan, field: (name: string) => string): string {
+  const sql = expressionSql(node, field);
+  const value = node.type === 'boolean' ? `(${sql})::integer::bigint` : sql;
+  return filter === undefined ? value : `(case when ${expressionSql(filter, field)} then ${value} end)`;
 }

@@ -17,6 +17,7 @@ export function columnType(field: Field): ColumnType {
     case 'id':
     case 'key':
     case 'text':
+    case 'embedding':
       return 'string';
     case 'timestamp':
     case 'money':
@@ -44,6 +45,8 @@ export function expressionSql(node: ExpressionNode, column: (field: string) => s
         node,
         node.arguments.map((argument) => expressionSql(argument, column)),
       );
+    case 'aggregate':
+      throw new TypeError(`The value of ${node.spec.kind} is known only to expressions of a feature group`);
   }
 }
 
@@ -85,11 +88,13 @@ function callSql(node: Extract<ExpressionNode, { op: 'call' }>, operands: readon
     case 'toNumber':
       return toNumberSql(node, a);
     case 'hourOfDay':
-      return `((((${a} % 86400000) + 86400000) % 86400000) // 3600000)::double`;
+      return `floor((((${a} % 86400000) + 86400000) % 86400000) / 3600000.0)::double`;
     case 'dayOfWeek':
       return `((((floor(${a} / 86400000.0)::bigint + 3) % 7) + 7) % 7)::double`;
     case 'absolute':
       return `abs(${a})`;
+    case 'element':
+      return `((${a})::double[])[(${b})::bigint + 1]`;
   }
 }
 

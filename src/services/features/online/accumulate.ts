@@ -1,4 +1,5 @@
 import type { FeaturePlan } from '../plan.ts';
+import { emptyValue, isStale } from './aggregators/index.ts';
 
 /**
  * Statistics of one input over one window. All of them are merged in the same order by both readers of online state, and
@@ -53,22 +54,40 @@ export class Accumulator {
 }
 
 /** The feature's value: null over an empty window, money in its main unit, never NaN. */
-export function finish(plan: FeaturePlan, accumulator: Accumulator): number | null {
+export function finish(plan: FeaturePlan, accumulator: Accumulator, asOf: number): number | null {
   const { feature, unit } = plan;
-  switch (feature.kind) {
-    case 'count':
-      return accumulator.events;
+  if (isStale(feature, accumulator.latestTime, asOf)) return emptyValue(feature);
+  if (feature.kind === 'count') return plan.input < 0 ? accumulator.events : accumulator.count;
+  if (accumulator.count === 0) return emptyValue(feature);
+  const value = finishValue(feature.kind, accumulator) / unit;
+  // Sums of very large numbers can pass what a float64 holds.
+  return Number.isFinite(value) ? value : (feature.fallback ?? null);
+}
+
+function finishValue(kind: FeaturePlan['feature']['kind'], accumulator: Accumulator): number {
+  switch (kind) {
     case 'sum':
-      return (accumulator.sum + accumulator.rest) / unit;
+      return accumulator.sum + accumulator.rest;
     case 'mean':
-      if (accumulator.count === 0) return feature.fallback ?? null;
-      return (accumulator.sum + accumulator.rest) / accumulator.count / unit;
+      return (accumulator.sum + accumulator.rest) / accumulator.count;
     case 'min':
-      return accumulator.count === 0 ? (feature.fallback ?? null) : accumulator.minimum / unit;
+      return accumulator.minimum;
     case 'max':
-      return accumulator.count === 0 ? (feature.fallback ?? null) : accumulator.maximum / unit;
+      return accumulator.maximum;
     case 'last':
-      return accumulator.count === 0 ? (feature.fallback ?? null) : accumulator.latest / unit;
+      return accumulator.latest;
+    case 'count':
+    case 'variance':
+    case 'std':
+    case 'first':
+    case 'firstK':
+    case 'lastK':
+    case 'histogram':
+    case 'distinct':
+    case 'topK':
+    case 'percentile':
+    case 'expression':
+      throw new TypeError(`${kind} does not come from the usual statistics`);
   }
 }
 

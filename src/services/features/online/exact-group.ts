@@ -1,8 +1,10 @@
 import type { Values } from '../../../define/index.ts';
+import { evaluateExpressions } from '../expression-plan.ts';
 import type { GroupPlan } from '../plan.ts';
 import { Accumulator, finish, inputNumber } from './accumulate.ts';
 import { PlaceIndex } from './place-index.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
+import { Slot } from './slot.ts';
 import { SortedBlocks } from './sorted-blocks.ts';
 
 /** The event being decided, as the groups of its vector see it. */
@@ -26,6 +28,9 @@ const LABEL = 1;
 const PASSES_UNLABELLED = 2;
 const PASSES_LABELLED = 4;
 
+/** Time and place of the candidate: it is later than every event. */
+const LATEST = Number.POSITIVE_INFINITY;
+
 /** Below this many entries, an index of slots is not worth building anew. */
 const STALE_ENTRIES_MIN = 1_024;
 
@@ -39,21 +44,23 @@ export class ExactGroup {
   readonly #rows: SortedBlocks;
   readonly #width: number;
   readonly #accumulator = new Accumulator();
+  readonly #slots: readonly Slot[];
   /** Events before it may have been dropped. */
   #keptFrom = Number.NEGATIVE_INFINITY;
   /** Over a matured label: the slots of the rows by their place, for outcomes that come late. */
-  #slots: PlaceIndex | undefined;
+  #places: PlaceIndex | undefined;
 
   constructor(plan: GroupPlan) {
     this.plan = plan;
     this.#width = plan.inputs.length;
     this.#rows = new SortedBlocks(INPUTS + this.#width * (plan.labelName === undefined ? 1 : 2));
-    if (plan.labelName !== undefined) this.#slots = new PlaceIndex();
+    this.#slots = plan.slots.map((slot) => new Slot(slot));
+    if (plan.labelName !== undefined) this.#places = new PlaceIndex();
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
     const { keys, rows: events, bytes } = this.#rows;
-    return { keys, events, bytes: bytes + (this.#slots?.bytes ?? 0) };
+    return { keys, events, bytes: bytes + (this.#places?.bytes ?? 0) };
   }
 
   /** Windows at an instant are complete from here on. */
@@ -97,13 +104,13 @@ export class ExactGroup {
       (this.plan.passes(positive) ? PASSES_LABELLED : 0);
     this.#fill(at + INPUTS, without);
     this.#fill(at + INPUTS + this.#width, positive);
-    this.#slots?.set(sequence, slot);
+    this.#places?.set(sequence, slot);
   }
 
   /** Marks the event as positive; an event that is not kept here is left alone. */
   markPositive(time: number, sequence: number): void {
     const rows = this.#rows;
-    const slot = this.#slots?.get(sequence) ?? -1;
+    const slot = this.#places?.get(sequence) ?? -1;
     if (slot < 0) return;
     const row = rows.lowerBound(slot, time, sequence);
     if (row >= rows.count(slot)) return;
@@ -124,24 +131,30 @@ export class ExactGroup {
     const skip = slot >= 0 && candidate.own ? this.#rowOf(slot, candidate) : -1;
     const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
     const merged = merge && this.plan.passes(candidate.values);
-    for (const [index, feature] of this.plan.features.entries()) {
-      const accumulator = this.#accumulator;
+    const accumulator = this.#accumulator;
+    for (const { input, windowMs, features } of this.plan.usualReads) {
       accumulator.reset();
-      if (slot >= 0) this.#scan(slot, end, skip, asOf - feature.feature.windowMs, right, feature.input);
-      if (merged) {
-        const evaluate = this.plan.inputs[feature.input];
-        const value = evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
-        accumulator.add(value, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-      }
-      output[index] = finish(feature, accumulator);
+      if (slot >= 0) this.#scan(slot, end, skip, asOf - windowMs, right, input, accumulator);
+      if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST, LATEST);
+      for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
     }
+    for (const { slot: index, windowMs, features } of this.plan.slotReads) {
+      const state = this.#slots[index];
+      if (state === undefined) continue;
+      state.start();
+      if (slot >= 0) this.#scan(slot, end, skip, asOf - windowMs, right, state.input, state);
+      if (merged) state.add(this.#candidateInput(state.input, candidate), LATEST, LATEST);
+      for (const plan of features) output[plan.place] = state.finish(plan, asOf);
+    }
+    evaluateExpressions(this.plan.expressions, candidate.values, asOf, output);
+    output.length = this.plan.group.features.length;
   }
 
   /** Drops events before `time`, which nobody can see any more. */
   drop(time: number): void {
     this.#rows.dropBelow(time);
     if (time > this.#keptFrom) this.#keptFrom = time;
-    const entries = this.#slots?.size ?? 0;
+    const entries = this.#places?.size ?? 0;
     if (entries > STALE_ENTRIES_MIN && entries > 2 * this.#rows.rows) this.#indexRows();
   }
 
@@ -153,7 +166,7 @@ export class ExactGroup {
   load(reader: SectionReader): void {
     this.#keptFrom = reader.numbers()[0] ?? Number.NEGATIVE_INFINITY;
     this.#rows.load(reader);
-    if (this.#slots !== undefined) this.#indexRows();
+    if (this.#places !== undefined) this.#indexRows();
   }
 
   /** Makes the index of slots from the rows: it holds nothing that they do not. */
@@ -165,7 +178,7 @@ export class ExactGroup {
       const end = start + rows.count(slot) * rows.stride;
       for (let at = start; at < end; at += rows.stride) slots.set(rows.values[at + SEQUENCE] ?? 0, slot);
     }
-    this.#slots = slots;
+    this.#places = slots;
   }
 
   #fill(at: number, values: Values): void {
@@ -193,10 +206,22 @@ export class ExactGroup {
     return rows.values[at + TIME] === time && rows.values[at + SEQUENCE] === candidate.sequence ? row : -1;
   }
 
-  #scan(slot: number, end: number, skip: number, from: number, right: boolean, input: number): void {
+  #candidateInput(input: number, candidate: Candidate): number {
+    const evaluate = this.plan.inputs[input];
+    return evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
+  }
+
+  #scan(
+    slot: number,
+    end: number,
+    skip: number,
+    from: number,
+    right: boolean,
+    input: number,
+    into: Accumulator | Slot,
+  ): void {
     const { values, stride } = this.#rows;
     const start = this.#rows.start(slot);
-    const accumulator = this.#accumulator;
     for (let row = end - 1; row >= 0; row -= 1) {
       const at = start + row * stride;
       const time = values[at + TIME] ?? 0;
@@ -206,7 +231,7 @@ export class ExactGroup {
       if (row === skip || (flags & (labelled ? PASSES_LABELLED : PASSES_UNLABELLED)) === 0) continue;
       const column = INPUTS + input + (labelled ? this.#width : 0);
       const value = input < 0 ? Number.NaN : (values[at + column] ?? Number.NaN);
-      accumulator.add(value, time, values[at + SEQUENCE] ?? 0);
+      into.add(value, time, values[at + SEQUENCE] ?? 0);
     }
   }
 }

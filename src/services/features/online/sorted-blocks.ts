@@ -21,9 +21,12 @@ export class SortedBlocks {
   #size: Uint8Array = new Uint8Array(64);
   readonly #free: number[][] = [];
   #rows = 0;
+  readonly #release: ((values: Float64Array, at: number) => void) | undefined;
 
-  constructor(stride: number) {
+  /** `release` is called with each row that is dropped. */
+  constructor(stride: number, release?: (values: Float64Array, at: number) => void) {
     this.stride = stride;
+    this.#release = release;
     this.values = new Float64Array(stride * ROWS_MIN);
   }
 
@@ -104,6 +107,8 @@ export class SortedBlocks {
     if (rows === 0) return;
     const start = this.start(slot);
     const count = this.count(slot);
+    if (this.#release !== undefined)
+      for (let row = 0; row < rows; row += 1) this.#release(this.values, start + row * this.stride);
     this.values.copyWithin(start, start + rows * this.stride, start + count * this.stride);
     this.#count[slot] = count - rows;
     this.#rows -= rows;

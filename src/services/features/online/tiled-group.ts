@@ -1,11 +1,16 @@
 import type { Values } from '../../../define/index.ts';
-import type { GroupPlan } from '../plan.ts';
+import { evaluateExpressions } from '../expression-plan.ts';
+import type { GroupPlan, SlotRead, UsualRead } from '../plan.ts';
 import { Accumulator, finish, inputNumber } from './accumulate.ts';
 import type { Candidate } from './exact-group.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
+import { Slot } from './slot.ts';
 import { SortedBlocks } from './sorted-blocks.ts';
 
-/** Columns of a tile: start, nothing (the blocks sort by two columns), events, then the inputs. */
+/**
+ * Columns of a tile: start, nothing (the blocks sort by two columns), events, then the usual statistics of the inputs that need
+ * them, then the slots.
+ */
 const EVENTS = 2;
 const INPUTS = 3;
 
@@ -20,11 +25,20 @@ const LATEST_TIME = 6;
 const LATEST_SEQUENCE = 7;
 const INPUT_COLUMNS = 8;
 
+/** Time and place of the candidate: it is later than every event. */
+const LATEST_OF_ALL = Number.POSITIVE_INFINITY;
+
 interface Level {
   readonly hopMs: number;
   /** The longest window read from this level. */
   readonly windowMs: number;
   readonly tiles: SortedBlocks;
+}
+
+/** Where a read finds its part of tiles. */
+interface Place {
+  readonly level: Level;
+  readonly column: number;
 }
 
 interface Held {
@@ -44,26 +58,61 @@ export class TiledGroup {
   /** A heap by time of the events that are ahead of the clock. */
   readonly #held: Held[] = [];
   readonly #accumulator = new Accumulator();
+  /** By input: the column of its usual statistics, or -1. */
+  readonly #columns: readonly number[];
+  readonly #slots: readonly { readonly slot: Slot; readonly column: number }[];
+  readonly #usualReads: readonly (UsualRead & Place)[];
+  readonly #slotReads: readonly (SlotRead & Place & { readonly state: Slot })[];
 
   constructor(plan: GroupPlan) {
     this.plan = plan;
-    const stride = INPUTS + plan.inputs.length * INPUT_COLUMNS;
+    let stride = INPUTS;
+    const take = (columns: number): number => {
+      stride += columns;
+      return stride - columns;
+    };
+    const usual = new Set(plan.usualReads.map((read) => read.input));
+    this.#columns = plan.inputs.map((_, input) => (usual.has(input) ? take(INPUT_COLUMNS) : -1));
+    this.#slots = plan.slots.map((item) => {
+      const slot = new Slot(item);
+      return { slot, column: take(slot.columns) };
+    });
     const hops = new Map<number, number>();
-    for (const { feature } of plan.features) {
+    for (const { feature } of plan.all) {
+      if (feature.kind === 'expression') continue;
       hops.set(feature.hopMs, Math.max(hops.get(feature.hopMs) ?? 0, feature.windowMs));
     }
+    const growing = this.#slots.filter(({ slot }) => slot.isGrowing);
+    const release =
+      growing.length === 0
+        ? undefined
+        : (values: Float64Array, at: number): void => {
+            for (const { slot, column } of growing) slot.release(values, at + column);
+          };
     this.#levels = [...hops].map(([hopMs, windowMs]) => ({
       hopMs,
       windowMs,
-      tiles: new SortedBlocks(stride),
+      tiles: new SortedBlocks(stride, release),
     }));
+    const levelOf = (hopMs: number): Level[] => this.#levels.filter((level) => level.hopMs === hopMs);
+    this.#usualReads = plan.usualReads.flatMap((read) =>
+      levelOf(read.hopMs).map((level) => ({ ...read, level, column: this.#columns[read.input] ?? -1 })),
+    );
+    this.#slotReads = plan.slotReads.flatMap((read) => {
+      const { slot: state, column } = this.#slots[read.slot] ?? {};
+      return state === undefined || column === undefined
+        ? []
+        : levelOf(read.hopMs).map((level) => ({ ...read, level, column, state }));
+    });
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
     return {
       keys: Math.max(...this.#levels.map((level) => level.tiles.keys)),
       events: this.#levels.reduce((sum, level) => sum + level.tiles.rows, this.#held.length),
-      bytes: this.#levels.reduce((sum, level) => sum + level.tiles.bytes, 0),
+      bytes:
+        this.#levels.reduce((sum, level) => sum + level.tiles.bytes, 0) +
+        this.#slots.reduce((sum, { slot }) => sum + slot.bytes, 0),
     };
   }
 
@@ -98,18 +147,21 @@ export class TiledGroup {
     // A stored candidate that lies in a tile already cannot be taken out of it, so it is not merged a second time.
     const inside = candidate.sequence !== Number.POSITIVE_INFINITY && candidate.time < asOf;
     const merged = candidate.own && !inside && this.plan.passes(candidate.values);
-    for (const [index, feature] of this.plan.features.entries()) {
-      const accumulator = this.#accumulator;
+    const accumulator = this.#accumulator;
+    for (const { input, windowMs, features, level, column } of this.#usualReads) {
       accumulator.reset();
-      const level = this.#levels.find((item) => item.hopMs === feature.feature.hopMs);
-      if (level !== undefined) this.#collect(level, key, asOf - feature.feature.windowMs, feature.input);
-      if (merged) {
-        const evaluate = this.plan.inputs[feature.input];
-        const value = evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
-        accumulator.add(value, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
-      }
-      output[index] = finish(feature, accumulator);
+      this.#collect(level, key, asOf - windowMs, column);
+      if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
     }
+    for (const { windowMs, features, level, column, state } of this.#slotReads) {
+      state.start();
+      this.#collectSlot(level, key, asOf - windowMs, state, column);
+      if (merged) state.add(this.#candidateInput(state.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      for (const plan of features) output[plan.place] = state.finish(plan, asOf);
+    }
+    evaluateExpressions(this.plan.expressions, candidate.values, asOf, output);
+    output.length = this.plan.group.features.length;
   }
 
   /** Drops the tiles that no window reaches at `clock` or later. */
@@ -122,6 +174,7 @@ export class TiledGroup {
       this.#held.map((held) => ({ ...held, inputs: held.inputs.map((input) => finiteOrNull(input)) })),
     );
     for (const level of this.#levels) level.tiles.save(writer);
+    for (const { slot } of this.#slots) slot.save(writer);
   }
 
   load(reader: SectionReader): void {
@@ -129,6 +182,7 @@ export class TiledGroup {
       push(this.#held, { ...held, inputs: held.inputs.map((input) => input ?? Number.NaN) });
     }
     for (const level of this.#levels) level.tiles.load(reader);
+    for (const { slot } of this.#slots) slot.load(reader);
   }
 
   #merge(event: Held, clock: number): void {
@@ -143,8 +197,14 @@ export class TiledGroup {
       let at = tiles.start(slot) + row * tiles.stride;
       if (row === tiles.count(slot) || tiles.values[at] !== start) at = this.#open(tiles, slot, row, start);
       tiles.values[at + EVENTS] = (tiles.values[at + EVENTS] ?? 0) + 1;
-      for (const [index, value] of event.inputs.entries()) {
-        this.#mergeInput(tiles.values, at + INPUTS + index * INPUT_COLUMNS, value, event);
+      for (let input = 0; input < this.#columns.length; input += 1) {
+        const column = this.#columns[input] ?? -1;
+        if (column >= 0)
+          this.#mergeInput(tiles.values, at + column, event.inputs[input] ?? Number.NaN, event);
+      }
+      for (const { slot, column } of this.#slots) {
+        const value = event.inputs[slot.input] ?? Number.NaN;
+        slot.addToTile(tiles.values, at + column, value, event.time, event.sequence);
       }
     }
   }
@@ -153,26 +213,28 @@ export class TiledGroup {
     const at = tiles.insert(slot, row);
     tiles.values.fill(0, at, at + tiles.stride);
     tiles.values[at] = start;
-    for (let index = 0; index < this.plan.inputs.length; index += 1) {
-      const input = at + INPUTS + index * INPUT_COLUMNS;
+    for (const column of this.#columns) {
+      if (column < 0) continue;
+      const input = at + column;
       tiles.values[input + MINIMUM] = Number.POSITIVE_INFINITY;
       tiles.values[input + MAXIMUM] = Number.NEGATIVE_INFINITY;
       tiles.values[input + LATEST_TIME] = Number.NEGATIVE_INFINITY;
       tiles.values[input + LATEST_SEQUENCE] = Number.NEGATIVE_INFINITY;
     }
+    for (const { slot, column } of this.#slots) slot.open(tiles.values, at + column);
     return at;
   }
 
+  /** One event into the usual statistics of an input. */
   #mergeInput(values: Float64Array, at: number, value: number, event: Held): void {
     if (Number.isNaN(value)) return;
-    const accumulator = this.#accumulator;
-    accumulator.reset();
-    accumulator.sum = values[at + SUM] ?? 0;
-    accumulator.rest = values[at + REST] ?? 0;
-    accumulator.addSum(value);
+    const sum = values[at + SUM] ?? 0;
+    const total = sum + value;
+    const rest = Math.abs(sum) >= Math.abs(value) ? sum - total + value : value - total + sum;
     values[at + COUNT] = (values[at + COUNT] ?? 0) + 1;
-    values[at + SUM] = accumulator.sum;
-    values[at + REST] = accumulator.rest;
+    values[at + SUM] = total;
+    // What rounding took from the sum, as the accumulator has it.
+    values[at + REST] = (values[at + REST] ?? 0) + rest;
     values[at + MINIMUM] = Math.min(values[at + MINIMUM] ?? value, value);
     values[at + MAXIMUM] = Math.max(values[at + MAXIMUM] ?? value, value);
     const time = values[at + LATEST_TIME] ?? Number.NEGATIVE_INFINITY;
@@ -184,7 +246,13 @@ export class TiledGroup {
     }
   }
 
-  #collect(level: Level, key: string, from: number, input: number): void {
+  #candidateInput(input: number, candidate: Candidate): number {
+    const evaluate = this.plan.inputs[input];
+    return evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
+  }
+
+  /** Takes in the tiles from the one that holds `from`; `column`: of the input's statistics, -1 to count events alone. */
+  #collect(level: Level, key: string, from: number, column: number): void {
     const { tiles, hopMs } = level;
     const slot = tiles.find(key);
     if (slot < 0) return;
@@ -194,8 +262,8 @@ export class TiledGroup {
     for (let row = tiles.count(slot) - 1; row >= first; row -= 1) {
       const tile = tiles.start(slot) + row * stride;
       accumulator.events += values[tile + EVENTS] ?? 0;
-      if (input < 0) continue;
-      const at = tile + INPUTS + input * INPUT_COLUMNS;
+      if (column < 0) continue;
+      const at = tile + column;
       const count = values[at + COUNT] ?? 0;
       if (count === 0) continue;
       accumulator.count += count;
@@ -204,8 +272,21 @@ export class TiledGroup {
       accumulator.minimum = Math.min(accumulator.minimum, values[at + MINIMUM] ?? 0);
       accumulator.maximum = Math.max(accumulator.maximum, values[at + MAXIMUM] ?? 0);
       // Tiles are walked from the newest: the first with a value has the latest.
-      if (Number.isNaN(accumulator.latest)) accumulator.latest = values[at + LATEST] ?? Number.NaN;
+      if (Number.isNaN(accumulator.latest)) {
+        accumulator.latest = values[at + LATEST] ?? Number.NaN;
+        accumulator.latestTime = values[at + LATEST_TIME] ?? Number.NEGATIVE_INFINITY;
+      }
     }
+  }
+
+  /** Takes a slot's part of the tiles into its read. */
+  #collectSlot(level: Level, key: string, from: number, state: Slot, column: number): void {
+    const { tiles, hopMs } = level;
+    const slot = tiles.find(key);
+    if (slot < 0) return;
+    const first = tiles.lowerBound(slot, Math.floor(from / hopMs) * hopMs, Number.NEGATIVE_INFINITY);
+    for (let row = tiles.count(slot) - 1; row >= first; row -= 1)
+      state.addTile(tiles.values, tiles.start(slot) + row * tiles.stride + column);
   }
 }
 

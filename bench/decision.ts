@@ -9,6 +9,7 @@ import { Requests } from '../test/chaos/support/requests.ts';
 import { makeTarget } from '../test/chaos/support/target.ts';
 import { gatewayTarget } from '../test/support/gateway-target.ts';
 import type { Measurement } from './run.ts';
+import { median } from './support/median.ts';
 
 /*
  * What one decision costs on its whole way, through real processes of `tandem up`: the gateway, serve, and features, which
@@ -122,8 +123,4 @@ async function cpuUs(pid: number): Promise<number> {
   const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_US;
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
 }

@@ -14,6 +14,7 @@ import type { RunningService } from '../src/runtime/service.ts';
 import { createMetrics } from '../src/runtime/metrics.ts';
 import { traceOptions, Tracer } from '../src/runtime/trace/index.ts';
 import type { Measurement } from './run.ts';
+import { median } from './support/median.ts';
 
 /*
  * What a request costs on its way: CPU of real processes by their own count, so that it says the same on a busy
@@ -132,10 +133,6 @@ function spanCpuUs(): number {
   };
   run();
   return median(Array.from({ length: ROUNDS }, run));
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[values.length >> 1] ?? Number.NaN;
 }
 
 /** The child processes, by role. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ErrorCode, PlatformError, type ServiceName, toProblem } from '../contract/index.ts';
 import { BytesBody } from './call.ts';
 import { combinedCaller, localCaller } from './caller.ts';
-import { httpCaller, type HttpCaller } from './http/client.ts';
+import { CALL_LIMITS, httpCaller, type HttpCaller } from './http/client.ts';
 import {
   serveTest,
   testClock,
@@ -138,6 +138,29 @@ describe('httpCaller', () => {
       mediaType: 'application/x-ndjson',
       bytes: 6,
     });
+  });
+
+  it('gives up a call that waits for a connection, and never sends it', async () => {
+    const open: (() => void)[] = [];
+    let asked = 0;
+    const slow = createServer((_request, answer) => {
+      asked += 1;
+      open.push(() => answer.setHeader('content-type', 'application/json').end('{"waited":true}'));
+    });
+    await new Promise<void>((resolve) => void slow.listen(0, '127.0.0.1', resolve));
+    const { port } = slow.address() as AddressInfo;
+    const caller = httpCaller({ addresses: () => [new URL(`http://127.0.0.1:${String(port)}`)], ...tools });
+    const held = Array.from({ length: CALL_LIMITS.connectionsMax }, () =>
+      caller.call(testRoutes.wait, nothing, { timeoutMs: 60_000 }),
+    );
+    await expect.poll(() => asked, { timeout: 60_000 }).toBe(CALL_LIMITS.connectionsMax);
+    const late = await errorOf(caller.call(testRoutes.wait, nothing, { timeoutMs: 50 }));
+    expect(late.code).toBe('DEADLINE_EXCEEDED');
+    for (const answer of open.splice(0)) answer();
+    await Promise.all(held);
+    expect(asked).toBe(CALL_LIMITS.connectionsMax);
+    await caller.close();
+    slow.close();
   });
 
   it('does not wait longer for a retry than the call may take', async () => {

@@ -17,6 +17,48 @@ describe('createMetrics', () => {
     expect(registry.mediaType).toContain('text/plain');
   });
 
+  it('counts each set of labels apart, and shows what has none from the beginning', async () => {
+    const metrics = registry.of('serve');
+    const answers = metrics.counter('answers_total', 'Answers', ['decision', 'outcome']);
+    for (const [decision, outcome] of [
+      ['accept', 'yes'],
+      ['yes', 'accept'],
+      ['accept', 'no'],
+      ['accept', 'yes'],
+    ] as const)
+      answers.add(1, { outcome, decision });
+    const seconds = metrics.histogram('seconds', 'Times', ['part'], [0.1, 1]);
+    for (const value of [0.05, 0.1, 0.5, 3]) seconds.observe(value, { part: 'all' });
+    metrics.counter('losses_total', 'Losses');
+    metrics.histogram('waits_seconds', 'Waits', [], [1]);
+    const lines = (await registry.text()).split('\n').filter((line) => line.startsWith('serve_'));
+    expect(lines.toSorted()).toEqual(
+      [
+        'serve_answers_total{outcome="yes",decision="accept"} 2',
+        'serve_answers_total{outcome="accept",decision="yes"} 1',
+        'serve_answers_total{outcome="no",decision="accept"} 1',
+        'serve_seconds_bucket{le="0.1",part="all"} 2',
+        'serve_seconds_bucket{le="1",part="all"} 3',
+        'serve_seconds_bucket{le="+Inf",part="all"} 4',
+        'serve_seconds_sum{part="all"} 3.65',
+        'serve_seconds_count{part="all"} 4',
+        'serve_losses_total 0',
+        'serve_waits_seconds_bucket{le="1"} 0',
+        'serve_waits_seconds_bucket{le="+Inf"} 0',
+        'serve_waits_seconds_sum 0',
+        'serve_waits_seconds_count 0',
+      ].toSorted(),
+    );
+  });
+
+  it('refuses labels that the metric does not have, and what is no number', () => {
+    const metrics = registry.of('odd');
+    const counter = metrics.counter('odd_total', 'Odd', ['source']);
+    expect(() => counter.add(1, { topic: 'x' })).toThrow("got 'topic'");
+    expect(() => counter.add(-1, { source: 'x' })).toThrow('expected 0 or more');
+    expect(() => metrics.histogram('odd_seconds', 'Odd').observe(Number.NaN)).toThrow('expected a number');
+  });
+
   it('gives the same metric for the same name, and refuses another kind', async () => {
     registry.of('train').counter('runs_total', 'Runs').add();
     registry.of('train').counter('runs_total', 'Runs').add();

@@ -1,4 +1,4 @@
-import type { FastifyReply } from 'fastify';
+import type { ServerResponse } from 'node:http';
 import { ERROR_CODES, PlatformError, type Problem, toProblem } from '../../contract/index.ts';
 import { internalError } from '../call.ts';
 import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
@@ -6,32 +6,40 @@ import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 /** Seconds after which a client may try again when the error itself says nothing. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** Sends a result. */
-export function sendResult(reply: FastifyReply, result: unknown): void {
-  reply.header('content-type', 'application/json; charset=utf-8');
-  void reply.send(JSON.stringify(result ?? null));
+/** An answer that is there as a whole. */
+export interface WholeAnswer {
+  readonly status: number;
+  /** Names and values of headers in turn, but for its length. */
+  readonly head: readonly string[];
+  readonly body: string;
 }
 
-/** Sends an error as a problem document. */
-export function sendError(reply: FastifyReply, error: PlatformError): void {
-  const { status, headers, body } = problemAnswer(error, reply.request.id);
-  void reply.code(status).headers(headers).send(body);
+const JSON_HEAD = Object.freeze(['content-type', 'application/json; charset=utf-8']);
+
+/** The answer that a result makes. */
+export function resultAnswer(result: unknown): WholeAnswer {
+  return { status: 200, head: JSON_HEAD, body: JSON.stringify(result ?? null) };
 }
 
 /** The answer that an error makes. */
-export function problemAnswer(
-  error: PlatformError,
-  requestId: string,
-): { readonly status: number; readonly headers: Readonly<Record<string, string>>; readonly body: string } {
+export function problemAnswer(error: PlatformError, requestId: string): WholeAnswer {
   const { status } = ERROR_CODES[error.code];
+  const head = ['content-type', 'application/problem+json; charset=utf-8'];
+  if (status === 401) head.push('www-authenticate', 'Bearer');
+  if (status === 429 || status === 503) head.push('retry-after', retryAfter(error));
   const allow = error.details?.['allow'];
-  const headers = {
-    'content-type': 'application/problem+json; charset=utf-8',
-    ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
-    ...(status === 429 || status === 503 ? { 'retry-after': retryAfter(error) } : {}),
-    ...(status === 405 && Array.isArray(allow) ? { allow: allow.join(', ') } : {}),
-  };
-  return { status, headers, body: JSON.stringify(toProblem(error, requestId)) };
+  if (status === 405 && Array.isArray(allow)) head.push('allow', allow.join(', '));
+  return { status, head, body: JSON.stringify(toProblem(error, requestId)) };
+}
+
+/**
+ * Sends an answer after these headers, in one write: headers that are set one by one are checked and kept one by one, and a body
+ * that is not a text leaves apart from them. When something else was sent before, the connection ends.
+ */
+export function send(response: ServerResponse, head: readonly string[], answer: WholeAnswer): void {
+  if (response.headersSent) return void response.destroy();
+  const length = String(Buffer.byteLength(answer.body));
+  response.writeHead(answer.status, [...head, ...answer.head, 'content-length', length]).end(answer.body);
 }
 
 function retryAfter(error: PlatformError): string {

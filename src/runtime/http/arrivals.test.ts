@@ -3,14 +3,14 @@ import { PlatformError } from '../../contract/index.ts';
 import { Arrivals, ARRIVAL_LIMITS } from './arrivals.ts';
 import { testClock } from './test-service.ts';
 
-/** A list of addresses that is empty until somebody arrives. */
+/** A list of addresses that is empty until somebody arrives, and a clock that tests move. */
 function setUp(need: () => Promise<void>) {
   const listeners = new Set<() => void>();
   const list: URL[] = [];
-  const state = { said: 0 };
+  const state = { said: 0, skewMs: 0 };
   const arrivals = new Arrivals({
     addresses: () => list,
-    clock: testClock,
+    clock: { ...testClock, monotonic: () => testClock.monotonic() + state.skewMs },
     need: () => {
       state.said += 1;
       return need();
@@ -24,7 +24,11 @@ function setUp(need: () => Promise<void>) {
     list.push(new URL('http://127.0.0.1:1'));
     for (const listener of listeners) listener();
   };
-  return { arrivals, arrive, state, listeners };
+  const leave = (): void => {
+    list.length = 0;
+    for (const listener of listeners) listener();
+  };
+  return { arrivals, arrive, leave, state, listeners };
 }
 
 describe('calls of a service without an instance', () => {
@@ -70,6 +74,34 @@ describe('calls of a service without an instance', () => {
     const waiting = setUp(async () => undefined).arrivals.wait('train', 600_000, gone.signal);
     gone.abort();
     expect(await waiting).toBe(false);
+  });
+
+  it('fail at once when none came for longer than a start takes, still say that it is needed, and wait again once one was there', async () => {
+    const { arrivals, arrive, leave, state } = setUp(async () => undefined);
+    expect(await arrivals.wait('train', 10)).toBe(false);
+    for (let minute = 0; minute < 2; minute += 1) {
+      for (const skewMs of [20_000, 40_000, 60_000]) {
+        state.skewMs = minute * 60_000 + skewMs;
+        expect(await arrivals.wait('train', 600_000)).toBe(false);
+      }
+    }
+    expect(state.said).toBe(7);
+    arrive();
+    leave();
+    const waiting = arrivals.wait('train', 600_000);
+    await testClock.sleep(20);
+    arrive();
+    expect(await waiting).toBe(true);
+  });
+
+  it('wait again when nobody needed it for a while: nobody will have started it', async () => {
+    const { arrivals, arrive, state } = setUp(async () => undefined);
+    expect(await arrivals.wait('train', 10)).toBe(false);
+    state.skewMs = ARRIVAL_LIMITS.forgetMs + 1_000;
+    const waiting = arrivals.wait('train', 600_000);
+    await testClock.sleep(20);
+    arrive();
+    expect(await waiting).toBe(true);
   });
 
   it('are bounded in number', async () => {

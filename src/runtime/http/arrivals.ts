@@ -5,6 +5,13 @@ import type { Clock } from '../ports/index.ts';
 export const ARRIVAL_LIMITS = {
   /** Longest wait for a first instance, in milliseconds; the call's deadline may end it sooner. */
   arrivalMsMax: 10_000,
+  /**
+   * A service that had no instance for so long while it was needed, in milliseconds, is not just starting (13 s at most were
+   * seen, on a busy machine): calls fail at once until one is there.
+   */
+  absentMsMax: 15_000,
+  /** A need that nobody said for so long, in milliseconds, is forgotten, here as by those who start processes. */
+  forgetMs: 30_000,
   /** How often it is said that a service is needed, in milliseconds. */
   needMs: 1_000,
   /** How long saying so the first time may take, in milliseconds; then calls fail as if it could not be said. */
@@ -26,6 +33,8 @@ export interface ArrivalsParts {
 
 interface Waiting {
   calls: number;
+  /** When a call first found no address, after there was one or nobody asked; `undefined` while there is one. */
+  absentSinceMs: number | undefined;
   /** When it was last said that the service is needed, and whether that went well. */
   saidMs: number;
   said: Promise<boolean>;
@@ -43,31 +52,40 @@ export class Arrivals {
   constructor(parts: ArrivalsParts) {
     this.#parts = parts;
     this.#unsubscribe = parts.subscribe?.(() => {
+      for (const [service, waiting] of this.#waiting) {
+        if (parts.addresses(service).length > 0) waiting.absentSinceMs = undefined;
+      }
       for (const wake of this.#wakes) wake();
     });
   }
 
   /**
    * Waits until the service has an address, at most `leftMs`. Resolves with `false` when none came, and at once
-   * when nobody can be told that it is needed.
+   * when nobody can be told that it is needed or none came for longer than a start takes. Also calls that do not wait
+   * say that it is needed.
    */
   async wait(service: ServiceName, leftMs: number, signal?: AbortSignal): Promise<boolean> {
     const { clock, need, addresses } = this.#parts;
     if (need === undefined) return false;
     const waiting = this.#waitingFor(service);
     if (waiting.calls >= ARRIVAL_LIMITS.waitersMax) return false;
-    const begun = clock.monotonic();
-    const end = begun + Math.min(leftMs, ARRIVAL_LIMITS.arrivalMsMax);
+    const begunMs = clock.monotonic();
+    const absentUntilMs = this.#absentSince(waiting, begunMs) + ARRIVAL_LIMITS.absentMsMax;
+    const end = Math.min(begunMs + Math.min(leftMs, ARRIVAL_LIMITS.arrivalMsMax), absentUntilMs);
     waiting.calls += 1;
     try {
       for (;;) {
-        if (addresses(service).length > 0) return true;
+        if (addresses(service).length > 0) {
+          waiting.absentSinceMs = undefined;
+          return true;
+        }
         const nowMs = clock.monotonic();
+        if (nowMs >= absentUntilMs) void this.#say(waiting, service, need);
         if (nowMs >= end || signal?.aborted === true) return false;
         const isSaid = await this.#within(end - nowMs, this.#say(waiting, service, need));
         // What was said once holds for much longer than anybody waits here: a store that is slow or gone since then
         // takes nothing back.
-        if (!isSaid && waiting.knownMs < begun - ARRIVAL_LIMITS.needMs) return false;
+        if (!isSaid && waiting.knownMs < begunMs - ARRIVAL_LIMITS.needMs) return false;
         await this.#pause(Math.min(ARRIVAL_LIMITS.lookMs, end - nowMs), service, signal);
       }
     } finally {
@@ -82,10 +100,21 @@ export class Arrivals {
   #waitingFor(service: ServiceName): Waiting {
     let waiting = this.#waiting.get(service);
     if (waiting === undefined) {
-      waiting = { calls: 0, saidMs: -Infinity, said: Promise.resolve(true), knownMs: -Infinity };
+      waiting = {
+        calls: 0,
+        absentSinceMs: undefined,
+        saidMs: -Infinity,
+        said: Promise.resolve(true),
+        knownMs: -Infinity,
+      };
       this.#waiting.set(service, waiting);
     }
     return waiting;
+  }
+
+  #absentSince(waiting: Waiting, nowMs: number): number {
+    if (nowMs - waiting.saidMs > ARRIVAL_LIMITS.forgetMs) waiting.absentSinceMs = undefined;
+    return (waiting.absentSinceMs ??= nowMs);
   }
 
   /** Says that the service is needed, once for all calls that wait. Resolves with whether it could be said. */

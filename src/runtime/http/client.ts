@@ -9,6 +9,7 @@ import {
 } from '../../contract/index.ts';
 import { Arrivals } from './arrivals.ts';
 import { Balancer, type Pick, type PickEnd } from './balancer.ts';
+import { type Answer, Exchange } from './exchange.ts';
 import { BEGUN_HEADER, STOPPING_HEADER } from './headers.ts';
 import { Pools } from './pools.ts';
 import { isStranger, strangerError } from './stranger.ts';
@@ -245,28 +246,22 @@ function endOf(outcome: Outcome): PickEnd {
 
 async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutMs: number): Promise<Outcome> {
   const { pools, route, callOptions, span } = attempt;
+  const { signal } = callOptions;
   span?.set('server.address', address.hostname);
   span?.set('server.port', Number(address.port));
-  const over = new AbortController();
-  const timer = setTimeout(() => over.abort(deadlineError(route.name, timeoutMs)), leftMs);
-  const onAbort = (): void => over.abort(abortError(route.name, callOptions.signal));
-  callOptions.signal?.addEventListener('abort', onAbort, { once: true });
+  const request = buildRequest(address, attempt, leftMs);
+  const given = attempt.options.authorize?.(route.service);
+  const authorization = typeof given === 'object' ? await given : given;
+  if (authorization !== undefined) request.headers['authorization'] = authorization;
+  if (signal?.aborted === true) throw abortError(route.name, signal);
+  const exchange = new Exchange(pools.to(address.origin), request);
+  const onAbort = (): void => exchange.abandon(abortError(route.name, signal));
+  const timer = setTimeout(() => exchange.abandon(deadlineError(route.name, timeoutMs)), leftMs);
+  signal?.addEventListener('abort', onAbort, { once: true });
   try {
-    if (callOptions.signal?.aborted === true) onAbort();
-    const request = buildRequest(address, attempt, leftMs);
-    const { authorize } = attempt.options;
-    if (authorize !== undefined) {
-      const given = authorize(route.service);
-      request.headers.authorization = typeof given === 'string' ? given : await given;
-    }
-    return await readAnswer(
-      attempt,
-      await pools.to(address.origin).request({ ...request, signal: over.signal }),
-    );
+    return readAnswer(attempt, await exchange.answer);
   } catch (error) {
     if (PlatformError.is(error)) throw error;
-    const reason: unknown = over.signal.reason;
-    if (over.signal.aborted && PlatformError.is(reason)) throw reason;
     return {
       error: connectionError(route, error),
       retryAfterMs: 0,
@@ -275,7 +270,7 @@ async function callOnce(address: URL, attempt: Attempt, leftMs: number, timeoutM
     };
   } finally {
     clearTimeout(timer);
-    callOptions.signal?.removeEventListener('abort', onAbort);
+    signal?.removeEventListener('abort', onAbort);
   }
 }
 
@@ -340,12 +335,7 @@ function pathOf(base: URL, route: AnyRoute, input: RouteInput): string {
   return `${base.pathname.replace(/\/$/, '')}${path}${text === '' ? '' : `?${text}`}`;
 }
 
-async function readAnswer(
-  { route, span, options }: Attempt,
-  answer: Dispatcher.ResponseData,
-): Promise<Outcome> {
-  const { statusCode, headers, body } = answer;
-  const text = await body.text();
+function readAnswer({ route, span, options }: Attempt, { status, headers, text }: Answer): Outcome {
   const isJson = /^application\/(problem\+)?json\b/.test(String(headers['content-type'] ?? ''));
   let content: unknown;
   try {
@@ -354,15 +344,15 @@ async function readAnswer(
     content = undefined;
   }
   const isLeaving = headers[STOPPING_HEADER] === 'yes';
-  if (span !== undefined) span.httpStatus = statusCode;
-  if (statusCode === 200 && content !== undefined) return { result: content, isLeaving };
-  if (options.asUser !== true && isStranger({ status: statusCode, headers })) {
-    const error = strangerError(route, statusCode);
+  if (span !== undefined) span.httpStatus = status;
+  if (status === 200 && content !== undefined) return { result: content, isLeaving };
+  if (options.asUser !== true && isStranger({ status, headers })) {
+    const error = strangerError(route, status);
     return { error, retryAfterMs: 0, begun: false, isLeaving, isStrange: true };
   }
   const seconds = Number(headers['retry-after']);
   const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1_000 : 0;
-  const error = fromProblem(content) ?? unknownAnswer(route, statusCode);
+  const error = fromProblem(content) ?? unknownAnswer(route, status);
   return { error, retryAfterMs, begun: headers[BEGUN_HEADER] !== 'no', isLeaving };
 }
 

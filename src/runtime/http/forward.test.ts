@@ -42,6 +42,7 @@ async function front(addresses: readonly string[]): Promise<string> {
     limits: httpLimits.parse({}),
     forward: makeForward(caller, options),
     info: { title: 'front', version: '1' },
+    build: { id: 'front', contract: 'c' },
     clock: testClock,
     random: testRandom,
     logger: createLogger({ level: 'silent' }),
@@ -104,6 +105,28 @@ describe('what is passed on', () => {
     expect(busy.headers.get('retry-after')).toBe('2');
     const head = await fetch(`${url}/v1/greetings/a`, { method: 'HEAD' });
     expect([head.status, await head.text()]).toEqual([200, '']);
+  });
+
+  it('is the same byte for byte, whether it leaves as a whole or as it comes', async () => {
+    const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, (_, index) => index & 0xff));
+    const behind = await raw((request, response) => {
+      const length = Number(new URL(request.url ?? '', 'http://x').searchParams.get('bytes'));
+      response.setHeader('x-two', ['1', '2']).setHeader('content-length', length);
+      // Both sides say these: what speaks of the answer is the other side's, what speaks of the request is ours.
+      response.setHeader('x-tandem-build', 'behind').setHeader('x-request-id', 'theirs');
+      // In two pieces, so that the second comes later.
+      response.write(bytes(length).subarray(0, 300));
+      setTimeout(() => response.end(bytes(length).subarray(300)), 20);
+    });
+    const url = await front([behind]);
+    for (const length of [512, 16_384, 16_385, 300_000]) {
+      const answer = await fetch(`${url}/v1/greetings/a?bytes=${String(length)}`);
+      expect(Buffer.from(await answer.arrayBuffer()).equals(bytes(length))).toBe(true);
+      expect(answer.headers.get('x-two')).toBe('1, 2');
+      expect(answer.headers.get('content-length')).toBe(String(length));
+      expect(answer.headers.get('x-tandem-build')).toBe('behind');
+      expect(answer.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
+    }
   });
 
   it('is without credentials of the client, and with ours', async () => {
@@ -266,14 +289,32 @@ describe('when an instance fails', () => {
     expect([answer.status, behind.test.tries.get('absent')]).toEqual([404, 1]);
   });
 
-  it('breaks off the answer that broke off', async () => {
+  it('breaks off the large answer that broke off', async () => {
     const behind = await raw((_request, response) => {
-      response.writeHead(200, { 'content-length': '100' });
+      response.writeHead(200, { 'content-length': '100000' });
       response.write('only this');
       setTimeout(() => response.destroy(), 50);
     });
     const url = await front([behind]);
     await expect(fetch(`${url}/v1/greetings/a`).then((answer) => answer.text())).rejects.toThrow();
+  });
+
+  it('asks again when a small answer broke off, where that is harmless, and says so where it is not', async () => {
+    let asked = 0;
+    const behind = await raw((_request, response) => {
+      asked += 1;
+      response.writeHead(200, { 'content-length': '20', 'content-type': 'application/json' });
+      if (asked > 1) return void response.end('{"text":"whole now"}');
+      response.write('{"text":"only');
+      setTimeout(() => response.destroy(), 50);
+    });
+    const url = await front([behind]);
+    const answer = await fetch(`${url}/v1/greetings/a`);
+    expect([answer.status, await answer.json(), asked]).toEqual([200, { text: 'whole now' }, 2]);
+    asked = 0;
+    const once = await post(`${url}/v1/fail-once/x`, {});
+    expect([once.status, asked]).toEqual([503, 1]);
+    expect(once.headers.get('x-tandem-begun')).toBeNull();
   });
 });
 

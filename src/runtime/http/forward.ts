@@ -23,6 +23,9 @@ import { isStranger } from './stranger.ts';
 /** A body up to this size is read first, so that it can be sent again; in bytes. */
 const REPEATABLE_BYTES_MAX = 262_144;
 
+/** An answer up to this size is passed on as a whole; in bytes. */
+const WHOLE_BYTES_MAX = 16_384;
+
 /** Headers of a request that the other process needs; credentials and what we say ourselves are not among them. */
 const PASSED_HEADERS = [
   'accept',
@@ -54,8 +57,9 @@ export interface Forwarding {
   /** The time that the call had from its beginning, in milliseconds. */
   readonly timeoutMs: number;
   readonly request: IncomingMessage;
-  /** Headers that are set on it are sent with the answer. */
   readonly response: ServerResponse;
+  /** What the answer says besides, as names and values in turn. With `isLast` its connection ends with it. */
+  readonly head: (isLast: boolean) => string[];
   readonly limits: HttpLimits;
 }
 
@@ -98,6 +102,25 @@ export function makeForward(parts: ForwardParts, tools: HttpCallerOptions): Forw
       await clock.sleep(pauseMs, call.signal);
     }
   };
+}
+
+/** Our own headers with those of the answer, which say more of what was asked than ours do: e.g. which build answered. */
+function joinHeads(
+  own: readonly string[],
+  given: Readonly<Record<string, string | string[] | undefined>>,
+): string[] {
+  const head: string[] = [];
+  for (let index = 0; index < own.length; index += 2) {
+    const [name = '', value = ''] = [own[index], own[index + 1]];
+    if (given[name] === undefined || OWN_HEADERS.has(name)) head.push(name, value);
+  }
+  for (const name in given) {
+    if (OWN_HEADERS.has(name)) continue;
+    const value = given[name];
+    if (typeof value === 'string') head.push(name, value);
+    else for (const each of value ?? []) head.push(name, each);
+  }
+  return head;
 }
 
 interface Body {
@@ -153,6 +176,8 @@ class Transfer implements Dispatcher.DispatchHandler {
   #isSettled = false;
   /** The answer is one that is not passed on. */
   #refusal: { readonly mayRepeat: boolean } | undefined;
+  /** A small answer, until all of it is there: it then leaves in one write. */
+  #whole: { readonly status: number; readonly head: string[]; body: string } | undefined;
   #begun = true;
   /** How the instance answers, as far as it has. */
   #end: PickEnd = 'answered';
@@ -205,29 +230,41 @@ class Transfer implements Dispatcher.DispatchHandler {
       return;
     }
     const { response } = work;
-    for (const [name, value] of Object.entries(headers)) {
-      if (value !== undefined && !OWN_HEADERS.has(name)) response.setHeader(name, value);
+    const head = joinHeads(work.head(!work.request.complete), headers);
+    const length = Number(headers['content-length'] ?? Number.NaN);
+    if (length <= WHOLE_BYTES_MAX) {
+      this.#whole = { status: statusCode, head, body: '' };
+      return;
     }
-    if (!work.request.complete) response.setHeader('connection', 'close');
     response.on('drain', () => controller.resume());
-    response.writeHead(statusCode);
+    response.writeHead(statusCode, head);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#refusal !== undefined || this.#isSettled) return;
+    if (this.#whole !== undefined) {
+      this.#whole.body += chunk.toString('latin1');
+      return;
+    }
     if (!this.#parts.work.response.write(chunk)) controller.pause();
   }
 
   onResponseEnd(): void {
+    if (this.#isSettled) return;
     const { response, request, route } = this.#parts.work;
     if (this.#refusal !== undefined) {
       const error = new PlatformError('UNAVAILABLE', `The ${route.service} service is not available`);
       const { mayRepeat } = this.#refusal;
       return this.#settle({ error, mayRepeat, begun: this.#begun, end: this.#end });
     }
-    if (request.complete) response.end();
+    if (this.#whole !== undefined) {
+      const { status, head, body } = this.#whole;
+      response.writeHead(status, head);
+      if (request.complete) response.end(body, 'latin1');
+      else response.write(body, 'latin1');
+    } else if (request.complete) response.end();
     // What the client still sends is read on for a while: it would lose the answer to a reset.
-    else void linger(request).then(() => response.end());
+    if (!request.complete) void linger(request).then(() => response.end());
     this.#settle({ mayRepeat: false, begun: true, end: this.#end });
   }
 

@@ -86,6 +86,20 @@ describe('requests', () => {
     expect(made.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  it('says to other services only what they do not know, on connections that stay', async () => {
+    const request = 'GET /v1/greetings/a HTTP/1.1\r\nhost: localhost\r\n';
+    const asService = 'x-tandem-principal: reader key%3Aa\r\n';
+    const twice = `${request}${asService}\r\n${request}${asService}connection: close\r\n\r\n`;
+    const [first = '', second = ''] = (await talk(server.http.url, twice)).split(/(?=HTTP\/1.1 )/);
+    expect(first.split('\r\n\r\n')[0]).toMatch(
+      /^HTTP\/1.1 200 OK\r\ncontent-type: application\/json; charset=utf-8\r\ncontent-length: \d+$/,
+    );
+    expect(second).toContain('HTTP/1.1 200 OK');
+    const other = await talk(server.http.url, `${request}connection: close\r\n\r\n`);
+    for (const name of ['Date', 'Connection', 'x-request-id', 'x-content-type-options'])
+      expect(other).toContain(`\r\n${name}: `);
+  });
+
   it('takes a JSON body that is compressed', async () => {
     const body = JSON.stringify({ items: [{ id: 'a', count: 7 }] });
     const answer = await post('/v1/orders', gzipSync(body), { ...json, 'content-encoding': 'gzip' });

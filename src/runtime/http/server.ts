@@ -10,6 +10,7 @@ import {
   type Principal,
   type ServiceName,
 } from '../../contract/index.ts';
+import { PRINCIPAL_HEADER } from '../auth/forwarded.ts';
 import type { Gate } from '../auth/index.ts';
 import { deadlineError, OpenCall, withScope } from '../call.ts';
 import type { MetricsRegistry } from '../metrics.ts';
@@ -18,7 +19,7 @@ import type { HandlerEntry, Logger, Readiness, RunningService } from '../service
 import { getTrace, listTraces, TRACE_ROUTES } from '../trace/routes.ts';
 import type { Span } from '../trace/span.ts';
 import type { Tracer } from '../trace/tracer.ts';
-import { problemAnswer, rawAnswer, sendError, sendResult, toPlatformError } from './answer.ts';
+import { problemAnswer, rawAnswer, resultAnswer, send, toPlatformError, type WholeAnswer } from './answer.ts';
 import { linger, readBody, slowBody, takesRawBody } from './body.ts';
 import { Connections } from './connections.ts';
 import type { Forward } from './forward.ts';
@@ -105,11 +106,16 @@ interface Server {
   stopping: boolean;
 }
 
-/** Carries the open call from the first hook to the handler. */
-const CALL = Symbol('call');
-/** Carries who makes the request. */
-const PRINCIPAL = Symbol('principal');
-type Request = FastifyRequest & { [CALL]?: OpenCall; [PRINCIPAL]?: Principal };
+/** What the server knows of a request besides, from its first hook to its answer. */
+interface Visit {
+  /** Headers of its answer, as names and values in turn. */
+  readonly head: string[];
+  readonly call: OpenCall | undefined;
+  principal: Principal | undefined;
+}
+
+const VISIT = Symbol('visit');
+type Request = FastifyRequest & { [VISIT]?: Visit };
 
 /** What the router found: a route of the contract, or one of the server itself. */
 interface Found {
@@ -146,14 +152,13 @@ export async function mountHttp(
     if (method !== 'HEAD') routes.push(`${String(method)} ${url.replaceAll(/:(\w+)/g, '{$1}')}`);
   });
   const entries = [...services.values()].flatMap((service) => service.handlers);
-  app.decorateRequest(CALL, undefined);
-  app.decorateRequest(PRINCIPAL, undefined);
+  app.decorateRequest(VISIT, undefined);
   app.addHook('onRequest', admit(server));
-  app.setErrorHandler((error, request, reply) => fail(server, request, reply, error));
-  app.setNotFoundHandler((request, reply) => {
+  app.setErrorHandler((error, request, { raw }) => fail(server, request, raw, error));
+  app.setNotFoundHandler((request: Request, { raw }) => {
     // Whoever called took this server for another one: a call that is not idempotent may be sent to the right one.
-    reply.header(BEGUN_HEADER, 'no');
-    fail(server, request, reply, noRoute(request, entries));
+    request[VISIT]?.head.push(BEGUN_HEADER, 'no');
+    fail(server, request, raw, noRoute(request, entries));
   });
   for (const entry of entries) mountEntry(server, entry);
   const forwards = forwardedRoutes(services, entries);
@@ -187,7 +192,7 @@ function createApp({ limits, random, gate, tls }: HttpOptions): FastifyInstance 
     clientErrorHandler,
     trustProxy: limits.trustedProxies.length === 0 ? false : [...limits.trustedProxies],
     frameworkErrors: (error, request, reply) =>
-      void refuseMalformed(gate, toPlatformError(error), { request, reply: reply as FastifyReply }),
+      void refuseMalformed(gate, toPlatformError(error), { request, response: reply.raw as ServerResponse }),
     // The library has a type of its own for each kind of server; what we use of them is the same.
     ...((tls === undefined ? { http: connection } : { https: { ...connection, ...secureContext(tls) } }) as {
       readonly http: typeof connection;
@@ -220,14 +225,15 @@ function noCompiler(): never {
 async function refuseMalformed(
   gate: Gate,
   error: PlatformError,
-  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { request, response }: { readonly request: FastifyRequest; readonly response: ServerResponse },
 ): Promise<void> {
+  let answer = error;
   try {
     await gate.enter({ headers: request.raw.headers, address: () => request.ip });
-    sendError(reply, error);
   } catch (refusal) {
-    sendError(reply, toPlatformError(refusal));
+    answer = toPlatformError(refusal);
   }
+  send(response, [], problemAnswer(answer, request.id));
 }
 
 function requestId(given: string | string[] | undefined, random: Random): string {
@@ -252,13 +258,16 @@ function admit(server: Server) {
     const start = clock.monotonic();
     const found = foundBy(request);
     const { route } = found;
+    const call =
+      route === undefined ? undefined : new OpenCall(request.id, start + timeoutOf(route, request, limits));
+    const head: string[] = [];
+    const visit: Visit = { head, call, principal: undefined };
+    request[VISIT] = visit;
     let span: Span | undefined;
-    if (route !== undefined) {
-      const call = new OpenCall(request.id, start + timeoutOf(route, request, limits));
-      request[CALL] = call;
+    if (route !== undefined && call !== undefined) {
       span = call.span = tracer?.server(route, request.raw.headers);
-      if (span !== undefined) reply.header(TRACE_HEADER, span.traceId);
     }
+    if (options.build !== undefined) head.push('x-tandem-build', options.build.id);
     const { socket } = request.raw;
     let isOpen = false;
     observer.begin();
@@ -276,16 +285,15 @@ function admit(server: Server) {
         if (status >= 500) span.fail(span.error ?? String(status));
         tracer?.end(span);
       }
-      if (!isDone) request[CALL]?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
+      if (!isDone) call?.abort(new PlatformError('DEADLINE_EXCEEDED', 'The caller went away'));
     });
-    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff');
-    if (options.build !== undefined) reply.header('x-tandem-build', options.build.id);
-    if (server.leaving) sayGoodbye(reply);
     const { host, origin, 'sec-fetch-site': fetchSite } = request.raw.headers;
     const letIn = (who: Principal | undefined): void => {
-      refuseStrangers(server, found, { request, reply, who });
+      visit.principal = who;
+      if (who !== undefined && call !== undefined) call.principal = who;
+      refuseStrangers(server, found, request, visit);
       if (route === undefined) return;
-      refuseExcess(server, reply);
+      refuseExcess(server, visit);
       isOpen = true;
       server.open += 1;
       server.lastMs = start;
@@ -323,21 +331,13 @@ function identify(
   return options.gate.enter({ headers, address: () => request.ip });
 }
 
-interface Entrance {
-  readonly request: Request;
-  readonly reply: FastifyReply;
-  readonly who: Principal | undefined;
-}
-
 /** Refuses what the principal may not do, and more than he has coming. */
 function refuseStrangers(
   server: Server,
   { route, operation }: Found,
-  { request, reply, who }: Entrance,
+  request: Request,
+  { principal: who, head }: Visit,
 ): void {
-  if (who !== undefined) request[PRINCIPAL] = who;
-  const call = request[CALL];
-  if (who !== undefined && call !== undefined) call.principal = who;
   const isPublic = operation !== undefined && operation.roles === undefined;
   if (!isPublic && !request.is404) refuseForbidden(who, route?.roles ?? operation?.roles);
   if (route === undefined || who === undefined) return;
@@ -345,7 +345,7 @@ function refuseStrangers(
   for (const { admit: ask } of server.services.values()) {
     const admission = ask?.(who);
     if (admission === undefined) continue;
-    reply.headers(admission.headers);
+    for (const [name, value] of Object.entries(admission.headers)) head.push(name, value);
     if (admission.refusal !== undefined) throw admission.refusal;
   }
 }
@@ -361,16 +361,11 @@ function refuseForbidden(who: Principal | undefined, roles: readonly Caste[] | u
   );
 }
 
-/** Ends the connection with this answer, and tells the caller to turn to another instance. */
-function sayGoodbye(reply: FastifyReply): void {
-  reply.header('connection', 'close').header(STOPPING_HEADER, 'yes');
-}
-
-function refuseExcess({ observer, options, stopping }: Server, reply: FastifyReply): void {
+function refuseExcess({ observer, options, stopping }: Server, { head }: Visit): void {
   const { requestsMax } = options.limits;
   if (!stopping && observer.inFlight <= requestsMax) return;
   // Nothing was begun, so that whatever it was may be sent again.
-  reply.header(BEGUN_HEADER, 'no');
+  head.push(BEGUN_HEADER, 'no');
   if (stopping) throw new PlatformError('UNAVAILABLE', 'This server is stopping; ask another one');
   throw new PlatformError('OVERLOADED', `The server answers ${String(requestsMax)} requests already`, {
     details: { requestsMax },
@@ -390,10 +385,10 @@ function mountEntry(server: Server, entry: HandlerEntry): void {
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     config: { route },
-    handler: (request: Request, reply) => {
-      const call = request[CALL];
+    handler: (request: Request, { raw: response }) => {
+      const call = request[VISIT]?.call;
       if (call === undefined) throw new TypeError('The request was not admitted');
-      run(server, { entry, readers, call, request, reply });
+      run(server, { entry, readers, call, request, response });
     },
   });
 }
@@ -416,33 +411,15 @@ function mountForward(server: Server, route: AnyRoute): void {
     method: route.method,
     url: route.path.replaceAll(/\{(\w+)\}/g, ':$1'),
     config: { route },
-    handler: (request: Request, reply) => {
-      const call = request[CALL];
+    handler: (request: Request, { raw: response }) => {
+      const call = request[VISIT]?.call;
       if (call === undefined) throw new TypeError('The request was not admitted');
-      reply.hijack();
-      const { raw: response } = reply;
-      for (const [name, value] of Object.entries(reply.getHeaders())) {
-        if (value !== undefined) response.setHeader(name, value);
-      }
-      if (server.leaving) response.setHeader('connection', 'close').setHeader(STOPPING_HEADER, 'yes');
       const timeoutMs = timeoutOf(route, request, limits);
-      forward({ route, call, timeoutMs, request: request.raw, response, limits }).catch((error: unknown) =>
-        failRaw(server, request, response, error),
+      const head = (isLast: boolean): string[] => headOf(server, request, response, isLast);
+      forward({ route, call, timeoutMs, request: request.raw, response, head, limits }).catch(
+        (error: unknown) => fail(server, request, response, error),
       );
     },
-  });
-}
-
-/** As {@link fail}, for an answer that the HTTP library does not look after any more. */
-function failRaw(server: Server, request: Request, response: ServerResponse, thrown: unknown): void {
-  const error = toPlatformError(thrown);
-  noteFailure(request, error);
-  if (error.code === 'INTERNAL') logFailure(server, request, error);
-  if (response.headersSent) return void response.destroy();
-  void linger(request.raw).then((isComplete) => {
-    if (!isComplete) response.setHeader('connection', 'close');
-    const { status, headers, body } = problemAnswer(error, request.id);
-    response.writeHead(status, headers).end(body);
   });
 }
 
@@ -451,21 +428,20 @@ interface Work {
   readonly readers: RouteReaders;
   readonly call: OpenCall;
   readonly request: Request;
-  readonly reply: FastifyReply;
+  readonly response: ServerResponse;
 }
 
 /** Answers a request: with what its handler gives, or when its time is over. */
 function run(server: Server, work: Work): void {
-  const { entry, call, request, reply } = work;
+  const { entry, call, request, response } = work;
   const { clock, limits } = server.options;
   let isOpen = true;
   const settle = (error: unknown, result?: unknown): void => {
     if (!isOpen) return;
     isOpen = false;
     clearTimeout(timer);
-    if (server.leaving) sayGoodbye(reply);
-    if (error === undefined) sendResult(reply, result);
-    else fail(server, request, reply, error);
+    if (error === undefined) answer(server, request, response, resultAnswer(result));
+    else fail(server, request, response, error);
   };
   const expire = (): void => {
     const leftMs = call.deadlineMs - clock.monotonic();
@@ -498,27 +474,48 @@ async function perform(server: Server, { entry, readers, call, request }: Work):
   return readers.result(result);
 }
 
+/** Headers of the answer to a request. With `isLast`, or when the server leaves, its connection ends with it. */
+function headOf({ leaving }: Server, request: Request, response: ServerResponse, isLast: boolean): string[] {
+  const { head = [], call, principal } = request[VISIT] ?? {};
+  const all = [...head];
+  if (principal?.roles.includes('service') === true || request.raw.headers[PRINCIPAL_HEADER] !== undefined) {
+    // Another service knows the request, and when it was answered; each header costs it a microsecond of CPU to read.
+    response.removeHeader('date');
+    response.removeHeader('connection');
+  } else {
+    all.push('x-request-id', request.id, 'x-content-type-options', 'nosniff');
+    if (call?.span !== undefined) all.push(TRACE_HEADER, call.span.traceId);
+  }
+  if (leaving || isLast) all.push('connection', 'close');
+  // The caller turns to another instance.
+  if (leaving) all.push(STOPPING_HEADER, 'yes');
+  return all;
+}
+
+function answer(server: Server, request: Request, response: ServerResponse, whole: WholeAnswer): void {
+  send(response, headOf(server, request, response, false), whole);
+}
+
 /** Answers with an error, after reading what is left of the body as far as that is cheap. */
-function fail(server: Server, request: Request, reply: FastifyReply, thrown: unknown): void {
+function fail(server: Server, request: Request, response: ServerResponse, thrown: unknown): void {
   const error = toPlatformError(thrown);
   noteFailure(request, error);
   if (error.code === 'INTERNAL') logFailure(server, request, error);
-  if (server.leaving) sayGoodbye(reply);
-  if (request.raw.complete) return sendError(reply, error);
-  void linger(request.raw).then((isComplete) => {
-    if (!isComplete) reply.header('connection', 'close');
-    sendError(reply, error);
-  });
+  const problem = problemAnswer(error, request.id);
+  if (response.headersSent || request.raw.complete) return answer(server, request, response, problem);
+  void linger(request.raw).then((isComplete) =>
+    send(response, headOf(server, request, response, !isComplete), problem),
+  );
 }
 
 function noteFailure(request: Request, error: PlatformError): void {
-  const span = request[CALL]?.span;
+  const span = request[VISIT]?.call?.span;
   if (span !== undefined) span.error = error.code;
 }
 
 function logFailure({ options }: Server, request: Request, error: PlatformError): void {
   const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none');
-  withScope({ requestId: request.id, span: request[CALL]?.span }, () =>
+  withScope({ requestId: request.id, span: request[VISIT]?.call?.span }, () =>
     options.logger.error('A request failed unexpectedly', { route, error: error.cause ?? error }),
   );
 }
@@ -553,27 +550,33 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   let document: string | undefined;
   const { build } = options;
   const life = { alive: true, ...(build === undefined ? {} : { build: build.id, contract: build.contract }) };
-  app.get('/livez', operationAt('/livez'), (_request, reply) => sendResult(reply, life));
-  app.get('/readyz', operationAt('/readyz'), async (request: Request, reply) =>
-    answerReadiness(server, request, reply),
-  );
+  const json = (path: string, result: (request: FastifyRequest) => unknown): void =>
+    void app.get(path.replace('{traceId}', ':traceId'), operationAt(path), (request, { raw }) =>
+      answer(server, request, raw, resultAnswer(result(request))),
+    );
+  json('/livez', () => life);
+  app.get('/readyz', operationAt('/readyz'), async (request: Request, reply) => {
+    await answerReadiness(server, request, reply.raw);
+    return reply.hijack();
+  });
   app.get('/metrics', operationAt('/metrics'), async (request, reply) => {
     server.observer.snapshot();
     // Some of them by name, as other exporters have it: whoever looks often need not have all of them written.
     const names = (request.query as { readonly 'name[]'?: string | readonly string[] })['name[]'];
-    const text = await options.metrics.text(names === undefined ? undefined : [names].flat());
-    return reply.header('content-type', options.metrics.mediaType).send(text);
+    const body = await options.metrics.text(names === undefined ? undefined : [names].flat());
+    answer(server, request, reply.raw, {
+      status: 200,
+      head: ['content-type', options.metrics.mediaType],
+      body,
+    });
+    return reply.hijack();
   });
   const [list, one] = TRACE_ROUTES;
-  app.get(list.path, operationAt(list.path), (request, reply) =>
-    sendResult(reply, listTraces(options.tracer, request.query)),
-  );
-  app.get(one.path.replace('{traceId}', ':traceId'), operationAt(one.path), (request, reply) =>
-    sendResult(reply, getTrace(options.tracer, (request.params as { readonly traceId: string }).traceId)),
-  );
-  app.get('/openapi.json', operationAt('/openapi.json'), (_request, reply) => {
+  json(list.path, ({ query }) => listTraces(options.tracer, query));
+  json(one.path, ({ params }) => getTrace(options.tracer, (params as { readonly traceId: string }).traceId));
+  app.get('/openapi.json', operationAt('/openapi.json'), (request, { raw }) => {
     document ??= JSON.stringify(openApiDocument(routes, options.info));
-    return reply.header('content-type', 'application/json; charset=utf-8').send(document);
+    answer(server, request, raw, { ...resultAnswer(null), body: document });
   });
 }
 
@@ -584,22 +587,25 @@ function operationAt(path: string): { readonly config: Found } {
 }
 
 /** Strangers hear yes or no; which service waits for what is for those who may know. */
-async function answerReadiness(server: Server, request: Request, reply: FastifyReply): Promise<FastifyReply> {
+async function answerReadiness(server: Server, request: Request, response: ServerResponse): Promise<void> {
   const services = await readiness(server.services, server.options);
   const waiting = Object.entries(services).filter(([, { ready }]) => !ready);
-  const who = request[PRINCIPAL];
-  if (who === undefined || !mayCall(who, DETAIL_ROLES)) {
-    if (waiting.length === 0 && !server.leaving) sendResult(reply, { ready: true });
-    else sendError(reply, new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false } }));
-    return reply;
+  const who = request[VISIT]?.principal;
+  const isStranger = who === undefined || !mayCall(who, DETAIL_ROLES);
+  if (!server.leaving && waiting.length === 0) {
+    return answer(
+      server,
+      request,
+      response,
+      resultAnswer({ ready: true, ...(isStranger ? {} : { services }) }),
+    );
   }
-  if (server.leaving) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));
-  else if (waiting.length === 0) sendResult(reply, { ready: true, services });
-  else {
-    const reasons = waiting.map(([name, { reason }]) => `${name}: ${reason ?? 'not ready'}`).join('; ');
-    sendError(reply, new PlatformError('UNAVAILABLE', reasons, { details: { ready: false, services } }));
-  }
-  return reply;
+  const reasons = waiting.map(([name, { reason }]) => `${name}: ${reason ?? 'not ready'}`).join('; ');
+  const text = server.leaving ? 'This server is stopping' : reasons;
+  const error = isStranger
+    ? new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false } })
+    : new PlatformError('UNAVAILABLE', text, server.leaving ? {} : { details: { ready: false, services } });
+  answer(server, request, response, problemAnswer(error, request.id));
 }
 
 /** Asks every service whether it can do its job now. One that does not answer in time cannot. */

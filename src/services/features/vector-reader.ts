@@ -6,7 +6,7 @@ import {
   type VectorParts,
   type VectorRead,
 } from '../../contract/index.ts';
-import type { CallContext, ServiceHost } from '../../runtime/index.ts';
+import type { CallContext, Counter, ServiceHost } from '../../runtime/index.ts';
 import type { Feed } from './feed.ts';
 import { type OnlineState, vectorPositions, vectorValues } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -88,9 +88,11 @@ class OwnerMissing extends Error {
 /** Reads vectors: what this replica owns in process, the rest from its owners. */
 export class VectorReader {
   readonly #parts: VectorReaderParts;
+  readonly #count: Counter;
 
   constructor(parts: VectorReaderParts) {
     this.#parts = parts;
+    this.#count = parts.host.metrics.counter('vectors_total', 'Vectors read', ['vector']);
   }
 
   /** Rejects with BAD_REQUEST, DEADLINE_EXCEEDED (`after` was not reached), UNPROCESSABLE and UNAVAILABLE. */
@@ -105,9 +107,7 @@ export class VectorReader {
     if (request.after !== undefined) await feed.waitFor(request.after, request.waitMs);
     const deadline = Math.min(context.deadlineMs, host.clock.monotonic() + READ_LIMITS.ownerMsMax);
     const read = await this.#readPatiently(vector, events, request, waitUntil, deadline);
-    host.metrics
-      .counter('vectors_total', 'Vectors read', ['vector'])
-      .add(read.rows.length, { vector: vector.vector.name });
+    this.#count.add(read.rows.length, { vector: vector.vector.name });
     if (request.record) {
       await host.failPoints.pass('features.receipts.before');
       const served = read.rows.map((row, index) => ({ ...row, event: events[index] }));

@@ -43,6 +43,7 @@ function buildProgram(exit: (code: number) => void): Command {
   addProcessVerbs(program);
   addDataVerbs(program, exit);
   addLifecycleVerbs(program, exit);
+  addFeaturesVerbs(program, exit);
   addKeyVerbs(program);
   addOperatingVerbs(program, exit);
   addKubernetesVerbs(program);
@@ -347,6 +348,23 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
   });
+}
+
+function addFeaturesVerbs(program: Command, exit: (code: number) => void): void {
+  const features = program.command('features').description('features, as they were served').exitOverride();
+  clientVerb(
+    features,
+    'verify',
+    'recompute served vectors of logged decisions; exit code 1 unless all come out equal',
+  )
+    .option('--sample <number>', 'how many decisions are drawn', '1000')
+    .option('--since <instant>', 'decisions from here on, e.g. 2026-11-01 (default: of the last 24 hours)')
+    .action(
+      async (options: CommonOptions & { readonly sample: string; readonly since?: string | undefined }) => {
+        const { verifyFeatures } = await import('./verbs/features.ts');
+        exit((await verifyFeatures(options, outputOf(options))) ? EXIT.done : EXIT.failed);
+      },
+    );
 }
 
 function addKeyVerbs(program: Command): void {

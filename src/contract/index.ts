@@ -73,7 +73,22 @@ export {
   type Release,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
-export { type DecisionAnswer, type DecisionReplay, type LedgerEntry } from './routes/serve.ts';
+export {
+  type DecisionAnswer,
+  type DecisionReplay,
+  LEDGER_READ_MAX,
+  type LedgerEntry,
+} from './routes/serve.ts';
 export { BODY_BYTES_MAX, type Positions, type RowPositions, TIMEOUT_MS } from './routes/shared.ts';
 export { type GateVerdict, type Run } from './routes/train.ts';
+export {
+  type Difference,
+  DIFFERENCES_MAX,
+  type NotRecomputable,
+  SAMPLE_MAX,
+  verification,
+  type Verification,
+  type VerificationRequest,
+  type VerificationSummary,
+} from './routes/verify.ts';
 export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

@@ -24,7 +24,7 @@ export {
   variance,
 } from './aggregate.ts';
 export { type App, type AppOptions, defineApp } from './app.ts';
-export { type Decision, decision, type DecisionOptions } from './decision.ts';
+export { type Decision, decision, type DecisionOptions, type VerifiedGate } from './decision.ts';
 export {
   assertReplicas,
   defineDeployment,

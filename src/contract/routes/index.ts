@@ -26,8 +26,9 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
-import { decide, getLedgerEntry, replayDecision } from './serve.ts';
+import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
 import { cancelRun, getRun, listRuns, startRun } from './train.ts';
+import { getVerification, listVerifications, startVerification } from './verify.ts';
 
 /** Every route of every service. */
 export const routes = {
@@ -44,6 +45,9 @@ export const routes = {
   buildDataset,
   getDataset,
   getFeaturesStatus,
+  startVerification,
+  listVerifications,
+  getVerification,
   startRun,
   getRun,
   listRuns,
@@ -59,6 +63,8 @@ export const routes = {
   decide,
   getLedgerEntry,
   replayDecision,
+  sampleLedger,
+  readLedger,
   listKeys,
   createKey,
   revokeKey,

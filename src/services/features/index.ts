@@ -31,6 +31,7 @@ import { Snapshots } from './snapshots.ts';
 import { factsOf, statusOf } from './status.ts';
 import { startUpkeep } from './upkeep.ts';
 import { readCandidate, VectorReader } from './vector-reader.ts';
+import { Verifications } from './verify/verifications.ts';
 
 /**
  * With a wall clock, how far behind its clock an exact group may be read, in milliseconds: another replica issues the instant,
@@ -40,13 +41,16 @@ const WALL_READ_BEHIND_MS = 10_000;
 /** Share of the grace period that the last snapshots get. */
 const SNAPSHOT_SHARE = 0.5;
 
+/** Share of the grace period that a verification under way gets: it goes on elsewhere. */
+const VERIFY_SHARE = 0.1;
+
 /** Online state, vector reads, archive and datasets. */
 export const features: ServiceDefinition<FeaturesOptions> = {
   name: 'features',
   summary: 'Keeps online features, answers vector reads, writes Parquet and builds datasets',
   options: featuresOptions,
   migrations,
-  calls: [routes.readVectorParts],
+  calls: [routes.readVectorParts, routes.sampleLedger, routes.readLedger],
   start,
 };
 
@@ -57,6 +61,8 @@ interface Parts {
   readonly feed: Feed;
   readonly archive: Archive;
   readonly ownership: Ownership;
+  readonly replay: Replay;
+  readonly verifications: Verifications;
 }
 
 async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService> {
@@ -89,9 +95,12 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   await host.failPoints.pass('features.restore.after');
   feed.start();
   const lag = new Lag(host.clock.monotonic());
+  const replay = new Replay(host, archive, plan);
+  const verifications = new Verifications({ host, archive, plan, replay });
+  await verifications.start();
   const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive, ownership, lag });
   return {
-    handlers: handlers({ host, state, feed, archive, ownership }),
+    handlers: handlers({ host, state, feed, archive, ownership, replay, verifications }),
     ready: async (): Promise<Readiness> => {
       if (!feed.caughtUp) return { ready: false, reason: 'the online state is catching up with the log' };
       return ownership.isReady
@@ -101,6 +110,7 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
     scalingSignals: () => ({ lag_seconds: lag.seconds, lag_records: lag.records }),
     leave: (graceMs) => ownership.leave(graceMs),
     stop: async (graceMs): Promise<void> => {
+      await verifications.stop(graceMs * VERIFY_SHARE);
       await feed.stop();
       await stopUpkeep(graceMs * SNAPSHOT_SHARE);
       await ownership.stop();
@@ -129,9 +139,8 @@ async function createTopics(
 }
 
 function handlers(parts: Parts): readonly HandlerEntry[] {
-  const { host, state, archive } = parts;
+  const { host, state, archive, replay, verifications } = parts;
   const datasets = new Datasets(host, archive, state);
-  const replay = new Replay(host, archive, state.plan);
   const reader = new VectorReader(parts);
   return [
     handler(routes.readVector, async ({ params, body }, context) =>
@@ -161,6 +170,9 @@ function handlers(parts: Parts): readonly HandlerEntry[] {
       host.trace.span('build dataset', () => datasets.build(body), { 'ml.feature.set': body.vector }),
     ),
     handler(routes.getDataset, async ({ params }) => datasets.describe(params.id)),
+    handler(routes.startVerification, ({ body }) => verifications.ask(body)),
+    handler(routes.listVerifications, ({ query }) => verifications.list(query)),
+    handler(routes.getVerification, ({ params }) => verifications.get(params.id)),
     handler(routes.getFeaturesStatus, async () => statusOf(parts)),
   ];
 }

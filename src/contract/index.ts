@@ -51,6 +51,7 @@ export {
   CANDIDATES_MAX,
   dataset,
   type Dataset,
+  type DatasetRebuild,
   type DatasetRequest,
   type FeaturesStatus,
   type VectorParts,

@@ -110,5 +110,6 @@ export {
   type Source,
   type SourceOptions,
 } from './source.ts';
+export { pick, type PickedFeatures } from './pick.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

@@ -2,8 +2,10 @@ import {
   buildDataset,
   getDataset,
   getFeaturesStatus,
+  listDatasets,
   readVector,
   readVectorParts,
+  rebuildDataset,
   replayVector,
 } from './features.ts';
 import { createKey, listKeys, revokeKey, whoAmI } from './gateway.ts';
@@ -43,7 +45,9 @@ export const routes = {
   readVectorParts,
   replayVector,
   buildDataset,
+  listDatasets,
   getDataset,
+  rebuildDataset,
   getFeaturesStatus,
   startVerification,
   listVerifications,

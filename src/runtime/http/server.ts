@@ -590,7 +590,13 @@ async function answerReadiness(server: Server, request: Request, reply: FastifyR
   const who = request[PRINCIPAL];
   if (who === undefined || !mayCall(who, DETAIL_ROLES)) {
     if (waiting.length === 0 && !server.leaving) sendResult(reply, { ready: true });
-    else sendError(reply, new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false } }));
+    else {
+      const progress = waiting.reduce((sum, [, { progress: own = 0 }]) => sum + own, 0);
+      sendError(
+        reply,
+        new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false, progress } }),
+      );
+    }
     return reply;
   }
   if (server.leaving) sendError(reply, new PlatformError('UNAVAILABLE', 'This server is stopping'));

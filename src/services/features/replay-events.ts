@@ -11,6 +11,7 @@ export class ReplayEvents {
   readonly #byKey = new Map<string, ArchivedEvent[]>();
   readonly #byId = new Map<string, ArchivedEvent[]>();
   readonly #outcomes = new Map<string, ArchivedEvent[]>();
+  readonly #outcomeSources = new Set<string>();
   readonly #ids = new Set<string>();
 
   constructor(vector: VectorPlan) {
@@ -34,26 +35,36 @@ export class ReplayEvents {
 
   /** Adds outcomes, which name events in the fields `on`. */
   addOutcomes(events: readonly ArchivedEvent[], on: ReadonlySet<string>): void {
-    for (const item of events)
+    for (const item of events) {
+      this.#outcomeSources.add(item.source);
       for (const field of on) put(this.#outcomes, String(item.event.values[field]), item);
+    }
   }
 
-  /** What matters to a vector read for this candidate: outcomes last, each source in the order of its log. */
+  /** What matters to a vector read for this candidate: each source in the order of its log, those of outcomes last. */
   of(candidate: Event): ArchivedEvent[] {
-    const events = new Set(this.#byId.get(candidate.id) ?? []);
-    for (const { group } of this.#vector.groups) {
-      const found = this.#byKey.get(place(group.from.source.name, group.key, candidate.values[group.key]));
-      for (const item of found ?? []) events.add(item);
-    }
-    const outcomes = new Set<ArchivedEvent>();
-    for (const { event } of events) for (const item of this.#outcomes.get(event.id) ?? []) outcomes.add(item);
-    return [...[...events].sort(byPlace), ...[...outcomes].sort(byPlace)];
+    const events = new Map<string, ArchivedEvent>();
+    const add = (found: readonly ArchivedEvent[] | undefined): void => {
+      for (const item of found ?? []) events.set(placeText(item), item);
+    };
+    add(this.#byId.get(candidate.id));
+    for (const { group } of this.#vector.groups)
+      add(this.#byKey.get(place(group.from.source.name, group.key, candidate.values[group.key])));
+    // A source of outcomes may have groups too: a record of it counts once, in its place.
+    const targets = [...events.values()];
+    for (const { event } of targets) add(this.#outcomes.get(event.id));
+    const rank = ({ source }: ArchivedEvent): number => (this.#outcomeSources.has(source) ? 1 : 0);
+    return [...events.values()].sort((left, right) => rank(left) - rank(right) || byPlace(left, right));
   }
 }
 
 function byPlace(left: ArchivedEvent, right: ArchivedEvent): number {
   if (left.source !== right.source) return left.source < right.source ? -1 : 1;
   return left.partition - right.partition || left.offset - right.offset;
+}
+
+function placeText({ source, partition, offset }: ArchivedEvent): string {
+  return `${source} ${String(partition)} ${String(offset)}`;
 }
 
 function place(source: string, field: string, value: unknown): string {

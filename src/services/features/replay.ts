@@ -108,7 +108,7 @@ export class Replay {
     const positions = highest(receipts);
     const from = Math.min(...receipts.map((receipt) => receipt.asOf)) - this.#plan.horizonMs - 1;
     const events = new ReplayEvents(vector);
-    const fetch = async (plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> => {
+    const select = async (plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> => {
       const { source } = plan;
       const rows = await this.#archive.rowsSql(plan);
       const sql = eventsOfSql(source, rows, positions[source.name] ?? [], condition);
@@ -125,7 +125,7 @@ export class Replay {
         conditions.push(inSql(source.id, new Set(receipts.map(({ event }) => event.id))));
       if (conditions.length === 0) continue;
       const since = Number.isFinite(from) ? `${identifier(source.time)} >= ${String(from)} and ` : '';
-      events.addEvents(await fetch(plan, `${since}(${conditions.join(' or ')})`));
+      events.addEvents(await select(plan, `${since}(${conditions.join(' or ')})`));
     }
     // Outcomes are selected by the events they name, which are known only now.
     const targets = events.ids();
@@ -134,7 +134,7 @@ export class Replay {
       const plan = this.#plan.sources.get(name);
       if (plan === undefined || targets.size === 0) continue;
       const on = new Set(plan.outcomes.map((label) => label.label.on));
-      events.addOutcomes(await fetch(plan, [...on].map((field) => inSql(field, targets)).join(' or ')), on);
+      events.addOutcomes(await select(plan, [...on].map((field) => inSql(field, targets)).join(' or ')), on);
     }
     return events;
   }

@@ -36,7 +36,7 @@ function run(host: ServiceHost<ServeOptions>): RunningService {
   const ledger = new Ledger({ tables, partitions, clock, logger, metrics, failPoints, limits: options });
   const watch = new ReleaseWatch(host, metrics);
   const decisions = new Decisions({ host, watch, ledger, metrics });
-  const past = { host, ledger, models: new ModelCache(objects, options.replayModelsMax) };
+  const past = { host, ledger, watch, models: new ModelCache(objects, options.replayModelsMax) };
   watch.start();
   return {
     handlers: [

@@ -66,7 +66,7 @@ function order(serial: number): Record<string, unknown> & { orderId: string; at:
     orderId: `o${String(serial)}`,
     at: START + serial * 3_600_000,
     customerId: `c${String(serial % 5)}`,
-    shopId: `s${String(serial % 3)}`,
+    shopId: `s${String(Math.floor(serial / 2) % 3)}`,
     total: (serial % 7) + 0.25,
   };
 }

@@ -91,7 +91,9 @@ describe('definitions', () => {
   it('keeps it also where expressions are picked, whose aggregates stand in other places of the group then', () => {
     const make = (isGrown: boolean) =>
       features('customer', { from: orders, key: 'customerId' }, (o) => ({
-        ...(isGrown ? { gifts: sum(o.gift).over('1d'), all: ratio(sum(o.gift).over('7d'), count().over('7d')) } : {}),
+        ...(isGrown
+          ? { gifts: sum(o.gift).over('1d'), all: ratio(sum(o.gift).over('7d'), count().over('7d')) }
+          : {}),
         share: ratio(sum(o.total).over('1d'), sum(o.total).over('7d')),
         ...(isGrown ? { spend: sum(o.total).over('7d') } : {}),
         n: count().over('7d'),

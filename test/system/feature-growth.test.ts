@@ -11,6 +11,7 @@ import { makeTarget } from '../chaos/support/target.ts';
 import { ROOT } from '../tidy/tree.ts';
 
 const REQUESTS_PER_SECOND = 30;
+const REPLICAS = { ingest: 1, features: 1, registry: 1, train: 1, serve: 1, gateway: 1 } as const;
 /** A busy machine takes its time. */
 const PATIENCE = { timeout: 60_000, interval: 250 };
 
@@ -58,7 +59,7 @@ const NEW_FEATURE = [
 describe('a feature that is added to a group in use', () => {
   it('is built from history, trained on and released while every decision is answered', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'tandem-growth-'));
-    await using platform = await Platform.start({ note: () => undefined });
+    await using platform = await Platform.start({ replicas: REPLICAS, note: () => undefined });
     const target = await makeTarget(platform.target);
     await using requests = new Requests(target);
     const since = new Date().toISOString();

@@ -130,10 +130,12 @@ function varianceSql(plan: FeaturePlan, totals: Totals, input: string, count: st
   const sum = floatSumSql(`${input}::double`, (aggregate) => totals.column(plan, aggregate));
   const mean = `(${sum} / ${count})`;
   const largest = totals.column(plan, `max(abs(${input}::double))`);
-  const squares = `list_sum(list_transform(${list}, lambda x: (x - ${mean}) * (x - ${mean})))`;
-  const rest = `list_sum(list_transform(${list}, lambda x: x - ${mean}))`;
+  // A list of one element, so that the mean is computed once and not for each value.
+  const squares = `list_sum(list_transform(${list}, lambda x: (x - m) * (x - m)))`;
+  const rest = `list_sum(list_transform(${list}, lambda x: x - m))`;
+  const moment = `(${squares} - ${rest} * ${rest} / ${count}) / ${count}`;
   return `(case when ${largest} <= ${String(MOMENT_MAX)}
-    then greatest(0, (${squares} - ${rest} * ${rest} / ${count}) / ${count}) end)`;
+    then greatest(0, list_transform([${mean}], lambda m: ${moment})[1]) end)`;
 }
 
 /** Whether a value lies in the bucket of this rank. */

@@ -19,7 +19,7 @@ describe('sums of doubles in SQL', () => {
         const sql = `select k, ${floatSumSql('v', (aggregate) => `${aggregate} filter (where v > -290000)`)} as s,
           fsum(v) filter (where v > -290000) as f from ${table} group by k order by k`;
         const { columns } = await session.query(sql);
-        return ['s', 'f'].map((name) => Array.from(columns.get(name) ?? []).join(' '));
+        return ['s', 'f'].map((name) => [...(columns.get(name) ?? [])].join(' '));
       };
       const runs = [await sums('one', 1), await sums('one', 2), await sums('two', 1), await sums('two', 2)];
       expect(new Set(runs.map(([exact]) => exact)).size).toBe(1);

@@ -2,7 +2,13 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { type DecisionAnswer, routes, type Verification } from '../../src/contract/index.ts';
+import {
+  type Dataset,
+  type DatasetRebuild,
+  type DecisionAnswer,
+  routes,
+  type Verification,
+} from '../../src/contract/index.ts';
 import { DoorLoad, type DoorRequest } from '../chaos/support/door-load.ts';
 import { Platform } from '../chaos/support/platform.ts';
 import { prepareReleases } from '../chaos/support/releases.ts';
@@ -122,6 +128,13 @@ describe('a feature that is added to a group in use', () => {
       for (const { decisionId } of [first, last]) {
         expect(JSON.parse(await done('replay', decisionId, '--json'))).toMatchObject({ equal: true });
       }
+      const [trained] = JSON.parse(await done('datasets', 'list', '--json')) as readonly Dataset[];
+      expect(trained).toMatchObject({ vector: 'wide', knowledge: 'latest' });
+      const again = JSON.parse(
+        await done('datasets', 'verify', trained?.id ?? '', '--json'),
+      ) as DatasetRebuild;
+      expect(again).toMatchObject({ equal: true, wasStored: true });
+
       const wanted = ['features', 'verify', '--sample', '500', '--since', since, '--json'];
       const verified = JSON.parse(await done(...wanted)) as Verification;
       expect(verified).toMatchObject({ mismatches: 0, notRecomputable: 0 });

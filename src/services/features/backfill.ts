@@ -23,11 +23,9 @@ export class Backfill {
   #records = 0;
 
   constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: OnlineState) {
-    const applied = (records: number): void => {
-      this.feed.applied += records;
-    };
+    const applied = (records: number): void => this.feed.noteApplied(records);
     this.#parts = { host, archive, state, applied, signal: this.#stopping.signal };
-    this.feed = new Feed(host, state, (plan, partition) => applyArchive(this.#parts, plan, partition));
+    this.feed = new Feed(host, state, (plan, partition) => applyArchive(this.#parts, plan, [partition]));
   }
 
   /** Resolves when it has begun. */

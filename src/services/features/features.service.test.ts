@@ -327,6 +327,28 @@ describe('the features service', () => {
     await second.stop(1_000);
   });
 
+  it('goes on from the archive when retention has overtaken it', async () => {
+    await using world = await testWorld();
+    const slow = await world.start(features, app, EVENT_CLOCK);
+    const made = Array.from({ length: 60 }, (_, serial) => order(serial));
+    const some = await append(world, 'orders', 'customerId', made.slice(0, 20));
+    await read(slow, [order(61)], some);
+    world.pause(slow);
+    // What its reads of the log wait for comes; the rest comes and goes before it reads again.
+    await append(world, 'orders', 'customerId', made.slice(20, 40));
+    const fast = await world.start(features, app, EVENT_CLOCK);
+    const positions = await append(world, 'orders', 'customerId', made.slice(40));
+    const expected = await read(fast, [order(61)], positions);
+    const whole = { vector: 'basket', from: START, to: START + DAY, knowledge: 'latest' };
+    await callRoute(fast, routes.buildDataset, { body: whole });
+    const keepFrom = (await world.postgres.log.ranges(sourceTopic('orders'))).map((range) => range.next);
+    await world.postgres.log.retain(sourceTopic('orders'), Date.now() + DAY, keepFrom);
+    await fast.stop(1_000);
+    world.resume(slow);
+    expect((await read(slow, [order(61)], positions)).rows).toEqual(expected.rows);
+    await slow.stop(1_000);
+  });
+
   it('builds a new vector from history beside a replica that answers the old one, and says how far it is', async () => {
     const grown = defineFeatures(
       'customer',

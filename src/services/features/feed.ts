@@ -175,7 +175,12 @@ export class Feed {
       }
     }
     this.#note(plan, batch, startedAt);
-    this.applied += batch.count - first;
+    this.noteApplied(batch.count - first);
+  }
+
+  /** Counts records that were applied, here or from the archive, and wakes who waits for them. */
+  noteApplied(records: number): void {
+    this.applied += records;
     this.#wake();
   }
 

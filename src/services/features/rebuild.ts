@@ -1,5 +1,5 @@
 import { sourceTopic } from '../../contract/index.ts';
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { archivedEvents } from './offline/event-tables.ts';
 import type { OnlineState } from './online/online-state.ts';
@@ -29,22 +29,49 @@ export async function rebuild(parts: RebuildParts): Promise<void> {
   const { host, state } = parts;
   for (const plan of state.plan.sources.values()) {
     const source = plan.source.name;
-    for (const [partition, range] of (await host.log.ranges(sourceTopic(source))).entries()) {
-      if ((state.positions(source)[partition] ?? 0) >= range.first) continue;
-      host.logger.info('applying the archive to the feature state', { source, partition });
-      await applyArchive(parts, plan, partition);
-    }
+    const positions = state.positions(source);
+    const ranges = await host.log.ranges(sourceTopic(source));
+    const missing = [...ranges.keys()].filter(
+      (partition) => (positions[partition] ?? 0) < (ranges[partition]?.first ?? 0),
+    );
+    if (missing.length === 0) continue;
+    host.logger.info('applying the archive to the feature state', { source });
+    await applyArchive(parts, plan, missing);
   }
 }
 
-/** Applies what the archive has of a partition beyond the state's position. */
-export async function applyArchive(parts: RebuildParts, plan: SourcePlan, partition: number): Promise<void> {
-  const { host, archive, state, signal, applied } = parts;
-  const { clock, options } = host;
-  const { source } = plan;
+/** Applies what the archive has of these partitions beyond the state's positions. */
+export async function applyArchive(
+  parts: RebuildParts,
+  plan: SourcePlan,
+  partitions: readonly number[],
+): Promise<void> {
+  const { host, archive } = parts;
   const rows = await archive.rowsSql(plan);
-  const archived = (await archive.positions(source.name))[partition] ?? 0;
+  const archived = await archive.positions(plan.source.name);
   await using session = await host.warehouse.session();
+  for (const partition of partitions) {
+    const to = archived[partition] ?? 0;
+    await applyPartition(parts, plan, { session, rows, partition, archived: to });
+  }
+}
+
+async function applyPartition(
+  { host, state, signal, applied }: RebuildParts,
+  { source }: SourcePlan,
+  {
+    session,
+    rows,
+    partition,
+    archived,
+  }: {
+    readonly session: WarehouseSession;
+    readonly rows: string;
+    readonly partition: number;
+    readonly archived: number;
+  },
+): Promise<void> {
+  const { clock, options } = host;
   let from = state.positions(source.name)[partition] ?? 0;
   while (from < archived && !signal.aborted) {
     const result = await session.query(
@@ -65,5 +92,8 @@ export async function applyArchive(parts: RebuildParts, plan: SourcePlan, partit
     applied(result.rows);
   }
   // Records that were no events are in the log's positions but not in the archive.
-  if (from < archived && !signal.aborted) state.skip(source.name, partition, archived - 1);
+  if (from < archived && !signal.aborted) {
+    state.skip(source.name, partition, archived - 1);
+    applied(0);
+  }
 }

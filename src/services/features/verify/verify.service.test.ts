@@ -159,7 +159,7 @@ class Shop implements AsyncDisposable {
     const asked = await callRoute(this.service, routes.startVerification, { body: { ...whole, ...body } });
     const get = (): Promise<Verification> =>
       callRoute(this.service, routes.getVerification, { params: { id: asked.id } });
-    await expect.poll(async () => (await get()).endedAt, { timeout: 30_000 }).not.toBeNull();
+    await expect.poll(async () => (await get()).endedAt, { timeout: 60_000 }).not.toBeNull();
     return get();
   }
 

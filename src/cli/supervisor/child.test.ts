@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import { answersWithin, type Child } from './child.ts';
+import { type Child, readyWithin } from './child.ts';
 
 /** A process that is asked whether it is ready, and answers what `progressOf` says to the so-manieth question. */
 async function asked(
@@ -22,11 +22,12 @@ async function asked(
     started: '',
     url: `http://127.0.0.1:${String(port)}`,
     ended: new Promise(() => undefined),
+    lastError: () => Promise.resolve(undefined),
   };
   const moved: number[] = [];
   try {
     const { signal } = new AbortController();
-    const ready = await answersWithin(child, 'ready', withinMs, signal, (progress) => moved.push(progress));
+    const ready = await readyWithin(child, withinMs, signal, (progress) => moved.push(progress));
     return { ready, moved };
   } finally {
     server.closeAllConnections();

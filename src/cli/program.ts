@@ -43,6 +43,8 @@ function buildProgram(exit: (code: number) => void): Command {
   addProcessVerbs(program);
   addDataVerbs(program, exit);
   addLifecycleVerbs(program, exit);
+  addFeaturesVerbs(program, exit);
+  addDatasetVerbs(program, exit);
   addKeyVerbs(program);
   addOperatingVerbs(program, exit);
   addKubernetesVerbs(program);
@@ -347,6 +349,50 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
   });
+}
+
+function addFeaturesVerbs(program: Command, exit: (code: number) => void): void {
+  const features = program.command('features').description('features, as they were served').exitOverride();
+  clientVerb(
+    features,
+    'verify',
+    'recompute served vectors of logged decisions; exit code 1 unless all come out equal',
+  )
+    .option('--sample <number>', 'how many decisions are drawn', '1000')
+    .option('--since <instant>', 'decisions from here on, e.g. 2026-11-01 (default: of the last 24 hours)')
+    .action(
+      async (options: CommonOptions & { readonly sample: string; readonly since?: string | undefined }) => {
+        const { verifyFeatures } = await import('./verbs/features.ts');
+        exit((await verifyFeatures(options, outputOf(options))) ? EXIT.done : EXIT.failed);
+      },
+    );
+}
+
+function addDatasetVerbs(program: Command, exit: (code: number) => void): void {
+  const datasets = program
+    .command('datasets')
+    .description('training tables and their manifests')
+    .exitOverride();
+  clientVerb(datasets, 'list', 'list datasets, newest first').action(async (options: CommonOptions) => {
+    const { listDatasets } = await import('./verbs/datasets.ts');
+    await listDatasets(options, outputOf(options));
+  });
+  clientVerb(datasets, 'show <id>', 'show the manifest of a dataset').action(
+    async (id: string, options: CommonOptions) => {
+      const { showDataset } = await import('./verbs/datasets.ts');
+      await showDataset(id, options, outputOf(options));
+    },
+  );
+  for (const [usage, description, store] of [
+    ['rebuild <id>', 'build a dataset once more and store its file if it is gone', true],
+    ['verify <id>', 'build a dataset once more and compare; exit code 1 when the bytes differ', false],
+  ] as const) {
+    clientVerb(datasets, usage, description).action(async (id: string, options: CommonOptions) => {
+      const { rebuildDataset } = await import('./verbs/datasets.ts');
+      const isEqual = await rebuildDataset(id, { ...options, store }, outputOf(options));
+      exit(isEqual ? EXIT.done : EXIT.failed);
+    });
+  }
 }
 
 function addKeyVerbs(program: Command): void {

@@ -51,6 +51,7 @@ export {
   CANDIDATES_MAX,
   dataset,
   type Dataset,
+  type DatasetRebuild,
   type DatasetRequest,
   type FeaturesStatus,
   type VectorParts,
@@ -73,7 +74,22 @@ export {
   type Release,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
-export { type DecisionAnswer, type DecisionReplay, type LedgerEntry } from './routes/serve.ts';
+export {
+  type DecisionAnswer,
+  type DecisionReplay,
+  LEDGER_READ_MAX,
+  type LedgerEntry,
+} from './routes/serve.ts';
 export { BODY_BYTES_MAX, type Positions, type RowPositions, TIMEOUT_MS } from './routes/shared.ts';
 export { type GateVerdict, type Run } from './routes/train.ts';
+export {
+  type Difference,
+  DIFFERENCES_MAX,
+  type NotRecomputable,
+  SAMPLE_MAX,
+  verification,
+  type Verification,
+  type VerificationRequest,
+  type VerificationSummary,
+} from './routes/verify.ts';
 export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

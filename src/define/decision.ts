@@ -1,3 +1,4 @@
+import { type Duration, durationMs } from './duration.ts';
 import { definitionHash } from './hash.ts';
 import type { Model } from './model.ts';
 import { assertName } from './name.ts';
@@ -14,6 +15,23 @@ export interface DecisionOptions<TSource extends Source> {
   readonly outcomes?: readonly [below: string, above: string];
   /** `'durable'`: recorded on disk before it is answered. `'buffered'`: within a stated bound. Default `'durable'`. */
   readonly ledger?: 'durable' | 'buffered';
+  /**
+   * A release is made only if the newest verification of served features that compared at least so many values found no value
+   * that differs. The first release of a decision looks back on nothing and is free of it. Default: nothing is asked.
+   */
+  readonly verified?: {
+    readonly values: number;
+    /** How long ago it may have ended. Default `'7d'`. */
+    readonly within?: Duration;
+  };
+}
+
+/** What the newest large enough verification of served features must be like, for a release to be made. */
+export interface VerifiedGate {
+  /** Verifications that compared fewer values do not count. */
+  readonly valuesMin: number;
+  /** It ended at most so long ago, in milliseconds. */
+  readonly withinMs: number;
 }
 
 /** A typed endpoint: an event to decide on goes in; outcome, score, release and decision id come out. */
@@ -25,6 +43,7 @@ export interface Decision<TName extends string = string, TSource extends Source 
   readonly threshold: number;
   readonly outcomes: readonly [below: string, above: string];
   readonly ledger: 'durable' | 'buffered';
+  readonly verified?: VerifiedGate;
   readonly hash: string;
 }
 
@@ -38,6 +57,16 @@ export function decision<const TName extends string, TSource extends Source>(
   if (!(threshold >= 0 && threshold <= 1)) {
     throw new TypeError(`Decision '${name}': the threshold is in [0, 1]; got ${String(threshold)}`);
   }
+  const values = options.verified?.values;
+  if (values !== undefined && !(Number.isSafeInteger(values) && values >= 1)) {
+    throw new TypeError(
+      `Decision '${name}': verified.values is a whole number from 1; got ${String(values)}`,
+    );
+  }
+  const verified =
+    values === undefined
+      ? {}
+      : { verified: { valuesMin: values, withinMs: durationMs(options.verified?.within ?? '7d') } };
   const definition = {
     type: 'decision' as const,
     name,
@@ -46,6 +75,7 @@ export function decision<const TName extends string, TSource extends Source>(
     threshold,
     outcomes: options.outcomes ?? (['negative', 'positive'] as const),
     ledger: options.ledger ?? ('durable' as const),
+    ...verified,
   };
   return { ...definition, hash: definitionHash({ ...definition, model: options.model.hash }) };
 }

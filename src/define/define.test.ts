@@ -20,6 +20,7 @@ import {
   money,
   number,
   percentile,
+  pick,
   ratio,
   source,
   sum,
@@ -64,6 +65,47 @@ describe('definitions', () => {
       ['n_30d', 2_592_000_000, 43_200_000, 0],
       ['spend_1d', 86_400_000, 1_200_000, 2],
     ]);
+  });
+
+  it('keeps a vector as it is that picks from a group which grows', () => {
+    const make = (isGrown: boolean) =>
+      features('customer', { from: orders, key: 'customerId' }, (o) => ({
+        n: count().over('1h'),
+        ...(isGrown ? { gifts: sum(o.gift).over('1d') } : {}),
+        spend: sum(o.total).over('1d'),
+      }));
+    const [before, after] = [make(false), make(true)];
+    const whole = vector('v', { candidate: orders, customer: before });
+    const picked = vector('v', { candidate: orders, customer: pick(after, 'spend_1d', 'n_1h') });
+    expect(after.hash).not.toBe(before.hash);
+    expect(picked.hash).toBe(whole.hash);
+    expect(picked.values.map(({ name }) => name)).toEqual(['customer_n_1h', 'customer_spend_1d']);
+    expect(picked.values.map((value) => value.from === 'group' && value.index)).toEqual([0, 2]);
+    expect(vector('v', { candidate: orders, customer: after }).hash).not.toBe(whole.hash);
+    expect(vector('v', { candidate: orders, customer: pick(after, 'n_1h') }).hash).not.toBe(whole.hash);
+    expect(() => pick(after, 'n_2h')).toThrow(
+      "group 'customer' has no feature 'n_2h'; it has n_1h, gifts_1d",
+    );
+  });
+
+  it('keeps it also where expressions are picked, whose aggregates stand in other places of the group then', () => {
+    const make = (isGrown: boolean) =>
+      features('customer', { from: orders, key: 'customerId' }, (o) => ({
+        ...(isGrown
+          ? { gifts: sum(o.gift).over('1d'), all: ratio(sum(o.gift).over('7d'), count().over('7d')) }
+          : {}),
+        share: ratio(sum(o.total).over('1d'), sum(o.total).over('7d')),
+        ...(isGrown ? { spend: sum(o.total).over('7d') } : {}),
+        n: count().over('7d'),
+        each: ratio(sum(o.total).over('7d'), count().over('7d')),
+      }));
+    const [before, after] = [make(false), make(true)];
+    const whole = vector('v', { candidate: orders, customer: before });
+    const picked = vector('v', { candidate: orders, customer: pick(after, 'share', 'n_7d', 'each') });
+    expect(picked.values.map(({ name }) => name)).toEqual(whole.values.map(({ name }) => name));
+    expect(picked.hash).toBe(whole.hash);
+    expect(pick(before, 'share', 'n_7d', 'each').hash).toBe(before.hash);
+    expect(pick(after, 'each').hash).not.toBe(pick(after, 'all').hash);
   });
 
   it('gives equal definitions equal hashes and different ones different hashes', () => {

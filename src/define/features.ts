@@ -234,12 +234,12 @@ function expandAll(
 }
 
 /** What is the same in two features that have the same value. */
-function identityOf(feature: Feature): string {
+export function identityOf(feature: Feature): string {
   return canonicalJson({ ...feature, name: undefined });
 }
 
 /** The place that a field of an expression names among a group's features and parts. */
-function placeOfField(field: string): number | undefined {
+export function placeOfField(field: string): number | undefined {
   return field.startsWith('#') ? Number(field.slice(1)) : undefined;
 }
 

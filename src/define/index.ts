@@ -24,7 +24,7 @@ export {
   variance,
 } from './aggregate.ts';
 export { type App, type AppOptions, defineApp } from './app.ts';
-export { type Decision, decision, type DecisionOptions } from './decision.ts';
+export { type Decision, decision, type DecisionOptions, type VerifiedGate } from './decision.ts';
 export {
   assertReplicas,
   defineDeployment,
@@ -110,5 +110,6 @@ export {
   type Source,
   type SourceOptions,
 } from './source.ts';
+export { pick, type PickedFeatures } from './pick.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

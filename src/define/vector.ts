@@ -2,13 +2,15 @@ import { AS_OF_FIELD, Expression, type ExpressionNode } from './expression.ts';
 import { candidateFields, type FeatureGroup } from './features.ts';
 import { definitionHash } from './hash.ts';
 import { assertDistinct, assertName } from './name.ts';
+import type { PickedFeatures } from './pick.ts';
 import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
 
 type NumberLike = Expression<'number'> | Expression<'money'> | Expression<'boolean'>;
 
-/** A part of a vector: a group of features, or an expression over the event being decided. */
+/** A part of a vector: a group of features, some of a group, or an expression over the event being decided. */
 export type VectorPart<TSource extends Source> =
   | FeatureGroup<string, keyof TSource['fields'] & string>
+  | PickedFeatures<string, keyof TSource['fields'] & string>
   | ((candidate: FieldExpressions<TSource['fields']>) => NumberLike);
 
 /** One value of a vector, in the model's input order. */
@@ -45,32 +47,49 @@ export function vector<const TName extends string, TSource extends Source>(
   const candidate = parts.candidate;
   const fields = fieldExpressions<TSource['fields']>(candidate.fields);
   const groups: FeatureGroup[] = [];
+  const hashes: string[] = [];
   const values: VectorValue[] = [];
+  /** As in a vector of groups that have the picked features alone. */
+  const hashed: VectorValue[] = [];
   for (const [label, part] of Object.entries(parts)) {
     if (label === 'candidate') continue;
     assertName('vector part', label);
     if (typeof part === 'function') {
       values.push({ name: label, from: 'candidate', expression: numeric(part(fields)).node });
-    } else if (part.type === 'features') {
-      assertKey(name, candidate, part);
-      assertOwnCandidate(name, candidate, part);
-      groups.push(part);
-      part.features.forEach((feature, index) => {
-        values.push({ name: `${label}_${feature.name}`, from: 'group', group: part.name, index });
-      });
+      hashed.push(...values.slice(-1));
+    } else if (part.type === 'features' || part.type === 'picked') {
+      const group = part.type === 'picked' ? part.group : part;
+      assertKey(name, candidate, group);
+      const indexes = part.type === 'picked' ? part.indexes : [...group.features.keys()];
+      assertOwnCandidate(name, candidate, group, indexes);
+      groups.push(group);
+      hashes.push(part.hash);
+      for (const [place, index] of indexes.entries()) {
+        const value = `${label}_${group.features[index]?.name ?? ''}`;
+        values.push({ name: value, from: 'group', group: group.name, index });
+        hashed.push({ name: value, from: 'group', group: group.name, index: place });
+      }
     } else {
       throw new TypeError(`Vector '${name}': part '${label}' is neither a feature group nor an expression`);
     }
   }
   if (values.length === 0) throw new TypeError(`Vector '${name}' has no values`);
   assertDistinct(`Vector '${name}'`, [...DATASET_COLUMNS, ...values.map((value) => value.name)]);
-  const definition = { name, candidate: candidate.hash, groups: groups.map((group) => group.hash), values };
+  const definition = { name, candidate: candidate.hash, groups: hashes, values: hashed };
   return { type: 'vector', name, candidate, groups, values, hash: definitionHash(definition) };
 }
 
 /** Expressions over aggregates read fields of the event being decided: it must be one of the group's own source. */
-function assertOwnCandidate(vectorName: string, candidate: Source, group: FeatureGroup): void {
-  const used = group.features.flatMap((feature) => candidateFields(feature));
+function assertOwnCandidate(
+  vectorName: string,
+  candidate: Source,
+  group: FeatureGroup,
+  indexes: readonly number[],
+): void {
+  const used = indexes.flatMap((index) => {
+    const feature = group.features[index];
+    return feature === undefined ? [] : candidateFields(feature);
+  });
   if (used.length === 0) return;
   const unknown = used.find((field) => !Object.hasOwn(candidate.fields, field));
   if (group.from.source.hash !== candidate.hash || unknown !== undefined) {

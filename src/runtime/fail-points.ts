@@ -44,7 +44,7 @@ export const FAIL_POINTS = [
   },
   {
     name: 'features.restore.after',
-    file: 'services/features/index.ts',
+    file: 'services/features/backfill.ts',
     text: 'The state is restored, the log is not read yet',
   },
   {

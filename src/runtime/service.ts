@@ -137,6 +137,8 @@ export interface Readiness {
   readonly ready: boolean;
   /** Why not, in words. */
   readonly reason?: string;
+  /** While it gets ready: a number that changes as long as it comes nearer. Whoever waits may wait longer then. */
+  readonly progress?: number;
 }
 
 /** Whether one more request of somebody is answered. */

@@ -18,7 +18,7 @@ import type {
   Warehouse,
 } from '../../src/runtime/index.ts';
 import { NO_TRACE, noFailPoints } from '../../src/runtime/index.ts';
-import { createMetrics } from '../../src/runtime/metrics.ts';
+import { createMetrics, type MetricsRegistry } from '../../src/runtime/metrics.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
 
 /** A database, an object store and a warehouse of a test's own, on which services can be started and crashed. */
@@ -26,6 +26,8 @@ export interface TestWorld extends AsyncDisposable {
   readonly postgres: Postgres;
   readonly objects: Objects;
   readonly warehouse: Warehouse;
+  /** Of all services of this world together. */
+  readonly metrics: MetricsRegistry;
   /**
    * Starts a service as the composition root would. Calls that name an instance reach the service of that instance; all
    * others go to `call`. `replica`: its stable name (default: its instance).
@@ -109,6 +111,7 @@ export async function testWorld(): Promise<TestWorld> {
     postgres,
     objects,
     warehouse,
+    metrics,
     pause: (service) => gateOf(service).close(),
     resume: (service) => gateOf(service).open(),
     crash(service) {

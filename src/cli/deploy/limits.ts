@@ -15,10 +15,12 @@ export const BUILD_LIMITS = {
   describeBytesMax: 8 * 2 ** 20,
 } as const;
 
-/** Times of a roll-out, in milliseconds. Together they keep a roll-back within 30 s. */
+/** Times of a roll-out, in milliseconds. Together they keep a roll-back within 30 s of the last sign of life. */
 export const ROLLOUT_TIMES = {
-  /** How long a new process may take to become ready. */
+  /** How long a new process may take to become ready, or to come nearer to it. */
   readyMsMax: 18_000,
+  /** How long it may come nearer: features that are built from a long history. 24 h. */
+  backfillMsMax: 86_400_000,
   /** How long the first new process is watched beside the old ones before they are replaced. */
   canaryMs: 5_000,
   /** How often it is looked at. */

@@ -29,6 +29,13 @@ class FakeSlot implements RolloutSlot {
   readonly build: Build;
   readonly becameReady: Promise<boolean>;
   restarts = 0;
+  /** How often its progress is another one when it is looked at. */
+  steps = 0;
+
+  get progress(): number {
+    this.steps = Math.max(0, this.steps - 1);
+    return this.steps;
+  }
 
   constructor(of: Build, becameReady: Promise<boolean>) {
     this.build = of;
@@ -87,14 +94,14 @@ class FakeFleet implements RolloutFleet<FakeSlot> {
   }
 }
 
-async function roll(fleet: FakeFleet): Promise<RolloutEnd> {
+async function roll(fleet: FakeFleet, clock = hastyClock()): Promise<RolloutEnd> {
   return rollOut({
     service: 'serve',
     from: OLD,
     to: NEW,
     fleet,
     watched: false,
-    clock: hastyClock(),
+    clock,
     signal: new AbortController().signal,
     enter: async (phase) => void fleet.diary.push(phase),
   });
@@ -115,6 +122,25 @@ describe('a roll-out', () => {
       expect(fleet.builds).toEqual(['old', 'old']);
       expect(fleet.diary).toEqual(['starting', '+new', 'rolling back', '-new']);
     }
+  });
+
+  it('waits longer for one that comes nearer to being ready, and no longer once it does not', async () => {
+    const clock = hastyClock();
+    const rollSlow = async (steps: number, readyMs: number): Promise<string> => {
+      const begun = clock.monotonic();
+      const ready = async (): Promise<boolean> => {
+        while (clock.monotonic() < begun + readyMs) await new Promise((resolve) => setImmediate(resolve));
+        return true;
+      };
+      const fleet = new FakeFleet(1, ready);
+      const add = fleet.add.bind(fleet);
+      fleet.add = (of) => Object.assign(add(of), { steps: of === NEW ? steps : 0 });
+      return (await roll(fleet, clock)).how;
+    };
+    expect(await rollSlow(0, 60_000)).toBe('rolled back');
+    expect(await rollSlow(1_000, 60_000)).toBe('done');
+    // Two looks in a second, and then no more progress for 18 s.
+    expect(await rollSlow(60, 60_000)).toBe('rolled back');
   });
 
   it('brings the old ones back when a later one does not', async () => {

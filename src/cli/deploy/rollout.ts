@@ -10,6 +10,8 @@ import { ROLLOUT_TIMES } from './limits.ts';
 export interface RolloutSlot {
   readonly build: Build;
   readonly becameReady: Promise<boolean>;
+  /** A number that changes while its process comes nearer to being ready. */
+  readonly progress?: number;
   record(): ProcessRecord;
 }
 
@@ -143,17 +145,25 @@ class Rollout {
   }
 }
 
+/** One that comes nearer, as features do that build their state from history, is given its time anew. */
 async function readyWithin(
   slot: RolloutSlot,
   clock: Clock,
   signal: AbortSignal,
 ): Promise<'ready' | 'ended' | 'late'> {
-  const over = new AbortController();
-  const late = clock
-    .sleep(ROLLOUT_TIMES.readyMsMax, AbortSignal.any([signal, over.signal]))
-    .then(() => 'late' as const);
+  const { readyMsMax, backfillMsMax, lookMs } = ROLLOUT_TIMES;
   const ready = slot.becameReady.then((isReady) => (isReady ? ('ready' as const) : ('ended' as const)));
-  const how = await Promise.race([ready, late]);
-  over.abort();
-  return how;
+  const last = clock.monotonic() + backfillMsMax;
+  let until = clock.monotonic() + readyMsMax;
+  let progress = slot.progress;
+  while (!signal.aborted && clock.monotonic() < Math.min(until, last)) {
+    const over = new AbortController();
+    const look = clock.sleep(lookMs, AbortSignal.any([signal, over.signal])).then(() => 'look' as const);
+    const how = await Promise.race([ready, look]);
+    over.abort();
+    if (how !== 'look') return how;
+    if (slot.progress !== progress) until = clock.monotonic() + readyMsMax;
+    progress = slot.progress;
+  }
+  return 'late';
 }

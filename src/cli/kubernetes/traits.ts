@@ -43,8 +43,8 @@ export const TRAITS: Readonly<Record<ServiceName, ServiceTraits>> = {
     memory: 4_096,
     scratchMi: 10_240,
     hasWarehouse: true,
-    // Owners of partitions gather from one another.
-    calls: ['features'],
+    // Owners of partitions gather from one another; a verification reads the ledger.
+    calls: ['features', 'serve'],
   },
   registry: {
     replicas: { min: 2, max: 4 },
@@ -52,7 +52,8 @@ export const TRAITS: Readonly<Record<ServiceName, ServiceTraits>> = {
     memory: 512,
     scratchMi: 256,
     hasWarehouse: false,
-    calls: [],
+    // A decision may ask for features that were verified.
+    calls: ['features'],
   },
   serve: {
     replicas: { min: 2, max: 20 },

@@ -113,17 +113,32 @@ export function adoptChild(record: ProcessRecord & { readonly pid: number }, dat
   };
 }
 
-/** Waits until `/readyz` says that the child is ready; `false` when the child ended, time is over or `signal` is aborted. */
-export async function readyWithin(child: Child, withinMs: number, signal: AbortSignal): Promise<boolean> {
+/**
+ * Waits until `/readyz` says that the child is ready; `false` when the child ended, time is over or `signal` is aborted. The time
+ * begins anew whenever it has come nearer to that, which `moved` is told.
+ */
+export async function readyWithin(
+  child: Child,
+  withinMs: number,
+  signal: AbortSignal,
+  moved: (progress: number) => void = () => undefined,
+): Promise<boolean> {
   const over = new AbortController();
   const stop = (): void => over.abort();
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   const timer = setTimeout(stop, withinMs);
   void child.ended.then(stop);
+  let progress = 0;
   try {
     while (!over.signal.aborted) {
-      if (child.url !== undefined && (await isReady(child.url, over.signal))) return true;
+      const answer = child.url === undefined ? undefined : await answerOf(child.url, over.signal);
+      if (answer?.status === 200) return true;
+      if (answer !== undefined && answer.progress !== progress) {
+        progress = answer.progress;
+        timer.refresh();
+        moved(progress);
+      }
       await sleep(CHILD_TIMES.askMs, undefined, { signal: over.signal }).catch(() => undefined);
     }
     return false;
@@ -133,13 +148,18 @@ export async function readyWithin(child: Child, withinMs: number, signal: AbortS
   }
 }
 
-async function isReady(url: string, over: AbortSignal): Promise<boolean> {
+async function answerOf(
+  url: string,
+  over: AbortSignal,
+): Promise<{ readonly status: number; readonly progress: number } | undefined> {
   try {
     const signal = AbortSignal.any([over, AbortSignal.timeout(CHILD_TIMES.answerMsMax)]);
-    const { status } = await ask(new URL('/readyz', url), { signal, isOwnProcess: true });
-    return status === 200;
+    const { status, content } = await ask(new URL('/readyz', url), { signal, isOwnProcess: true });
+    const { details } = (content ?? {}) as { readonly details?: { readonly progress?: unknown } };
+    const { progress } = details ?? {};
+    return { status, progress: typeof progress === 'number' ? progress : 0 };
   } catch {
-    return false;
+    return undefined;
   }
 }
 

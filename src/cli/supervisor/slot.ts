@@ -51,6 +51,7 @@ export class Slot {
   #restarts = 0;
   #problem: string | null = null;
   #lastEnd: ProcessRecord['lastEnd'] = null;
+  #progress = 0;
 
   constructor(parts: SlotParts, adopted?: Adopted) {
     this.#parts = parts;
@@ -73,6 +74,11 @@ export class Slot {
   /** Whether the first process of this slot became ready, once that is known. */
   get becameReady(): Promise<boolean> {
     return this.#firstTry.promise;
+  }
+
+  /** A number that changes while its process comes nearer to being ready. */
+  get progress(): number {
+    return this.#progress;
   }
 
   record(): ProcessRecord {
@@ -200,7 +206,10 @@ export class Slot {
 
   /** Waits until the child is ready; what keeps it from that for long is reported, or is a fault. */
   async #begin(child: Child, signal: AbortSignal): Promise<Fault | undefined> {
-    if (await readyWithin(child, CHILD_TIMES.readyMsMax, signal)) {
+    const moved = (progress: number): void => {
+      this.#progress = progress;
+    };
+    if (await readyWithin(child, CHILD_TIMES.readyMsMax, signal, moved)) {
       this.#becomeReady(child);
       return undefined;
     }

@@ -1,5 +1,6 @@
 import type { FieldContract, Party, SourceContract } from './description.ts';
 import type { ServiceName } from '../route.ts';
+import { dependents, vectorDifferences } from './vector-difference.ts';
 
 /** What of an app a service takes from which other one: both must mean the same by it. */
 const SHARED: readonly {
@@ -75,12 +76,18 @@ function missingHashes(
   return Object.entries(used).flatMap(([name, hash]) => {
     const found = owned[name];
     if (found === hash) return [];
+    const [app, other] = [user.contract.app, owner.contract.app];
+    const broken = what === 'vector' ? dependents(name, app) : '';
+    const breaks = broken === '' ? '' : `; it would break ${broken}`;
     if (found === undefined) {
-      return [`${nameOf(user)} needs ${what} '${name}', which ${nameOf(owner)} does not have${advice(pair)}`];
+      const text = `${nameOf(user)} needs ${what} '${name}', which ${nameOf(owner)} does not have${advice(pair)}`;
+      return [`${text}${pair.isFirst ? '' : breaks}`];
     }
+    const differences = what === 'vector' ? vectorDifferences(name, app, other) : [];
+    const why = differences.length === 0 ? '' : `, where ${differences.join(', ')}`;
     return [
-      `${what} '${name}' is another one in ${nameOf(user)} (${brief(hash)}) than in ${nameOf(owner)} (${brief(found)}): ` +
-        `a ${what} that runs stays as it is; give the changed one a name of its own`,
+      `${what} '${name}' is another one in ${nameOf(user)} (${brief(hash)}) than in ${nameOf(owner)} (${brief(found)})${why}: ` +
+        `a ${what} that runs stays as it is; give the changed one a name of its own${breaks}`,
     ];
   });
 }
@@ -140,9 +147,23 @@ function sameServiceProblems(candidate: Party, running: Party): string[] {
     }
   }
   if (service === 'serve') {
-    for (const name of Object.keys(before.decisions)) {
-      if (Object.hasOwn(after.decisions, name)) continue;
-      problems.push(`decision '${name}' of ${nameOf(running)} is gone`);
+    for (const [name, { model }] of Object.entries(before.decisions)) {
+      if (!Object.hasOwn(after.decisions, name)) {
+        problems.push(`decision '${name}' of ${nameOf(running)} is gone`);
+        continue;
+      }
+      // Its releases were made for that vector, and answer until there is one for another.
+      const vector = before.models[model]?.vector ?? '';
+      if (before.vectors[vector] === after.vectors[vector]) continue;
+      const differences = vectorDifferences(vector, before, after);
+      const why =
+        after.vectors[vector] === undefined
+          ? 'does not have'
+          : `has changed${differences.length === 0 ? '' : ` (${differences.join(', ')})`}`;
+      problems.push(
+        `decision '${name}' is answered by releases of vector '${vector}', which ${nameOf(candidate)} ${why}: ` +
+          `keep it beside the new one (list its model in the app's models) until a release of the new one is in charge`,
+      );
     }
   }
   return problems;

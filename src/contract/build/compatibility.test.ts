@@ -14,12 +14,13 @@ import {
   label,
   logistic,
   byTime,
+  pick,
   source,
   text,
   timestamp,
   vector,
 } from '../../define/index.ts';
-import type { App, Field } from '../../define/index.ts';
+import type { App, Field, FieldExpressions } from '../../define/index.ts';
 import type { AnyRoute, ServiceName } from '../route.ts';
 import { routes } from '../routes/index.ts';
 import { incompatibilities } from './compatibility.ts';
@@ -36,6 +37,12 @@ interface AppChange {
   readonly fields?: Readonly<Record<string, Field>>;
   readonly window?: '1d' | '2d';
   readonly second?: boolean;
+  /** What the group has beside its one feature, and what its name is. */
+  readonly grown?: 'added' | 'renamed' | 'other filter';
+  /** Vector `basket` takes the feature that it always had, and no other. */
+  readonly picks?: boolean;
+  /** Decision `check` is answered by a model with a vector of its own; the old model stays unless `drops`. */
+  readonly moved?: 'keeps' | 'drops';
 }
 
 function app(change: AppChange = {}): App {
@@ -52,22 +59,35 @@ function app(change: AppChange = {}): App {
     fields: { reportId: id(), at: timestamp(), orderId: key(), ...change.fields },
   });
   const bad = label('bad', { of: orders, from: reports, on: 'orderId', maturesAfter: '7d' });
-  const customer = features('customer', { from: orders, key: 'customerId' }, () => ({
-    orders: count().over(change.window ?? '1d'),
-  }));
+  const { grown } = change;
+  const where = (order: FieldExpressions<typeof orders.fields>) => order.at.toNumber().atLeast(1);
+  const customer = features(
+    'customer',
+    { from: orders, key: 'customerId', ...(grown === 'other filter' ? { where } : {}) },
+    () => {
+      const own = count().over(change.window ?? '1d');
+      if (grown === 'added') return { early: count().over('2h'), orders: own };
+      return grown === 'renamed' ? { purchases: own } : { orders: own };
+    },
+  );
   const model = (name: string) =>
     defineModel(name, {
-      vector: vector(name, { candidate: orders, customer }),
+      vector: vector(name, {
+        candidate: orders,
+        customer: change.picks === true && name === 'basket' ? pick(customer, 'orders_1d') : customer,
+      }),
       label: bad,
       trainer: logistic(),
       split: byTime(),
       gates: [],
     });
-  const first = decision('check', { model: model('basket'), subject: 'customerId' });
+  const answering = model(change.moved === undefined ? 'basket' : 'grown');
+  const first = decision('check', { model: answering, subject: 'customerId' });
   const second = decision('again', { model: model('basket2'), subject: 'customerId' });
   return defineApp('shop', {
     decisions: change.second === true ? { check: first, again: second } : { check: first },
     sources: [reports],
+    models: change.moved === 'keeps' ? [model('basket')] : [],
   });
 }
 
@@ -218,9 +238,46 @@ describe('the app of a build', () => {
       [party('features', 'new', { app: changed }), OLD_SERVE],
     ] as const) {
       const [problem, ...more] = incompatibilities(candidate, [other]);
-      expect(problem).toMatch(/^vector 'basket' is another one in serve .* name of its own$/);
+      expect(problem).toMatch(/^vector 'basket' is another one in serve .* name of its own; it would break /);
+      expect(problem).toContain("it would break model 'basket' and decision 'check'");
       expect(more).toEqual([]);
     }
+  });
+
+  it('says what of a vector is another one', () => {
+    const wordsOf = (change: AppChange): string => newFeatures({ app: app(change) }).join('; ');
+    expect(wordsOf({ window: '2d' })).toContain("feature 'orders_1d' of group 'customer' is gone");
+    expect(wordsOf({ grown: 'renamed' })).toContain("feature 'orders_1d' of group 'customer' is gone");
+    expect(wordsOf({ grown: 'added' })).toContain(
+      "feature 'early_2h' of group 'customer' is added: pick() the ones it had",
+    );
+    expect(wordsOf({ grown: 'other filter' })).toContain(
+      "group 'customer' has another key, source, filter or way to cut windows",
+    );
+  });
+
+  it('may let a group grow under a vector that picks, and give the new feature to another vector', () => {
+    expect(newFeatures({ app: app({ grown: 'added', picks: true }) })).toEqual([]);
+    const grown = { grown: 'added', picks: true, second: true } as const;
+    expect(newFeatures({ app: app(grown) })).toEqual([]);
+    const features = party('features', 'new', { app: app(grown) });
+    expect(incompatibilities(party('serve', 'new', { app: app(grown) }), [features, OLD_SERVE])).toEqual([]);
+    // What a picked feature is computed by may change no more than that of any other.
+    expect(newFeatures({ app: app({ ...grown, window: '1d', grown: 'other filter' }) })[0]).toContain(
+      "vector 'basket' is another one",
+    );
+  });
+
+  it('may answer a decision by another model while the vector of its releases stays', () => {
+    const moved = (how: 'keeps' | 'drops'): string[] => {
+      const build = { app: app({ grown: 'added', picks: true, moved: how }) };
+      return incompatibilities(party('serve', 'new', build), [OLD_SERVE, party('features', 'new', build)]);
+    };
+    expect(moved('keeps')).toEqual([]);
+    expect(moved('drops')).toEqual([
+      "decision 'check' is answered by releases of vector 'basket', which serve (new) does not have: keep it beside the new one " +
+        "(list its model in the app's models) until a release of the new one is in charge",
+    ]);
   });
 
   it('may add a vector, features first', () => {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type App, definitionHash } from '../../define/index.ts';
+import { type App, definitionHash, type FeatureGroup, pick, type Vector } from '../../define/index.ts';
 import type { AnyRoute, ServiceName } from '../route.ts';
 
 /** A JSON Schema, as it stands in a description. */
@@ -43,6 +43,15 @@ const sourceContract = z.object({
   fields: z.record(z.string(), field),
 });
 
+const groupContract = z.object({
+  /** Hash of all but the features: key, source, filter, how windows are cut. */
+  shape: z.string(),
+  /** Hashes by name. */
+  features: z.record(z.string(), z.string()),
+});
+
+const use = z.object({ group: z.string(), features: z.array(z.string()) });
+
 const step = z.object({
   number: z.number().int(),
   name: z.string(),
@@ -70,6 +79,10 @@ const buildContract = z.object({
     sources: z.record(z.string(), sourceContract),
     /** Hashes by name. */
     vectors: z.record(z.string(), z.string()),
+    /** Feature groups, so that a difference between vectors can be named; builds of before say nothing of them. */
+    groups: z.record(z.string(), groupContract).optional(),
+    /** What vectors take of groups. */
+    uses: z.record(z.string(), z.array(use)).optional(),
     labels: z.record(z.string(), z.string()),
     models: z.record(z.string(), z.object({ vector: z.string(), label: z.string() })),
     decisions: z.record(z.string(), z.object({ model: z.string() })),
@@ -177,6 +190,8 @@ function describeApp(app: App): BuildContract['app'] {
       ]),
     ),
     vectors: hashes(app.vectors),
+    groups: Object.fromEntries([...app.groups].map(([name, group]) => [name, describeGroup(group)])),
+    uses: Object.fromEntries([...app.vectors].map(([name, vector]) => [name, describeUses(vector)])),
     labels: hashes(app.labels),
     models: Object.fromEntries(
       [...app.models].map(([name, { vector, label }]) => [name, { vector: vector.name, label: label.name }]),
@@ -185,6 +200,24 @@ function describeApp(app: App): BuildContract['app'] {
       [...app.decisions].map(([name, { model }]) => [name, { model: model.name }]),
     ),
   };
+}
+
+function describeGroup(group: FeatureGroup): z.infer<typeof groupContract> {
+  const { features, from, hash: _, parts: __, ...shape } = group;
+  return {
+    shape: definitionHash({ ...shape, source: from.source.hash, matured: from.matured?.hash }),
+    // Of a group that has it alone: an expression is what its aggregates are, wherever they stand in the group.
+    features: Object.fromEntries(features.map(({ name }) => [name, pick(group, name).hash])),
+  };
+}
+
+function describeUses({ groups, values }: Vector): z.infer<typeof use>[] {
+  return groups.map(({ name, features }) => ({
+    group: name,
+    features: values.flatMap((value) =>
+      value.from === 'group' && value.group === name ? (features[value.index]?.name ?? []) : [],
+    ),
+  }));
 }
 
 /** Whom a field is about says nothing about its values. */

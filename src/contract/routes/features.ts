@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { READERS, digest, name, positions, record, route, rowPositions, time } from './shared.ts';
+import { READERS, digest, name, page, positions, record, route, rowPositions, time } from './shared.ts';
 
 /** Most candidates in one read or replay of vectors. */
 export const CANDIDATES_MAX = 5_000;
@@ -136,6 +136,8 @@ export const dataset = z.object({
   asOf: time,
   /** What was known: log positions at the build. */
   positions,
+  /** As-served: receipts below this position of their topic are its rows. Datasets of before do not have it. */
+  receipts: z.number().int().optional(),
   names: z.array(z.string()),
   keys: z.array(z.string()),
   rows: z.number().int(),
@@ -153,6 +155,46 @@ export const buildDataset = route('features', 'buildDataset', 'POST /v1/datasets
   result: dataset,
   idempotent: true,
   timeoutMs: 600_000,
+});
+
+/** What came of building a dataset once more from its manifest. */
+const datasetRebuild = z.object({
+  id: digest,
+  /** Whether the bytes are the same, by their sha256. */
+  equal: z.boolean(),
+  recorded: z.object({ digest, bytes: z.number().int() }),
+  rebuilt: z.object({ digest, bytes: z.number().int() }),
+  /** Whether the file was in the object store before. */
+  wasStored: z.boolean(),
+  /** Whether it is there now. */
+  isStored: z.boolean(),
+});
+export type DatasetRebuild = z.infer<typeof datasetRebuild>;
+
+export const rebuildDataset = route('features', 'rebuildDataset', 'POST /v1/datasets/{id}/rebuild', {
+  summary:
+    'Build a dataset once more from its manifest and compare its bytes; what is the same can be stored again',
+  roles: ['scientist', 'service'],
+  params: z.object({ id: digest }).strict(),
+  body: z
+    .object({
+      /** Whether a file that is gone and comes out the same is stored. */
+      store: z.boolean().default(true),
+    })
+    .strict(),
+  result: datasetRebuild,
+  idempotent: true,
+  timeoutMs: 600_000,
+});
+
+export const listDatasets = route('features', 'listDatasets', 'GET /v1/datasets', {
+  summary: 'Manifests of datasets, newest first',
+  roles: [...READERS, 'service'],
+  query: page,
+  result: z.object({
+    datasets: z.array(dataset.extend({ builtAt: time })),
+    next: z.string().nullable(),
+  }),
 });
 
 export const getDataset = route('features', 'getDataset', 'GET /v1/datasets/{id}', {

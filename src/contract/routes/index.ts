@@ -2,8 +2,10 @@ import {
   buildDataset,
   getDataset,
   getFeaturesStatus,
+  listDatasets,
   readVector,
   readVectorParts,
+  rebuildDataset,
   replayVector,
 } from './features.ts';
 import { createKey, listKeys, revokeKey, whoAmI } from './gateway.ts';
@@ -26,8 +28,9 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
-import { decide, getLedgerEntry, replayDecision } from './serve.ts';
+import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
 import { cancelRun, getRun, listRuns, startRun } from './train.ts';
+import { getVerification, listVerifications, startVerification } from './verify.ts';
 
 /** Every route of every service. */
 export const routes = {
@@ -42,8 +45,13 @@ export const routes = {
   readVectorParts,
   replayVector,
   buildDataset,
+  listDatasets,
   getDataset,
+  rebuildDataset,
   getFeaturesStatus,
+  startVerification,
+  listVerifications,
+  getVerification,
   startRun,
   getRun,
   listRuns,
@@ -59,6 +67,8 @@ export const routes = {
   decide,
   getLedgerEntry,
   replayDecision,
+  sampleLedger,
+  readLedger,
   listKeys,
   createKey,
   revokeKey,

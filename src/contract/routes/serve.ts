@@ -63,3 +63,34 @@ export const replayDecision = route('serve', 'replayDecision', 'POST /v1/ledger/
   idempotent: true,
   timeoutMs: 60_000,
 });
+
+/** Most entries in one read of the ledger. */
+export const LEDGER_READ_MAX = 200;
+
+/** Internal: for verifications of features. */
+export const sampleLedger = route('serve', 'sampleLedger', 'POST /v1/ledger/sample', {
+  summary: 'Ids of decisions drawn by lot (internal to the platform)',
+  roles: ['service'],
+  body: z
+    .object({
+      since: time,
+      until: time,
+      seed: z.number().int(),
+      sample: z.number().int().min(1).max(100_000),
+    })
+    .strict(),
+  /** In the order of the decisions. */
+  result: z.object({ decisions: z.number().int(), ids: z.array(z.string()) }),
+  idempotent: true,
+  timeoutMs: 300_000,
+});
+
+/** Internal: shows requests, and is for no person. */
+export const readLedger = route('serve', 'readLedger', 'POST /v1/ledger/read', {
+  summary: 'Records of decisions by their ids; those that are gone are left out (internal to the platform)',
+  roles: ['service'],
+  body: z.object({ ids: z.array(z.string().max(128)).min(1).max(LEDGER_READ_MAX) }).strict(),
+  result: z.object({ entries: z.array(ledgerEntry) }),
+  idempotent: true,
+  timeoutMs: 60_000,
+});

@@ -602,8 +602,9 @@ async function answerReadiness(server: Server, request: Request, response: Serve
   }
   const reasons = waiting.map(([name, { reason }]) => `${name}: ${reason ?? 'not ready'}`).join('; ');
   const text = server.leaving ? 'This server is stopping' : reasons;
+  const progress = waiting.reduce((sum, [, { progress: own = 0 }]) => sum + own, 0);
   const error = isStranger
-    ? new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false } })
+    ? new PlatformError('UNAVAILABLE', 'Not ready', { details: { ready: false, progress } })
     : new PlatformError('UNAVAILABLE', text, server.leaving ? {} : { details: { ready: false, services } });
   answer(server, request, response, problemAnswer(error, request.id));
 }

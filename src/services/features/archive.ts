@@ -46,6 +46,17 @@ export class Archive {
     return Promise.all(rows.map((row) => this.#host.objects.path(row.digest)));
   }
 
+  /** Whether every file of the source is still stored. */
+  async isWhole(source: string): Promise<boolean> {
+    const { tables, objects } = this.#host;
+    const rows = await tables.query<{ digest: string }>(
+      'select digest from features_archive_file where source = $1 and retired_at is null',
+      [source],
+    );
+    const found = await Promise.all(rows.map((row) => objects.has(row.digest)));
+    return found.every(Boolean);
+  }
+
   /** SQL that reads the source's archive; an empty table of the right columns while it has no file. */
   async rowsSql(source: SourcePlan): Promise<string> {
     const files = await this.files(source.source.name);

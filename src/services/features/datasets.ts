@@ -2,9 +2,11 @@ import { join } from 'node:path';
 import {
   dataset,
   type Dataset,
+  type DatasetRebuild,
   type DatasetRequest,
   PlatformError,
   type Positions,
+  servedTopic,
   sourceTopic,
 } from '../../contract/index.ts';
 import { definitionHash, type LabelDefinition, SEMANTICS_VERSION } from '../../define/index.ts';
@@ -23,6 +25,17 @@ import { readServed } from './served.ts';
 
 /** How long a build waits for the archive to take in what the log holds, in milliseconds. */
 const ARCHIVE_WAIT_MS = 300_000;
+
+const LIST = `
+select manifest, floor(extract(epoch from built_at) * 1000)::bigint as built_at from features_dataset
+where $1::bigint is null
+  or (floor(extract(epoch from built_at) * 1000)::bigint, id) < ($1::bigint, $2::text)
+order by floor(extract(epoch from built_at) * 1000)::bigint desc, id desc limit $3`;
+
+/** What decides the rows and values of a dataset. */
+type DatasetHead = Pick<Dataset, 'from' | 'to' | 'knowledge' | 'asOf' | 'positions' | 'receipts'>;
+/** What is known once it is made. */
+type DatasetCounts = Pick<Dataset, 'names' | 'keys' | 'rows' | 'censored' | 'positives'>;
 
 /** Builds immutable training tables from the archive. */
 export class Datasets {
@@ -43,6 +56,24 @@ export class Datasets {
     return found;
   }
 
+  /** One page, newest first. */
+  async list(page: {
+    readonly after?: string | undefined;
+    readonly limit: number;
+  }): Promise<{ datasets: (Dataset & { builtAt: number })[]; next: string | null }> {
+    const [builtAt, id] = readCursor(page.after);
+    const rows = await this.#host.tables.query<{ manifest: unknown; built_at: number }>(LIST, [
+      builtAt,
+      id,
+      page.limit + 1,
+    ]);
+    const all = rows.map((row) => ({ ...dataset.parse(row.manifest), builtAt: row.built_at }));
+    const datasets = all.slice(0, page.limit);
+    const last = datasets.at(-1);
+    const next = all.length > page.limit && last !== undefined ? `${String(last.builtAt)} ${last.id}` : null;
+    return { datasets, next };
+  }
+
   /** Builds the table, or finds the one that the same request built at the same positions. */
   async build(request: DatasetRequest): Promise<Dataset> {
     const vector = this.#vector(request.vector);
@@ -50,6 +81,7 @@ export class Datasets {
     const asOf = request.asOf ?? this.#now();
     const sources = this.#sources(vector, label);
     const positions = await this.#heads(sources);
+    const isServed = request.knowledge === 'as-served';
     const head = {
       vector: request.vector,
       vectorHash: vector.vector.hash,
@@ -62,16 +94,16 @@ export class Datasets {
       positions,
     };
     const id = definitionHash({ ...head, semantics: SEMANTICS_VERSION });
-    const known = request.knowledge === 'latest' ? await this.#find(id) : undefined;
+    const known = isServed ? undefined : await this.#find(id);
     if (known !== undefined && (await this.#host.objects.has(known.file.digest))) return known;
-    await this.#archive.reach(positions, ARCHIVE_WAIT_MS);
+    const ranges = isServed ? await this.#host.log.ranges(servedTopic(request.vector)) : [];
+    const receipts = isServed ? { receipts: ranges[0]?.next ?? 0 } : {};
     await using session = await this.#host.warehouse.session({ isBackground: true });
-    await this.#load(session, vector, label, sources, positions, request);
-    const body = await this.#assemble(session, vector, label, request, asOf);
+    const { path, ...counts } = await this.#make(session, { ...head, ...receipts }, vector, label);
+    const file = await this.#host.objects.putFile(path);
     // What was served is an input of its own, known only by its rows.
-    const served =
-      request.knowledge === 'latest' ? {} : { id: definitionHash({ ...head, file: body.file.digest }) };
-    const manifest = dataset.parse({ ...head, id, ...body, ...served });
+    const served = isServed ? { id: definitionHash({ ...head, file: file.digest }) } : {};
+    const manifest = dataset.parse({ ...head, ...receipts, id, ...counts, file, ...served });
     await this.#host.failPoints.pass('features.dataset.stored');
     await this.#host.tables.query(
       `insert into features_dataset (id, manifest) values ($1, $2)
@@ -81,17 +113,60 @@ export class Datasets {
     return manifest;
   }
 
+  /**
+   * Builds a dataset once more, from its manifest and nothing else. The manifest stays as it is. Rejects with DATASET_NOT_FOUND,
+   * VECTOR_NOT_FOUND, and UNPROCESSABLE when the definitions are others now or the manifest does not say which receipts it took.
+   */
+  async rebuild(id: string, { store }: { readonly store: boolean }): Promise<DatasetRebuild> {
+    const { objects, warehouse } = this.#host;
+    const manifest = await this.describe(id);
+    const vector = this.#vector(manifest.vector);
+    const label =
+      manifest.label === null
+        ? undefined
+        : this.#state.plan.labels.find((item) => item.label.name === manifest.label)?.label;
+    assertSame(manifest, vector, label);
+    const wasStored = await objects.has(manifest.file.digest);
+    await using session = await warehouse.session({ isBackground: true });
+    const { path } = await this.#make(session, manifest, vector, label);
+    // Stored by its digest: what came out another one is taken away again.
+    const rebuilt = await objects.putFile(path);
+    const equal = rebuilt.digest === manifest.file.digest;
+    const isKept = equal && (wasStored || store);
+    if (!isKept && !(await this.#isOthers(rebuilt.digest, manifest))) await objects.remove(rebuilt.digest);
+    return { id, equal, recorded: manifest.file, rebuilt, wasStored, isStored: wasStored || isKept };
+  }
+
+  /** Whether an object is the file of another dataset, so that it stays. */
+  async #isOthers(digest: string, { id }: Dataset): Promise<boolean> {
+    const rows = await this.#host.tables.query(
+      `select 1 from features_dataset where manifest->'file'->>'digest' = $1 and id <> $2 limit 1`,
+      [digest, id],
+    );
+    return rows.length > 0;
+  }
+
+  /** Makes the file of a dataset in the session's folder. */
+  async #make(
+    session: WarehouseSession,
+    head: DatasetHead,
+    vector: VectorPlan,
+    label: LabelDefinition | undefined,
+  ): Promise<DatasetCounts & { readonly path: string }> {
+    await this.#archive.reach(head.positions, ARCHIVE_WAIT_MS);
+    await this.#load(session, vector, label, head);
+    return this.#assemble(session, vector, label, head);
+  }
+
   async #load(
     session: WarehouseSession,
     vector: VectorPlan,
     label: LabelDefinition | undefined,
-    sources: readonly SourcePlan[],
-    positions: Positions,
-    request: DatasetRequest,
+    head: DatasetHead,
   ): Promise<void> {
-    for (const plan of sources) {
+    for (const plan of this.#sources(vector, label)) {
       const rows = await this.#archive.rowsSql(plan);
-      await session.run(eventsSql(plan.source, rows, positions[plan.source.name] ?? []));
+      await session.run(eventsSql(plan.source, rows, head.positions[plan.source.name] ?? []));
     }
     const labels = new Map<string, LabelDefinition>();
     if (label !== undefined) labels.set(label.name, label);
@@ -101,10 +176,10 @@ export class Datasets {
     }
     for (const item of labels.values()) await session.run(outcomesSql(item.name, item.from.name, item.on));
     let split = false;
-    if (request.knowledge === 'latest') {
-      await session.run(storedQueryTableSql(vector, request.from, request.to));
+    if (head.knowledge === 'latest') {
+      await session.run(storedQueryTableSql(vector, head.from, head.to));
     } else {
-      const rows = await readServed(this.#host.log, vector, request.from, request.to);
+      const rows = await readServed(this.#host.log, vector, head);
       const partitions = (await this.#host.log.topic(sourceTopic(vector.candidate.source.name))).partitions;
       split = await createQueryTable(session, vector, partitions, rows);
     }
@@ -112,7 +187,7 @@ export class Datasets {
       await computeGroup(session, {
         group,
         candidate: vector.candidate,
-        knowledge: request.knowledge,
+        knowledge: head.knowledge,
         rows: split ? groupQueryTable(group.index) : 'q',
         pause: () => this.#host.clock.sleep(0),
       });
@@ -123,14 +198,13 @@ export class Datasets {
     session: WarehouseSession,
     vector: VectorPlan,
     label: LabelDefinition | undefined,
-    request: DatasetRequest,
-    asOf: number,
-  ): Promise<Pick<Dataset, 'names' | 'keys' | 'rows' | 'censored' | 'positives' | 'file'>> {
+    head: DatasetHead,
+  ): Promise<DatasetCounts & { readonly path: string }> {
     const { source } = vector.candidate;
     const keys = Object.entries(source.fields)
       .filter(([name, field]) => (field.kind === 'key' || field.kind === 'id') && name !== source.id)
       .map(([name]) => name);
-    await session.run(`create temp table assembled as ${assembledSql(vector, label, keys, request, asOf)}`);
+    await session.run(`create temp table assembled as ${assembledSql(vector, label, keys, head)}`);
     const counts = await session.query(`select
       count(*) filter (where not _censored) as rows,
       count(*) filter (where _censored) as censored,
@@ -142,14 +216,13 @@ export class Datasets {
       select * exclude (_censored, _q) from assembled where not _censored
       order by "time", "partition", "position", _q
     ) to ${literal(path)} (format parquet, compression zstd)`);
-    const file = await this.#host.objects.putFile(path);
     return {
       names: [...vector.names],
       keys,
       rows: number('rows'),
       censored: number('censored'),
       positives: number('positives'),
-      file,
+      path,
     };
   }
 
@@ -207,12 +280,36 @@ export class Datasets {
   }
 }
 
+function readCursor(after: string | undefined): [number | null, string] {
+  const [, builtAt, id = ''] = /^(\d{1,15}) (sha256:[0-9a-f]{64})$/.exec(after ?? '') ?? [];
+  if (after !== undefined && builtAt === undefined)
+    throw new PlatformError('BAD_REQUEST', `'after' is what the page before gave as 'next'; got '${after}'`);
+  return [builtAt === undefined ? null : Number(builtAt), id];
+}
+
+function assertSame(manifest: Dataset, vector: VectorPlan, label: LabelDefinition | undefined): void {
+  const { vectorHash, labelHash, knowledge, receipts } = manifest;
+  const now = { vectorHash: vector.vector.hash, labelHash: label?.hash ?? null };
+  if (now.vectorHash !== vectorHash || now.labelHash !== labelHash) {
+    throw new PlatformError(
+      'UNPROCESSABLE',
+      `Dataset ${manifest.id} was built with other definitions of vector '${manifest.vector}' or its label than the app has now`,
+      { details: { manifest: { vectorHash, labelHash }, now } },
+    );
+  }
+  if (knowledge === 'as-served' && receipts === undefined) {
+    throw new PlatformError(
+      'UNPROCESSABLE',
+      `Dataset ${manifest.id} was built before manifests said which receipts they took`,
+    );
+  }
+}
+
 function assembledSql(
   vector: VectorPlan,
   label: LabelDefinition | undefined,
   keys: readonly string[],
-  request: DatasetRequest,
-  asOf: number,
+  { knowledge, asOf }: DatasetHead,
 ): string {
   const { source } = vector.candidate;
   const time = `q.${candidateColumn(source.time)}`;
@@ -239,7 +336,7 @@ function assembledSql(
   columns.push(
     ...vector.vector.values.map((value) => `${valueSql(vector, value)} as ${identifier(value.name)}`),
   );
-  if (request.knowledge === 'as-served') {
+  if (knowledge === 'as-served') {
     columns.push(...vector.names.map((name) => `q.${identifier(`served_${name}`)}`));
   }
   return `select ${columns.join(',\n  ')}, ${censored} as _censored, q.q as _q\nfrom q\n${joins.join('\n')}`;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
 import {
+  type Dataset,
+  type DatasetRebuild,
   partitionOf,
   type Positions,
   routes,
@@ -19,8 +21,10 @@ import {
   key,
   label,
   logistic,
+  max,
   mean,
   money,
+  pick,
   source,
   timestamp,
   vector,
@@ -217,6 +221,85 @@ describe('the features service', () => {
     await service.stop(1_000);
   });
 
+  it('rebuilds datasets bit for bit from their manifests, whatever came since', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, { ...EVENT_CLOCK, archiveFilesMax: 2 });
+    const made = Array.from({ length: 96 }, (_, serial) => order(serial));
+    const send = async (some: typeof made): Promise<void> => {
+      const positions = await append(world, 'orders', 'customerId', some);
+      const back = some.filter((item) => Number(item.orderId.slice(1)) % 4 === 0);
+      const outcomes = back.map((item) => ({
+        returnId: `r${item.orderId}`,
+        at: item.at + 3_600_000,
+        orderId: item.orderId,
+      }));
+      Object.assign(positions, await append(world, 'returns', 'orderId', outcomes));
+      await read(service, some, positions, true);
+    };
+    await send(made.slice(0, 48));
+    const request = {
+      vector: 'basket',
+      label: 'returned',
+      from: START,
+      to: START + 2 * DAY,
+      asOf: START + 1.5 * DAY,
+    };
+    const build = (knowledge: string): Promise<Dataset> =>
+      callRoute(service, routes.buildDataset, { body: { ...request, knowledge } });
+    const built = [await build('latest'), await build('as-served')];
+    expect(built[0]).toMatchObject({ rows: 25, censored: 23, knowledge: 'latest' });
+    expect(built[1]).toMatchObject({ rows: 25, censored: 23, knowledge: 'as-served', receipts: 1 });
+
+    // More events within the period, late ones among them, more receipts, merged files of the archive.
+    await send(made.slice(48));
+    await append(world, 'orders', 'customerId', [{ ...order(2), orderId: 'late', total: 5 }, order(3)]);
+    await read(service, made.slice(0, 9), {}, true);
+    for (const knowledge of ['latest', 'as-served']) {
+      const later = await build(knowledge);
+      expect(built.map((item) => item.file.digest)).not.toContain(later.file.digest);
+    }
+    for (const manifest of built) {
+      const rebuild = (body: object): Promise<DatasetRebuild> =>
+        callRoute(service, routes.rebuildDataset, { params: { id: manifest.id }, body });
+      const file = { recorded: manifest.file, rebuilt: manifest.file, equal: true };
+      expect(await rebuild({})).toMatchObject({ ...file, wasStored: true, isStored: true });
+      const bytes = await world.objects.get(manifest.file.digest);
+      await world.objects.remove(manifest.file.digest);
+      expect(await rebuild({ store: false })).toMatchObject({ ...file, wasStored: false, isStored: false });
+      expect(await world.objects.has(manifest.file.digest)).toBe(false);
+      expect(await rebuild({})).toMatchObject({ ...file, wasStored: false, isStored: true });
+      expect(Buffer.from(await world.objects.get(manifest.file.digest)).equals(bytes)).toBe(true);
+      expect(await callRoute(service, routes.getDataset, { params: { id: manifest.id } })).toEqual(manifest);
+    }
+
+    // A manifest that says something else than what comes out.
+    const [first] = built;
+    const wrong = { ...first, id: `sha256:${'1'.repeat(64)}`, asOf: START + 1.25 * DAY };
+    await world.postgres.tables.query('insert into features_dataset (id, manifest) values ($1, $2)', [
+      wrong.id,
+      JSON.stringify(wrong),
+    ]);
+    const other = await callRoute(service, routes.rebuildDataset, { params: { id: wrong.id }, body: {} });
+    expect(other).toMatchObject({ equal: false, recorded: first?.file, wasStored: true, isStored: true });
+    expect(await world.objects.has(other.rebuilt.digest)).toBe(false);
+    const changed = { ...wrong, id: `sha256:${'2'.repeat(64)}`, vectorHash: `sha256:${'3'.repeat(64)}` };
+    await world.postgres.tables.query('insert into features_dataset (id, manifest) values ($1, $2)', [
+      changed.id,
+      JSON.stringify(changed),
+    ]);
+    const refused = callRoute(service, routes.rebuildDataset, { params: { id: changed.id }, body: {} });
+    await expect(refused).rejects.toMatchObject({ code: 'UNPROCESSABLE' });
+
+    const page = await callRoute(service, routes.listDatasets, { query: { limit: 4 } });
+    const rest = await callRoute(service, routes.listDatasets, { query: { limit: 4, after: page.next } });
+    expect(page.datasets).toHaveLength(4);
+    expect([...page.datasets, ...rest.datasets].map((item) => item.id).toSorted()).toEqual(
+      [...new Set([...page.datasets, ...rest.datasets].map((item) => item.id))].toSorted(),
+    );
+    expect(rest).toMatchObject({ next: null, datasets: [{}, {}] });
+    await service.stop(1_000);
+  });
+
   it('is rebuilt from the archive when the snapshot is lost and the log has dropped what was archived', async () => {
     await using world = await testWorld();
     const first = await world.start(features, app, EVENT_CLOCK);
@@ -241,6 +324,95 @@ describe('the features service', () => {
     expect((await read(second, candidates, positions)).rows).toEqual(before.rows);
     const more = await append(world, 'orders', 'customerId', [order(90)]);
     expect((await read(second, [order(91)], more)).rows).toHaveLength(1);
+    await second.stop(1_000);
+  });
+
+  it('goes on from the archive when retention has overtaken it', async () => {
+    await using world = await testWorld();
+    const slow = await world.start(features, app, EVENT_CLOCK);
+    const made = Array.from({ length: 60 }, (_, serial) => order(serial));
+    const some = await append(world, 'orders', 'customerId', made.slice(0, 20));
+    await read(slow, [order(61)], some);
+    world.pause(slow);
+    // What its reads of the log wait for comes; the rest comes and goes before it reads again.
+    await append(world, 'orders', 'customerId', made.slice(20, 40));
+    const fast = await world.start(features, app, EVENT_CLOCK);
+    const positions = await append(world, 'orders', 'customerId', made.slice(40));
+    const expected = await read(fast, [order(61)], positions);
+    const whole = { vector: 'basket', from: START, to: START + DAY, knowledge: 'latest' };
+    await callRoute(fast, routes.buildDataset, { body: whole });
+    const keepFrom = (await world.postgres.log.ranges(sourceTopic('orders'))).map((range) => range.next);
+    await world.postgres.log.retain(sourceTopic('orders'), Date.now() + DAY, keepFrom);
+    await fast.stop(1_000);
+    world.resume(slow);
+    expect((await read(slow, [order(61)], positions)).rows).toEqual(expected.rows);
+    await slow.stop(1_000);
+  });
+
+  it('builds a new vector from history beside a replica that answers the old one, and says how far it is', async () => {
+    const grown = defineFeatures(
+      'customer',
+      { from: orders, key: 'customerId', hop: 'exact', closed: 'right' },
+      (o) => ({
+        n: count().over('1d', '7d'),
+        most: max(o.total).over('7d'),
+        total: mean(o.total).over('7d'),
+      }),
+    );
+    const same = vector('basket', {
+      candidate: orders,
+      total: (c) => c.total,
+      customer: pick(grown, 'n_1d', 'n_7d', 'total_7d'),
+      shop,
+    });
+    const wide = vector('wide', { candidate: orders, customer: grown });
+    const old = defineModel('m', { vector: same, label: returned, trainer: logistic() });
+    const wider = defineModel('wider', { vector: wide, label: returned, trainer: logistic() });
+    const next = defineApp('shop', {
+      decisions: { d: decision('d', { model: wider, subject: 'customerId' }) },
+      models: [old],
+    });
+    await using world = await testWorld();
+    const first = await world.start(features, app, EVENT_CLOCK);
+    const made = Array.from({ length: 90 }, (_, serial) => order(serial));
+    const positions = await append(world, 'orders', 'customerId', made);
+    const candidate = order(91);
+    const before = await read(first, [candidate], positions);
+    const wanted = { params: { vector: 'wide' }, body: { candidates: [candidate], after: positions } };
+    const readWide = (service: RunningService): Promise<VectorRead> =>
+      callRoute(service, routes.readVector, wanted);
+    await expect(readWide(first)).rejects.toMatchObject({ code: 'VECTOR_NOT_FOUND' });
+    // Most of history is in the archive alone.
+    const whole = { vector: 'basket', from: START, to: START + DAY, knowledge: 'latest' };
+    await callRoute(first, routes.buildDataset, { body: whole });
+    for (const name of ['orders', 'returns']) {
+      const keepFrom = (await world.postgres.log.ranges(sourceTopic(name))).map((range) => range.next);
+      await world.postgres.log.retain(sourceTopic(name), Date.now() + DAY, keepFrom);
+    }
+
+    const second = await world.start(features, next, EVENT_CLOCK);
+    world.pause(second);
+    await expect(readWide(first)).rejects.toMatchObject({
+      code: 'BACKFILL_RUNNING',
+      retryable: true,
+      details: { vector: 'wide', percent: expect.any(Number) },
+    });
+    expect((await read(first, [candidate], positions)).rows).toEqual(before.rows);
+    const waiting = await second.ready();
+    expect(waiting).toMatchObject({ ready: false, progress: expect.any(Number) });
+    expect(waiting.reason).toMatch(/features are built from the log: \d+ % of 90 records/);
+    world.resume(second);
+    await expect.poll(async () => (await second.ready()).ready, { timeout: 30_000 }).toBe(true);
+    const again = await read(second, [candidate], positions);
+    expect({ hash: again.hash, rows: again.rows }).toEqual({ hash: before.hash, rows: before.rows });
+    const [row] = (await readWide(second)).rows;
+    const totals = [...made, candidate].filter((item) => item.customerId === candidate.customerId);
+    expect(row?.values[2]).toBe(Math.max(...totals.map((item) => item.total)));
+    // Who is asked and does not have it says that another one does, so that the caller goes there.
+    await expect
+      .poll(() => readWide(first).catch((error: unknown) => error), { timeout: 10_000 })
+      .toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    await first.stop(1_000);
     await second.stop(1_000);
   });
 

@@ -19,6 +19,9 @@ interface Waiter {
   readonly resolve: () => void;
 }
 
+/** Applies what the archive has of a partition beyond the state's position. */
+type FromArchive = (plan: SourcePlan, partition: number) => Promise<void>;
+
 /** Reads a record of the log as an event; `undefined` when it is none under the present contract. */
 export function readEvent(plan: SourcePlan, bytes: Uint8Array): Event | undefined {
   let parsed: unknown;
@@ -39,20 +42,24 @@ export class Feed {
   readonly #loops: Promise<void>[] = [];
   readonly #behind = new Set<string>();
   #waiters: Waiter[] = [];
+  readonly #fromArchive: FromArchive;
+  #isStarted = false;
   /** Records applied since the start of the process. */
   applied = 0;
 
-  constructor(host: ServiceHost<FeaturesOptions>, state: OnlineState) {
+  constructor(host: ServiceHost<FeaturesOptions>, state: OnlineState, fromArchive: FromArchive) {
     this.#host = host;
     this.#state = state;
+    this.#fromArchive = fromArchive;
   }
 
   /** Whether every partition has been read to its end at least once. */
   get caughtUp(): boolean {
-    return this.#behind.size === 0;
+    return this.#isStarted && this.#behind.size === 0;
   }
 
   start(): void {
+    this.#isStarted = true;
     for (const plan of this.#state.plan.sources.values()) {
       const count = this.#state.positions(plan.source.name).length;
       for (let partition = 0; partition < count; partition += 1) {
@@ -121,6 +128,7 @@ export class Feed {
         pauseMs = PAUSE_MS_MIN;
       } catch (error) {
         if (signal.aborted) return;
+        if (await this.#caughtByArchive(plan, partition, error)) continue;
         failures.add(1, { source });
         logger.warn('the log could not be read; values stay as they are', {
           source,
@@ -131,6 +139,18 @@ export class Feed {
         pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX);
       }
     }
+  }
+
+  /** Retention can overtake one that has a long way to go: what it dropped is in the archive. */
+  async #caughtByArchive(plan: SourcePlan, partition: number, error: unknown): Promise<boolean> {
+    if (!PlatformError.is(error) || error.code !== 'OFFSET_OUT_OF_RANGE') return false;
+    const before = this.#state.positions(plan.source.name)[partition] ?? 0;
+    try {
+      await this.#fromArchive(plan, partition);
+    } catch (cause) {
+      this.#host.logger.warn('the archive could not be applied', { cause: String(cause), partition });
+    }
+    return (this.#state.positions(plan.source.name)[partition] ?? 0) > before;
   }
 
   async #applyBatch(plan: SourcePlan, batch: RecordBatch): Promise<void> {
@@ -155,7 +175,12 @@ export class Feed {
       }
     }
     this.#note(plan, batch, startedAt);
-    this.applied += batch.count - first;
+    this.noteApplied(batch.count - first);
+  }
+
+  /** Counts records that were applied, here or from the archive, and wakes who waits for them. */
+  noteApplied(records: number): void {
+    this.applied += records;
     this.#wake();
   }
 

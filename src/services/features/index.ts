@@ -16,21 +16,22 @@ import {
   type ServiceHost,
 } from '../../runtime/index.ts';
 import { Archive } from './archive.ts';
+import { Backfill, unknownVector } from './backfill.ts';
 import { CatchUp } from './catch-up.ts';
 import { Datasets } from './datasets.ts';
-import { Feed } from './feed.ts';
+import type { Feed } from './feed.ts';
 import { Lag } from './lag.ts';
 import { migrations } from './migrations.ts';
 import { OnlineState } from './online/online-state.ts';
 import { featuresOptions, type FeaturesOptions } from './options.ts';
 import { Ownership } from './ownership/ownership.ts';
 import { compilePlan, type Plan, type VectorPlan } from './plan.ts';
-import { rebuild } from './rebuild.ts';
 import { Replay } from './replay.ts';
 import { Snapshots } from './snapshots.ts';
 import { factsOf, statusOf } from './status.ts';
 import { startUpkeep } from './upkeep.ts';
 import { readCandidate, VectorReader } from './vector-reader.ts';
+import { Verifications } from './verify/verifications.ts';
 
 /**
  * With a wall clock, how far behind its clock an exact group may be read, in milliseconds: another replica issues the instant,
@@ -40,13 +41,16 @@ const WALL_READ_BEHIND_MS = 10_000;
 /** Share of the grace period that the last snapshots get. */
 const SNAPSHOT_SHARE = 0.5;
 
+/** Share of the grace period that a verification under way gets: it goes on elsewhere. */
+const VERIFY_SHARE = 0.1;
+
 /** Online state, vector reads, archive and datasets. */
 export const features: ServiceDefinition<FeaturesOptions> = {
   name: 'features',
   summary: 'Keeps online features, answers vector reads, writes Parquet and builds datasets',
   options: featuresOptions,
   migrations,
-  calls: [routes.readVectorParts],
+  calls: [routes.readVectorParts, routes.sampleLedger, routes.readLedger],
   start,
 };
 
@@ -57,6 +61,9 @@ interface Parts {
   readonly feed: Feed;
   readonly archive: Archive;
   readonly ownership: Ownership;
+  readonly replay: Replay;
+  readonly verifications: Verifications;
+  readonly backfill: Backfill;
 }
 
 async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService> {
@@ -72,7 +79,8 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   const archive = new Archive(host, plan);
   let state = makeState();
   if (!(await snapshots.restoreCore(state))) state = makeState();
-  const feed = new Feed(host, state);
+  const backfill = new Backfill(host, archive, state);
+  const { feed } = backfill;
   const catchUp = new CatchUp(host, archive, state);
   const ownership = new Ownership({
     host,
@@ -81,27 +89,24 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
     caughtUp: () => feed.caughtUp,
     load: (partition) => snapshots.shard(state, partition),
     catchUp: (shards, signal) => catchUp.fill(shards, signal),
-    facts: () => factsOf(state),
+    facts: () => factsOf(state, backfill.percent),
   });
   // Before anything is applied: shards without a snapshot then miss nothing.
   await ownership.start();
-  await rebuild(host, archive, state);
-  await host.failPoints.pass('features.restore.after');
-  feed.start();
+  await backfill.start();
   const lag = new Lag(host.clock.monotonic());
+  const replay = new Replay(host, archive, plan);
+  const verifications = new Verifications({ host, archive, plan, replay });
+  await verifications.start();
   const stopUpkeep = startUpkeep({ host, state, feed, snapshots, archive, ownership, lag });
   return {
-    handlers: handlers({ host, state, feed, archive, ownership }),
-    ready: async (): Promise<Readiness> => {
-      if (!feed.caughtUp) return { ready: false, reason: 'the online state is catching up with the log' };
-      return ownership.isReady
-        ? { ready: true }
-        : { ready: false, reason: 'state partitions of this replica are being read' };
-    },
+    handlers: handlers({ host, state, feed, archive, ownership, replay, verifications, backfill }),
+    ready: async (): Promise<Readiness> => backfill.readiness(ownership),
     scalingSignals: () => ({ lag_seconds: lag.seconds, lag_records: lag.records }),
     leave: (graceMs) => ownership.leave(graceMs),
     stop: async (graceMs): Promise<void> => {
-      await feed.stop();
+      await verifications.stop(graceMs * VERIFY_SHARE);
+      await backfill.stop();
       await stopUpkeep(graceMs * SNAPSHOT_SHARE);
       await ownership.stop();
       await archive.stop();
@@ -129,19 +134,23 @@ async function createTopics(
 }
 
 function handlers(parts: Parts): readonly HandlerEntry[] {
-  const { host, state, archive } = parts;
+  const { host, state, archive, replay, verifications, ownership } = parts;
+  const known = async (name: string): Promise<VectorPlan> => {
+    const vector = state.plan.vectors.get(name);
+    if (vector === undefined) throw await unknownVector(name, ownership);
+    return vector;
+  };
   const datasets = new Datasets(host, archive, state);
-  const replay = new Replay(host, archive, state.plan);
   const reader = new VectorReader(parts);
   return [
     handler(routes.readVector, async ({ params, body }, context) =>
-      reader.read(vectorOf(state, params.vector), body, context),
+      reader.read(await known(params.vector), body, context),
     ),
     handler(routes.readVectorParts, async ({ params, body }) =>
-      reader.readParts(vectorOf(state, params.vector), body),
+      reader.readParts(await known(params.vector), body),
     ),
     handler(routes.replayVector, async ({ params, body }) => {
-      const vector = vectorOf(state, params.vector);
+      const vector = await known(params.vector);
       if (body.hash !== vector.vector.hash) {
         throw new PlatformError(
           'UNPROCESSABLE',
@@ -157,10 +166,18 @@ function handlers(parts: Parts): readonly HandlerEntry[] {
       });
       return { rows: await replay.replay(vector, receipts) };
     }),
-    handler(routes.buildDataset, ({ body }) =>
-      host.trace.span('build dataset', () => datasets.build(body), { 'ml.feature.set': body.vector }),
+    handler(routes.buildDataset, async ({ body }) => {
+      await known(body.vector);
+      return host.trace.span('build dataset', () => datasets.build(body), { 'ml.feature.set': body.vector });
+    }),
+    handler(routes.listDatasets, ({ query }) => datasets.list(query)),
+    handler(routes.rebuildDataset, ({ params, body }) =>
+      host.trace.span('rebuild dataset', () => datasets.rebuild(params.id, body)),
     ),
     handler(routes.getDataset, async ({ params }) => datasets.describe(params.id)),
+    handler(routes.startVerification, ({ body }) => verifications.ask(body)),
+    handler(routes.listVerifications, ({ query }) => verifications.list(query)),
+    handler(routes.getVerification, ({ params }) => verifications.get(params.id)),
     handler(routes.getFeaturesStatus, async () => statusOf(parts)),
   ];
 }
@@ -179,11 +196,4 @@ function assertGroups(
     `Receipt ${String(index)}: expected 'groups' to name one of ${String(sets)} positions for each of the ${String(vector.groups.length)} groups`,
     { details: { index } },
   );
-}
-
-function vectorOf(state: OnlineState, name: string): VectorPlan {
-  const vector = state.plan.vectors.get(name);
-  if (vector === undefined)
-    throw new PlatformError('VECTOR_NOT_FOUND', `The app defines no vector '${name}'`);
-  return vector;
 }

@@ -62,5 +62,27 @@ alter table features_snapshot add column definitions text not null default '';
 alter table features_snapshot drop constraint features_snapshot_pkey;
 alter table features_snapshot add primary key (definitions, name);`,
     },
+    {
+      number: 3,
+      name: 'verifications',
+      additive: true,
+      sql: `
+create table features_verification (
+  id text primary key,
+  state text not null,
+  epoch bigint not null default 0,
+  created_at bigint not null,
+  ended_at bigint,
+  since bigint not null,
+  until bigint not null,
+  sample bigint not null,
+  seed bigint not null,
+  idempotency_key text unique,
+  request_hash text not null,
+  findings json,
+  compared bigint,
+  error text
+);`,
+    },
   ],
 };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SAMPLE_MAX } from '../../contract/index.ts';
 
 /** A whole number; from the environment it comes as text. */
 function whole(low: number, initial: number, description: string): z.ZodDefault<z.ZodCoercedNumber> {
@@ -30,6 +31,14 @@ export const featuresOptions = z
       3_600_000,
       604_800_000,
       'How long the log keeps what is archived and in a snapshot, in ms',
+    ),
+    verifyMs: whole(
+      0,
+      0,
+      'How often served vectors of as long a time are recomputed and compared, in ms; 0: only when asked',
+    ),
+    verifySample: whole(1, 1_000, 'Decisions that such a verification draws').pipe(
+      z.number().max(SAMPLE_MAX),
     ),
     applySliceMs: whole(1, 8, 'Longest stretch of applying records before other work gets its turn, in ms'),
   })

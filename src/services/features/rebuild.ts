@@ -1,5 +1,5 @@
 import { sourceTopic } from '../../contract/index.ts';
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { archivedEvents } from './offline/event-tables.ts';
 import type { OnlineState } from './online/online-state.ts';
@@ -7,52 +7,93 @@ import type { FeaturesOptions } from './options.ts';
 import type { SourcePlan } from './plan.ts';
 
 /** Rows in one query of the archive. */
-const ROWS_PER_QUERY = 100_000;
+const ROWS_PER_QUERY = 50_000;
+/** How many records are applied between two looks at the time. */
+const RECORDS_PER_LOOK = 64;
+
+export interface RebuildParts {
+  readonly host: ServiceHost<FeaturesOptions>;
+  readonly archive: Archive;
+  readonly state: OnlineState;
+  /** Told how many records were applied. */
+  readonly applied: (records: number) => void;
+  /** Gives it up. */
+  readonly signal: AbortSignal;
+}
 
 /**
  * Brings a state to where the log can go on: whatever retention has dropped from the log is applied from the archive.
- * Needed when the definitions have changed, or when the snapshot is lost.
+ * Needed when the definitions have changed, or when the snapshot is lost. Other work gets its turns.
  */
-export async function rebuild(
-  host: ServiceHost<FeaturesOptions>,
-  archive: Archive,
-  state: OnlineState,
-): Promise<void> {
+export async function rebuild(parts: RebuildParts): Promise<void> {
+  const { host, state } = parts;
   for (const plan of state.plan.sources.values()) {
-    const ranges = await host.log.ranges(sourceTopic(plan.source.name));
-    const positions = state.positions(plan.source.name);
-    const missing = ranges.some((range, partition) => (positions[partition] ?? 0) < range.first);
-    if (!missing) continue;
-    host.logger.info('applying the archive to the feature state', { source: plan.source.name });
-    await applyArchive(host, archive, state, plan);
+    const source = plan.source.name;
+    const positions = state.positions(source);
+    const ranges = await host.log.ranges(sourceTopic(source));
+    const missing = [...ranges.keys()].filter(
+      (partition) => (positions[partition] ?? 0) < (ranges[partition]?.first ?? 0),
+    );
+    if (missing.length === 0) continue;
+    host.logger.info('applying the archive to the feature state', { source });
+    await applyArchive(parts, plan, missing);
   }
 }
 
-async function applyArchive(
-  host: ServiceHost<FeaturesOptions>,
-  archive: Archive,
-  state: OnlineState,
+/** Applies what the archive has of these partitions beyond the state's positions. */
+export async function applyArchive(
+  parts: RebuildParts,
   plan: SourcePlan,
+  partitions: readonly number[],
 ): Promise<void> {
-  const { source } = plan;
+  const { host, archive } = parts;
   const rows = await archive.rowsSql(plan);
+  const archived = await archive.positions(plan.source.name);
   await using session = await host.warehouse.session();
-  for (const [partition, archived] of (await archive.positions(source.name)).entries()) {
-    let from = state.positions(source.name)[partition] ?? 0;
-    while (from < archived) {
-      const result = await session.query(
-        `select * from ${rows} where _partition = ${String(partition)} and _offset >= ${String(from)}
-         order by _offset limit ${String(ROWS_PER_QUERY)}`,
-      );
-      if (result.rows === 0) break;
-      for (const { offset, event } of archivedEvents(source, result)) {
-        if (host.options.clock === 'event') state.advance(event.time);
-        state.apply(source.name, partition, offset, event);
-        from = offset + 1;
-      }
-      await host.clock.sleep(0);
+  for (const partition of partitions) {
+    const to = archived[partition] ?? 0;
+    await applyPartition(parts, plan, { session, rows, partition, archived: to });
+  }
+}
+
+async function applyPartition(
+  { host, state, signal, applied }: RebuildParts,
+  { source }: SourcePlan,
+  {
+    session,
+    rows,
+    partition,
+    archived,
+  }: {
+    readonly session: WarehouseSession;
+    readonly rows: string;
+    readonly partition: number;
+    readonly archived: number;
+  },
+): Promise<void> {
+  const { clock, options } = host;
+  let from = state.positions(source.name)[partition] ?? 0;
+  while (from < archived && !signal.aborted) {
+    const result = await session.query(
+      `select * from ${rows} where _partition = ${String(partition)} and _offset >= ${String(from)}
+       and _offset < ${String(archived)} order by _offset limit ${String(ROWS_PER_QUERY)}`,
+    );
+    if (result.rows === 0) break;
+    let sliceStart = clock.monotonic();
+    for (const [index, { offset, event }] of archivedEvents(source, result).entries()) {
+      if (options.clock === 'event') state.advance(event.time);
+      state.apply(source.name, partition, offset, event);
+      from = offset + 1;
+      if (index % RECORDS_PER_LOOK !== 0 || clock.monotonic() - sliceStart <= options.applySliceMs) continue;
+      await clock.sleep(0);
+      if (signal.aborted) return;
+      sliceStart = clock.monotonic();
     }
-    // Records that were no events are in the log's positions but not in the archive.
-    if (from < archived) state.skip(source.name, partition, archived - 1);
+    applied(result.rows);
+  }
+  // Records that were no events are in the log's positions but not in the archive.
+  if (from < archived && !signal.aborted) {
+    state.skip(source.name, partition, archived - 1);
+    applied(0);
   }
 }

@@ -1,17 +1,25 @@
-import { type Event, type Positions, positionSets, type RowPositions } from '../../contract/index.ts';
+import {
+  type Event,
+  PlatformError,
+  type Positions,
+  positionSets,
+  type RowPositions,
+} from '../../contract/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { type ArchivedEvent, archivedEvents, eventsSql } from './offline/event-tables.ts';
-import { eventsTable } from './offline/point-in-time.ts';
+import { type ArchivedEvent, archivedEvents, eventsOfSql } from './offline/event-tables.ts';
 import { identifier, literal } from './offline/sql.ts';
 import { type OnlineState, vectorValues, wholeState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Plan, SourcePlan, VectorPlan } from './plan.ts';
+import { ReplayEvents } from './replay-events.ts';
 
 /** How long a replay waits for the archive, in milliseconds. */
 const ARCHIVE_WAIT_MS = 50_000;
 /** A replay's state never drops an event. */
 const KEEP_MS = 1e15;
+/** Receipts whose events are fetched together. */
+const RECEIPTS_PER_QUERY = 200;
 
 /** What makes a served vector recomputable. */
 export interface Receipt {
@@ -19,6 +27,11 @@ export interface Receipt {
   readonly asOf: number;
   /** What each group was read at: by one owner or by several. */
   readonly at: RowPositions;
+}
+
+export interface ReplayedRow {
+  readonly asOf: number;
+  readonly values: (number | null)[];
 }
 
 /**
@@ -36,22 +49,33 @@ export class Replay {
     this.#plan = plan;
   }
 
+  /** In the order of the receipts. Rejects with DEADLINE_EXCEEDED when the archive does not get there, or `signal` is aborted. */
   async replay(
     vector: VectorPlan,
     receipts: readonly Receipt[],
-  ): Promise<{ asOf: number; values: (number | null)[] }[]> {
-    const needed = highest(receipts);
-    await this.#archive.reach(needed, ARCHIVE_WAIT_MS);
+    signal?: AbortSignal,
+  ): Promise<ReplayedRow[]> {
+    const { clock, options } = this.#host;
+    await this.#archive.reach(highest(receipts), ARCHIVE_WAIT_MS);
     await using session = await this.#host.warehouse.session();
-    const stored = await this.#events(session, vector, receipts, needed);
-    return receipts.map((receipt) => this.#replayOne(vector, receipt, stored));
+    const rows: ReplayedRow[] = [];
+    for (let first = 0; first < receipts.length; first += RECEIPTS_PER_QUERY) {
+      const some = receipts.slice(first, first + RECEIPTS_PER_QUERY);
+      const events = await this.#events(session, vector, some);
+      let sliceStart = clock.monotonic();
+      for (const receipt of some) {
+        rows.push(this.#replayOne(vector, receipt, events.of(receipt.event)));
+        if (clock.monotonic() - sliceStart < options.applySliceMs) continue;
+        // Vector reads come in between.
+        await clock.sleep(0);
+        if (signal?.aborted === true) throw new PlatformError('DEADLINE_EXCEEDED', 'The replay was given up');
+        sliceStart = clock.monotonic();
+      }
+    }
+    return rows;
   }
 
-  #replayOne(
-    vector: VectorPlan,
-    receipt: Receipt,
-    stored: readonly ArchivedEvent[],
-  ): { asOf: number; values: (number | null)[] } {
+  #replayOne(vector: VectorPlan, receipt: Receipt, stored: readonly ArchivedEvent[]): ReplayedRow {
     const { sets, setOf } = positionSets(receipt.at);
     if (sets.length === 1)
       return this.#stateAt(receipt.at.positions, stored).read(vector, receipt.event, receipt.asOf);
@@ -75,53 +99,49 @@ export class Replay {
     return state;
   }
 
-  /** The visible events of every key that a receipt reads, and the outcomes that name them, in the order of the log. */
+  /** The visible events of every key that a receipt reads, and the outcomes that name them. */
   async #events(
     session: WarehouseSession,
     vector: VectorPlan,
     receipts: readonly Receipt[],
-    positions: Positions,
-  ): Promise<ArchivedEvent[]> {
+  ): Promise<ReplayEvents> {
+    const positions = highest(receipts);
     const from = Math.min(...receipts.map((receipt) => receipt.asOf)) - this.#plan.horizonMs - 1;
-    const stored: ArchivedEvent[] = [];
-    const outcomeSources = new Set(
-      vector.groups.flatMap((group) => group.group.from.matured?.from.name ?? []),
-    );
-    for (const plan of vector.sources) {
+    const events = new ReplayEvents(vector);
+    const select = async (plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> => {
+      const { source } = plan;
       const rows = await this.#archive.rowsSql(plan);
-      await session.run(eventsSql(plan.source, rows, positions[plan.source.name] ?? []));
-      const groups = vector.groups.filter((group) => group.group.from.source.name === plan.source.name);
+      const sql = eventsOfSql(source, rows, positions[source.name] ?? [], condition);
+      return archivedEvents(source, await session.query(sql));
+    };
+    for (const plan of vector.sources) {
+      const { source } = plan;
+      const groups = vector.groups.filter((group) => group.group.from.source.name === source.name);
       const conditions = groups.map((group) => {
         const keys = new Set(receipts.map((receipt) => String(receipt.event.values[group.group.key])));
-        return `${identifier(group.group.key)} in (${[...keys].map((key) => literal(key)).join(', ')})`;
+        return inSql(group.group.key, keys);
       });
-      const ids = receipts.map((receipt) => literal(receipt.event.id));
-      if (plan === vector.candidate) conditions.push(`_id in (${ids.join(', ')})`);
+      if (plan === vector.candidate)
+        conditions.push(inSql(source.id, new Set(receipts.map(({ event }) => event.id))));
       if (conditions.length === 0) continue;
-      stored.push(
-        ...(await this.#select(session, plan, `_time >= ${String(from)} and (${conditions.join(' or ')})`)),
-      );
+      const since = Number.isFinite(from) ? `${identifier(source.time)} >= ${String(from)} and ` : '';
+      events.addEvents(await select(plan, `${since}(${conditions.join(' or ')})`));
     }
     // Outcomes are selected by the events they name, which are known only now.
-    const targets = [...new Set(stored.map((item) => item.event.id))];
-    for (const name of outcomeSources) {
+    const targets = events.ids();
+    const outcomes = new Set(vector.groups.flatMap((group) => group.group.from.matured?.from.name ?? []));
+    for (const name of outcomes) {
       const plan = this.#plan.sources.get(name);
-      if (plan === undefined || targets.length === 0) continue;
-      const list = targets.map((target) => literal(target)).join(', ');
+      if (plan === undefined || targets.size === 0) continue;
       const on = new Set(plan.outcomes.map((label) => label.label.on));
-      const condition = [...on].map((field) => `${identifier(field)} in (${list})`).join(' or ');
-      stored.push(...(await this.#select(session, plan, condition)));
+      events.addOutcomes(await select(plan, [...on].map((field) => inSql(field, targets)).join(' or ')), on);
     }
-    return stored;
+    return events;
   }
+}
 
-  async #select(session: WarehouseSession, plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> {
-    const { source } = plan;
-    const result = await session.query(
-      `select * from ${eventsTable(source.name)} where ${condition} order by _partition, _offset`,
-    );
-    return archivedEvents(source, result);
-  }
+function inSql(field: string, values: ReadonlySet<string>): string {
+  return `${identifier(field)} in (${[...values].map((value) => literal(value)).join(', ')})`;
 }
 
 /** The highest position of each partition over all receipts. */

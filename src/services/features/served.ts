@@ -52,12 +52,18 @@ export async function recordServed(
   await log.append(servedTopic(vector.vector.name), 0, records);
 }
 
-/** Receipts of the vector's present version for candidates with an event time in [from, to), in the order of the log. */
+/**
+ * Receipts of the vector's present version for candidates with an event time in [from, to), in the order of the log, below the
+ * position `receipts` of their topic.
+ */
 export async function readServed(
   log: EventLog,
   vector: VectorPlan,
-  from: number,
-  to: number,
+  {
+    from,
+    to,
+    receipts = Number.POSITIVE_INFINITY,
+  }: { readonly from: number; readonly to: number; readonly receipts?: number | undefined },
 ): Promise<QueryRow[]> {
   const topic = servedTopic(vector.vector.name);
   const { source } = vector.candidate;
@@ -68,6 +74,7 @@ export async function readServed(
     if (batches.length === 0) return rows;
     for (const batch of batches) {
       for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
+        if (batch.base + index >= receipts) return rows;
         const record = JSON.parse(Buffer.from(batch.record(index)).toString('utf8')) as ServedRecord;
         if (record.hash !== vector.vector.hash) continue;
         for (const [values, asOf, served, groups] of record.rows) {

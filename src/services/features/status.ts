@@ -1,14 +1,17 @@
 import { type FeaturesStatus, sourceTopic } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
+import type { Backfill } from './backfill.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Ownership } from './ownership/ownership.ts';
 import type { ReplicaFacts, ReplicaRow } from './ownership/owner-table.ts';
 
 /** What this replica knows of itself. */
-export function factsOf(state: OnlineState): ReplicaFacts {
+export function factsOf(state: OnlineState, backfill: number | null): ReplicaFacts {
   return {
+    vectors: [...state.plan.vectors.keys()],
+    backfill,
     clock: Number.isFinite(state.clock) ? state.clock : null,
     applied: Object.fromEntries(state.core.allPositions()),
     groups: state.sizes().map(({ keys, events, bytes }) => ({ keys, events, bytes })),
@@ -20,11 +23,22 @@ export interface StatusParts {
   readonly state: OnlineState;
   readonly archive: Archive;
   readonly ownership: Ownership;
+  readonly backfill: Pick<Backfill, 'percent'>;
 }
 
 /** The state of the whole service: of this replica as it is, of the others as of their last renewal. */
-export async function statusOf({ host, state, archive, ownership }: StatusParts): Promise<FeaturesStatus> {
-  const own: ReplicaRow = { instance: host.instance, replica: host.replica, facts: factsOf(state) };
+export async function statusOf({
+  host,
+  state,
+  archive,
+  ownership,
+  backfill,
+}: StatusParts): Promise<FeaturesStatus> {
+  const own: ReplicaRow = {
+    instance: host.instance,
+    replica: host.replica,
+    facts: factsOf(state, backfill.percent),
+  };
   const others = ownership.replicas.filter(({ instance }) => instance !== host.instance);
   const replicas = [own, ...others].sort((left, right) => (left.replica < right.replica ? -1 : 1));
   const names = [...state.plan.sources.keys()];

@@ -7,6 +7,7 @@ import {
   type VectorRead,
 } from '../../contract/index.ts';
 import type { CallContext, Counter, ServiceHost } from '../../runtime/index.ts';
+import { type Backfill, backfillRunning } from './backfill.ts';
 import type { Feed } from './feed.ts';
 import { type OnlineState, vectorPositions, vectorValues } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -58,6 +59,7 @@ export interface VectorReaderParts {
   readonly state: OnlineState;
   readonly feed: Feed;
   readonly ownership: Ownership;
+  readonly backfill: Pick<Backfill, 'percent'>;
 }
 
 /** The groups of some candidates that one owner has. */
@@ -150,7 +152,10 @@ export class VectorReader {
         return await this.#gather(vector, events, request, waitUntil, deadline);
       } catch (error) {
         if (!(error instanceof OwnerMissing)) throw error;
-        if (host.clock.monotonic() + pauseMs >= deadline) throw unavailable(error);
+        if (host.clock.monotonic() + pauseMs >= deadline) {
+          const { percent } = this.#parts.backfill;
+          throw percent === null ? unavailable(error) : backfillRunning(vector.vector.name, percent);
+        }
       }
       await host.clock.sleep(pauseMs);
       pauseMs = Math.min(pauseMs * 2, READ_LIMITS.pauseMsMax);

@@ -23,6 +23,7 @@ export const registry: ServiceDefinition<RegistryOptions> = {
   summary: 'Keeps immutable model versions and decides which release answers each decision',
   options,
   migrations: registryMigrations,
+  calls: [routes.listVerifications],
   start: (host) => Promise.resolve(run(host)),
 };
 

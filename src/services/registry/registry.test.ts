@@ -15,6 +15,7 @@ import {
   type ResultOf,
   type AnyRoute,
   routes,
+  type VerificationSummary,
 } from '../../contract/index.ts';
 import {
   type App,
@@ -70,6 +71,11 @@ const app: App = defineApp('test', {
       outcomes: ['accept', 'review'],
     }),
     other: decision('other', { model: linear, subject: 'customerId' }),
+    careful: decision('careful', {
+      model: linear,
+      subject: 'customerId',
+      verified: { values: 1_000, within: '1d' },
+    }),
   },
   models: [free],
 });
@@ -82,6 +88,10 @@ let running: RunningService;
 let onnx: { digest: string; bytes: number };
 const cleanup: (() => PromiseLike<unknown>)[] = [];
 let serial = 0;
+/** What the features service answers to a question for verifications. */
+let verifications: (
+  query: InputOf<typeof routes.listVerifications>['query'],
+) => VerificationSummary[] = () => [];
 let now = 1_700_000_000_000;
 
 beforeAll(async () => {
@@ -103,6 +113,8 @@ beforeAll(async () => {
     objects,
     clock,
     failPoints: noFailPoints,
+    call: (_: unknown, { query }: InputOf<typeof routes.listVerifications>) =>
+      Promise.resolve().then(() => ({ verifications: verifications(query), next: null })),
   } as unknown as ServiceHost<RegistryOptions>);
 }, 60_000);
 
@@ -288,6 +300,38 @@ describe('releases', () => {
     const silent = await register('risk', versionInput({ gates: [] }));
     const second = await failure(release({ decision: 'score', version: silent.version }));
     expect(second).toMatchObject({ code: 'GATE_FAILED', details: { failed: [], missing: [gate] } });
+  });
+
+  it('asks for verified features where the decision does, but for its first release', async () => {
+    const { version } = await register('risk');
+    verifications = () => {
+      throw new PlatformError('UNAVAILABLE', 'features are away');
+    };
+    const first = await release({ decision: 'careful', version, idempotencyKey: 'careful-1' });
+    expect(await failure(release({ decision: 'careful', version }))).toMatchObject({ code: 'UNAVAILABLE' });
+    // The answer to a repeated key is what it was.
+    expect(await release({ decision: 'careful', version, idempotencyKey: 'careful-1' })).toEqual(first);
+
+    const endedAt = now;
+    const counts = { decisions: 300, rows: 200, values: 1_200, mismatches: 0, notRecomputable: 100 };
+    const times = { createdAt: now, endedAt, since: 0, until: now, sample: 200 };
+    const equal: VerificationSummary = { id: 'v1', state: 'done', ...times, ...counts, error: null };
+    for (const [found, words] of [
+      [[], 'no verification has compared 1000 values'],
+      [[{ ...equal, mismatches: 2 }], '2 of 1200 values came out different'],
+      [[{ ...equal, endedAt: endedAt - 90_000_000 }], 'ended 25 h ago, at most 24 h are allowed'],
+    ] as const) {
+      verifications = (query) => {
+        expect(query).toMatchObject({ valuesMin: 1_000, limit: 1 });
+        return [...found];
+      };
+      const refused = await failure(release({ decision: 'careful', version }));
+      expect(refused).toMatchObject({ code: 'GATE_FAILED' });
+      expect(refused.message).toContain(words);
+    }
+    expect((await call(routes.getCurrentReleases, {})).releases).toContainEqual(first);
+    verifications = () => [equal];
+    expect((await release({ decision: 'careful', version })).number).toBe(2);
   });
 
   it('refuses a version trained for another vector, naming both', async () => {

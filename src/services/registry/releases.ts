@@ -11,6 +11,7 @@ import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { appendAudit } from './audit.ts';
 import { judgeGates } from './gates.ts';
 import { assertStorable, cutPage, isStorable, numberBefore } from './page.ts';
+import { askVerified } from './verified-gate.ts';
 import { getVersion } from './versions.ts';
 
 type ReleaseRequest = InputOf<typeof routes.createRelease>['body'];
@@ -77,7 +78,7 @@ const POINT = `update registry_decision set current = $2 where name = $1`;
  * signal.
  *
  * Rejects with DECISION_NOT_FOUND, MODEL_NOT_FOUND (no such version of the decision's model), GATE_FAILED
- * with the verdicts, UNPROCESSABLE (trained for another version of the vector), CONFLICT (another release is
+ * with the verdicts or the verification of features, UNPROCESSABLE (trained for another version of the vector), CONFLICT (another release is
  * in charge than `expected`, or the key came before with another body).
  */
 export async function createRelease(
@@ -98,6 +99,7 @@ export async function createRelease(
   assertStorable('reason', request.reason);
   assertStorable('idempotencyKey', request.idempotencyKey);
   const requestHash = definitionHash({ ...request, idempotencyKey: undefined });
+  const assertVerified = await askVerified(host, decision);
   const created = await host.tables.transaction(async (tx) => {
     await tx.query(ENSURE_DECISION, [decision.name]);
     const [state] = await tx.query<{ current: number | null }>(LOCK_DECISION, [decision.name]);
@@ -105,6 +107,8 @@ export async function createRelease(
     if (repeated !== undefined) return repeated;
     await checkVersion(tx, decision, request.version);
     checkExpected(decision.name, request.expected, state?.current ?? null);
+    // Nothing was served before the first release.
+    if (state?.current != null) assertVerified();
     return insert(host, tx, { decision, request, requestHash, actor });
   });
   await host.failPoints.pass('registry.release.committed');

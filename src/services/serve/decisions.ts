@@ -25,7 +25,6 @@ export interface DecisionsParts {
 interface Endpoint {
   readonly decision: Decision;
   readonly read: EventReader;
-  readonly reads: VectorReads;
 }
 
 /** Answers decisions: validate, read the vector, predict, record, answer. */
@@ -33,6 +32,8 @@ export class Decisions {
   readonly #parts: DecisionsParts;
   readonly #endpoints: ReadonlyMap<string, Endpoint>;
   readonly #waits: RecentSamples;
+  /** By vector: decisions on the same one share its reads. */
+  readonly #reads = new Map<string, VectorReads>();
   #inFlight = 0;
   #stopped = false;
   #onIdle: (() => void) | undefined;
@@ -40,7 +41,7 @@ export class Decisions {
   constructor(parts: DecisionsParts) {
     this.#parts = parts;
     this.#waits = new RecentSamples(parts.host.clock);
-    this.#endpoints = endpointsOf(parts, this.#waits);
+    this.#endpoints = endpointsOf(parts);
   }
 
   /**
@@ -119,8 +120,9 @@ export class Decisions {
     const event = validate(endpoint, request);
     // Taken once: whatever takes over while this decision is under way, this release answers it.
     const loaded = this.#released(endpoint.decision.name);
-    const served = await host.trace.span('read vector', () => endpoint.reads.read(request, context), {
-      'ml.feature.set': endpoint.decision.model.vector.name,
+    const vector = loaded.vector.name;
+    const served = await host.trace.span('read vector', () => this.#readsOf(vector).read(request, context), {
+      'ml.feature.set': vector,
     });
     const readAt = clock.monotonic();
     assertVersion(loaded, served);
@@ -171,6 +173,16 @@ export class Decisions {
     return answer;
   }
 
+  #readsOf(vector: string): VectorReads {
+    const known = this.#reads.get(vector);
+    if (known !== undefined) return known;
+    const { host, metrics } = this.#parts;
+    const { call, clock, options: limits, trace } = host;
+    const made = new VectorReads({ vector, call, clock, trace, metrics, waits: this.#waits, limits });
+    this.#reads.set(vector, made);
+    return made;
+  }
+
   #released(decision: string): LoadedRelease {
     const { watch } = this.#parts;
     const loaded = watch.get(decision);
@@ -190,21 +202,13 @@ export class Decisions {
   }
 }
 
-function endpointsOf(parts: DecisionsParts, waits: RecentSamples): Map<string, Endpoint> {
-  const { host, metrics } = parts;
-  const reads = new Map<string, VectorReads>();
-  const endpoints = new Map<string, Endpoint>();
-  for (const decision of host.app.decisions.values()) {
-    const { vector } = decision.model;
-    const { call, clock, options, trace } = host;
-    // Decisions on the same vector share its reads.
-    const shared =
-      reads.get(vector.name) ??
-      new VectorReads({ vector: vector.name, call, clock, trace, metrics, waits, limits: options });
-    reads.set(vector.name, shared);
-    endpoints.set(decision.name, { decision, read: compileEventReader(vector.candidate), reads: shared });
-  }
-  return endpoints;
+function endpointsOf({ host }: DecisionsParts): Map<string, Endpoint> {
+  return new Map(
+    [...host.app.decisions.values()].map((decision): [string, Endpoint] => [
+      decision.name,
+      { decision, read: compileEventReader(decision.model.vector.candidate) },
+    ]),
+  );
 }
 
 function unknown(name: string, decisions: readonly string[]): PlatformError {

@@ -8,6 +8,7 @@ import {
 import { Decisions } from './decisions.ts';
 import { Ledger } from './ledger.ts';
 import { LedgerPartitions } from './ledger-partitions.ts';
+import { findEntries, sampleEntries } from './ledger-store.ts';
 import { serveMetrics } from './metrics.ts';
 import { serveMigrations } from './migrations.ts';
 import { type ServeOptions, serveOptions } from './options.ts';
@@ -35,12 +36,14 @@ function run(host: ServiceHost<ServeOptions>): RunningService {
   const ledger = new Ledger({ tables, partitions, clock, logger, metrics, failPoints, limits: options });
   const watch = new ReleaseWatch(host, metrics);
   const decisions = new Decisions({ host, watch, ledger, metrics });
-  const past = { host, ledger, models: new ModelCache(objects, options.replayModelsMax) };
+  const past = { host, ledger, watch, models: new ModelCache(objects, options.replayModelsMax) };
   watch.start();
   return {
     handlers: [
       handler(routes.decide, ({ params, body }, context) => decisions.decide(params.decision, body, context)),
       handler(routes.getLedgerEntry, ({ params }) => getEntry(past, params.decisionId)),
+      handler(routes.sampleLedger, ({ body }) => sampleEntries(tables, body)),
+      handler(routes.readLedger, async ({ body }) => ({ entries: await findEntries(tables, body.ids) })),
       handler(routes.replayDecision, ({ params }, context) => replay(past, params.decisionId, context)),
     ],
     ready: () => checkReadiness({ host, watch }),

@@ -117,6 +117,8 @@ function dayName(day: number): string {
  * The lowest UUID whose first 48 bits are the time, as in version 7 (RFC 9562), in milliseconds since 1970.
  */
 export function firstIdAt(timeMs: number): string {
-  const hex = Math.max(0, timeMs).toString(16).padStart(12, '0');
+  const hex = Math.min(Math.max(0, timeMs), 2 ** 48 - 1)
+    .toString(16)
+    .padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }

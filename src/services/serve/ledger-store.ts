@@ -1,6 +1,7 @@
 import type { LedgerEntry, RowPositions } from '../../contract/index.ts';
 import type { Vector } from '../../define/index.ts';
 import type { Tables } from '../../runtime/index.ts';
+import { firstIdAt } from './ledger-partitions.ts';
 
 /** An entry on its way into the ledger; `vectorId` stands for the vector's name, hash and names. */
 export interface NewEntry extends RowPositions {
@@ -17,6 +18,17 @@ export interface NewEntry extends RowPositions {
   readonly values: readonly (number | null)[];
   /** The trace that the decision was made in. */
   readonly traceId: string | null;
+}
+
+/** Which entries are drawn. */
+export interface LedgerSample {
+  /** From here on, in milliseconds UTC; by the time in the decisions' ids. */
+  readonly since: number;
+  /** Up to here, this instant left out. */
+  readonly until: number;
+  readonly seed: number;
+  /** How many at most. */
+  readonly sample: number;
 }
 
 interface EntryRow extends Record<string, unknown> {
@@ -43,11 +55,23 @@ select * from unnest(
   $9::text[], $10::json[], $11::text[])
 on conflict (decision_id) do nothing`;
 
-const GET = `
+const SELECT = `
 select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry, l.trace_id,
   v.vector, v.hash, v.names
-from serve_ledger l join serve_vector v on v.id = l.vector_id
-where l.decision_id = $1`;
+from serve_ledger l join serve_vector v on v.id = l.vector_id`;
+
+const GET = `${SELECT} where l.decision_id = $1`;
+
+const GET_MANY = `${SELECT} where l.decision_id = any($1::uuid[]) order by l.decision_id`;
+
+const IN_RANGE = `from serve_ledger where decision_id >= $1::uuid and decision_id < $2::uuid`;
+
+const COUNT_RANGE = `select count(*) as decisions ${IN_RANGE}`;
+
+const SAMPLE_RANGE = `
+select decision_id from (
+  select decision_id ${IN_RANGE} order by uuid_hash_extended(decision_id, $3::bigint), decision_id limit $4
+) drawn order by decision_id`;
 
 const GET_VECTOR = `select id, names from serve_vector where hash = $1`;
 
@@ -83,7 +107,30 @@ export function rowPositionsOf({ positions, others, groups }: RowPositions): Row
 export async function findEntry(tables: Tables, decisionId: string): Promise<LedgerEntry | undefined> {
   if (!UUID.test(decisionId)) return undefined;
   const [row] = await tables.query<EntryRow>(GET, [decisionId]);
-  if (row === undefined) return undefined;
+  return row === undefined ? undefined : toEntry(row);
+}
+
+/** Reads entries; ids that there is no entry of are left out. */
+export async function findEntries(tables: Tables, ids: readonly string[]): Promise<LedgerEntry[]> {
+  const rows = await tables.query<EntryRow>(GET_MANY, [ids.filter((id) => UUID.test(id))]);
+  return rows.map(toEntry);
+}
+
+/**
+ * Ids of entries with a time in [since, until), drawn by lot, in their own order, and how many there are. The order of a seeded
+ * hash is the lot: the same seed draws the same.
+ */
+export async function sampleEntries(
+  tables: Tables,
+  { since, until, seed, sample }: LedgerSample,
+): Promise<{ decisions: number; ids: string[] }> {
+  const range = [firstIdAt(since), firstIdAt(until)];
+  const [counted] = await tables.query<{ decisions: number }>(COUNT_RANGE, range);
+  const rows = await tables.query<{ decision_id: string }>(SAMPLE_RANGE, [...range, seed, sample]);
+  return { decisions: counted?.decisions ?? 0, ids: rows.map((row) => row.decision_id) };
+}
+
+function toEntry(row: EntryRow): LedgerEntry {
   return {
     decisionId: row.decision_id,
     decision: row.decision,

@@ -35,7 +35,7 @@ export async function checkReadiness(parts: ReadinessParts): Promise<Readiness> 
   }
   try {
     if (loaded.some(({ decision }) => decision.ledger === 'durable')) await askLedger(host);
-    await Promise.all(loaded.map(({ decision, release }) => rehearse(host, decision, release)));
+    await Promise.all(loaded.map(({ release }) => rehearse(host, release)));
   } catch (error) {
     return { ready: false, reason: textOf(error) };
   }
@@ -52,12 +52,8 @@ export async function checkReadiness(parts: ReadinessParts): Promise<Readiness> 
 }
 
 /** Makes the decision for a made-up event, without recording it. */
-async function rehearse(
-  host: ServiceHost<ServeOptions>,
-  decision: Decision,
-  loaded: LoadedRelease,
-): Promise<void> {
-  const { vector } = decision.model;
+async function rehearse(host: ServiceHost<ServeOptions>, loaded: LoadedRelease): Promise<void> {
+  const { vector } = loaded;
   const body = {
     candidates: [sampleOf(vector.candidate, host.clock.now())],
     waitMs: 0,

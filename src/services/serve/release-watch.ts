@@ -1,5 +1,5 @@
 import { PlatformError, type Release, RELEASE_SIGNAL, routes } from '../../contract/index.ts';
-import type { Decision } from '../../define/index.ts';
+import type { Decision, Vector } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import { textOf } from './failures.ts';
 import { vectorIdOf } from './ledger-store.ts';
@@ -19,6 +19,8 @@ const RETRY_MS_MAX = 30_000;
 export interface LoadedRelease {
   readonly release: Release;
   readonly model: ServedModel;
+  /** The release's own: the decision's model may have another one by now. */
+  readonly vector: Vector;
   /** How the ledger refers to the vector. */
   readonly vectorId: number;
 }
@@ -42,6 +44,8 @@ export class ReleaseWatch {
   readonly #metrics: Pick<ServeMetrics, 'releaseAge' | 'releaseLoads'>;
   readonly #loaded = new Map<string, LoadedRelease>();
   readonly #failures = new Map<string, LoadFailure>();
+  /** By their number in the ledger. */
+  readonly #vectors = new Map<number, Vector>();
   readonly #stopping = new AbortController();
   #wake = new AbortController();
   #revision: number | undefined;
@@ -58,6 +62,11 @@ export class ReleaseWatch {
   /** The release that answers a decision now. */
   get(decision: string): LoadedRelease | undefined {
     return this.#loaded.get(decision);
+  }
+
+  /** The vector that entries of the ledger mean by this number, if a release of this process had it. */
+  vectorOf(vectorId: number): Vector | undefined {
+    return this.#vectors.get(vectorId);
   }
 
   /** Why the release in charge of a decision does not answer it. */
@@ -166,12 +175,19 @@ export class ReleaseWatch {
   }
 
   async #load(release: Release, decision: Decision): Promise<LoadedRelease> {
-    const { objects, tables } = this.#host;
-    const { vector } = decision.model;
-    if (release.vectorHash !== vector.hash) {
+    const { app, objects, tables } = this.#host;
+    const vector = app.vectors.get(release.vector);
+    if (release.vectorHash !== vector?.hash) {
       throw new PlatformError(
         'UNPROCESSABLE',
-        `Release ${release.id} is for vector '${release.vector}' ${release.vectorHash}, this app has ${vector.hash}`,
+        `Release ${release.id} is for vector '${release.vector}' ${release.vectorHash}, this app has ${vector?.hash ?? 'none of this name'}`,
+      );
+    }
+    const { candidate } = decision.model.vector;
+    if (vector.candidate.hash !== candidate.hash) {
+      throw new PlatformError(
+        'UNPROCESSABLE',
+        `Release ${release.id} decides on events of '${vector.candidate.name}', '${decision.name}' takes ones of '${candidate.name}'`,
       );
     }
     const model = await loadServedModel(objects, release.onnx.digest);
@@ -185,6 +201,8 @@ export class ReleaseWatch {
     // A model that cannot predict from nothing but missing values and from zeros is none that may take over.
     model.predict(vector.values.map(() => null));
     model.predict(vector.values.map(() => 0));
-    return { release, model, vectorId: await vectorIdOf(tables, vector) };
+    const vectorId = await vectorIdOf(tables, vector);
+    this.#vectors.set(vectorId, vector);
+    return { release, model, vector, vectorId };
   }
 }

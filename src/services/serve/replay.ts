@@ -3,12 +3,14 @@ import type { CallContext, ServiceHost } from '../../runtime/index.ts';
 import type { Ledger } from './ledger.ts';
 import { findEntry, rowPositionsOf } from './ledger-store.ts';
 import type { ServeOptions } from './options.ts';
+import type { ReleaseWatch } from './release-watch.ts';
 import { type ModelCache, outcomeOf, servedValues } from './served-model.ts';
 
 /** What looking back needs. */
 export interface ReplayParts {
   readonly host: ServiceHost<ServeOptions>;
   readonly ledger: Ledger;
+  readonly watch: Pick<ReleaseWatch, 'vectorOf'>;
   readonly models: ModelCache;
 }
 
@@ -17,7 +19,7 @@ export async function getEntry(parts: ReplayParts, decisionId: string): Promise<
   const { host, ledger } = parts;
   // The buffer first: an entry that has left it is on disk.
   const waiting = ledger.buffered(decisionId);
-  const vector = waiting === undefined ? undefined : host.app.decisions.get(waiting.decision)?.model.vector;
+  const vector = waiting === undefined ? undefined : parts.watch.vectorOf(waiting.vectorId);
   if (waiting === undefined || vector === undefined) {
     const found = await findEntry(host.tables, decisionId);
     if (found !== undefined) return found;

@@ -18,6 +18,7 @@ import {
   type VectorRead,
 } from '../../contract/index.ts';
 import {
+  type App,
   count,
   decision,
   defineApp,
@@ -86,7 +87,11 @@ class StubFeatures {
   hold: Promise<void> | undefined;
   batches: number[] = [];
 
+  /** The vectors that were read. */
+  vectors = new Set<string>();
+
   async read(input: InputOf<typeof routes.readVector>): Promise<VectorRead> {
+    this.vectors.add(input.params.vector);
     await this.hold;
     if (this.away) throw new PlatformError('UNAVAILABLE', 'features are away');
     const { candidates } = input.body;
@@ -124,6 +129,8 @@ class World implements AsyncDisposable {
   /** What serve sees of the database; the registry keeps the real one. */
   tables: Tables;
   running: RunningService | undefined;
+  /** The app of the next serve that is started; the registry keeps its own. */
+  app: App = app;
   #serial = 0;
 
   private constructor(url: string, postgres: Postgres, objects: Objects) {
@@ -245,7 +252,7 @@ class World implements AsyncDisposable {
       transaction: (work) => (prefix === 'serve' ? this.tables : postgres.tables).transaction(work),
     };
     const parts = {
-      app,
+      app: this.app,
       options,
       clock,
       random: systemRandom(),
@@ -400,6 +407,38 @@ describe('a decision', () => {
     world.features.away = false;
     expect((await world.decide('score')).release).toBe(release.id);
     expect((await running.ready()).ready).toBe(true);
+  });
+
+  it('goes on with the vector of its release when the model of the decision has got another one', async () => {
+    const wide = vector('wide', {
+      candidate: payments,
+      customer,
+      amount: (c) => c.amount,
+      more: (c) => c.amount,
+    });
+    const wider = defineModel('wider', { vector: wide, label: bad, trainer: logistic() });
+    const score = decision('score', { model: wider, subject: 'customerId', outcomes: ['accept', 'review'] });
+    const release = await world.release('score', (await world.register(low)).version);
+    world.app = defineApp('test', { decisions: { score }, models: [risk] });
+    const running = await world.serve();
+    await world.until(release);
+    expect([...world.features.vectors]).toEqual(['card']);
+    const { decisionId } = await world.decide('score');
+    const entry = await world.call(routes.getLedgerEntry, { params: { decisionId } });
+    expect(entry).toMatchObject({
+      vector: 'card',
+      vectorHash: card.hash,
+      names: ['amount', 'customer_count_1d'],
+    });
+    expect(await running.ready()).toEqual({ ready: true });
+    await running.stop(1_000);
+
+    // Without that vector there is nothing that the release could be answered with.
+    world.app = defineApp('test', { decisions: { score } });
+    const other = await world.serve();
+    await expect
+      .poll(() => other.ready(), { timeout: 10_000 })
+      .toMatchObject({ ready: false, reason: expect.stringContaining("is for vector 'card'") });
   });
 
   it('shares vector reads, is bounded, and holds its deadline', async () => {

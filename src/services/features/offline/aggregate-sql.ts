@@ -2,6 +2,7 @@ import type { Feature } from '../../../define/index.ts';
 import type { FeaturePlan } from '../plan.ts';
 import { emptyValue } from '../online/aggregators/index.ts';
 import { MOMENT_MAX } from '../online/aggregators/moments.ts';
+import { floatSumSql } from './float-sum.ts';
 
 /** How many times a place fits below one millisecond in the order (time, place). */
 const TIME_FACTOR = '9007199254740992::hugeint';
@@ -87,9 +88,9 @@ function presentSql(plan: FeaturePlan, totals: Totals, input: string, count: str
     case 'count':
       return `${count}::double`;
     case 'sum':
-      return number(total(sumSql(plan, input)));
+      return number(sumSql(plan, totals, input));
     case 'mean':
-      return `(${total(sumSql(plan, input))}::double / ${count}::double / ${unit})`;
+      return `(${sumSql(plan, totals, input)}::double / ${count}::double / ${unit})`;
     case 'min':
     case 'max':
       return number(total(`${feature.kind}(${input})`));
@@ -115,19 +116,26 @@ function presentSql(plan: FeaturePlan, totals: Totals, input: string, count: str
   }
 }
 
-function sumSql(plan: FeaturePlan, input: string): string {
-  return `${plan.whole ? 'sum' : 'fsum'}(${input})`;
+function sumSql(plan: FeaturePlan, totals: Totals, input: string): string {
+  if (plan.whole) return totals.column(plan, `sum(${input})`);
+  return floatSumSql(input, (aggregate) => totals.column(plan, aggregate));
 }
 
-/** The sum of squares about the mean, corrected by what the mean was rounded by (two passes). */
+/**
+ * The sum of squares about the mean, corrected by what the mean was rounded by (two passes). Values are taken in the order of their
+ * size, so that the last digits do not depend on the order of the rows.
+ */
 function varianceSql(plan: FeaturePlan, totals: Totals, input: string, count: string): string {
-  const list = totals.column(plan, `list(${input}::double)`, `${input} is not null`);
-  const mean = totals.column(plan, `favg(${input}::double)`);
+  const list = `list_sort(${totals.column(plan, `list(${input}::double)`, `${input} is not null`)})`;
+  const sum = floatSumSql(`${input}::double`, (aggregate) => totals.column(plan, aggregate));
+  const mean = `(${sum} / ${count})`;
   const largest = totals.column(plan, `max(abs(${input}::double))`);
-  const squares = `list_sum(list_transform(${list}, lambda x: (x - ${mean}) * (x - ${mean})))`;
-  const rest = `list_sum(list_transform(${list}, lambda x: x - ${mean}))`;
+  // A list of one element, so that the mean is computed once and not for each value.
+  const squares = `list_sum(list_transform(${list}, lambda x: (x - m) * (x - m)))`;
+  const rest = `list_sum(list_transform(${list}, lambda x: x - m))`;
+  const moment = `(${squares} - ${rest} * ${rest} / ${count}) / ${count}`;
   return `(case when ${largest} <= ${String(MOMENT_MAX)}
-    then greatest(0, (${squares} - ${rest} * ${rest} / ${count}) / ${count}) end)`;
+    then greatest(0, list_transform([${mean}], lambda m: ${moment})[1]) end)`;
 }
 
 /** Whether a value lies in the bucket of this rank. */

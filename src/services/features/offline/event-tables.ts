@@ -38,6 +38,25 @@ select * exclude (_rank) from (
 ) where _rank = 1 and _offset < (${listSql(positions)})[_partition + 1]`;
 }
 
+/**
+ * SQL of the visible events that meet a condition over the source's fields, in the order of the log. Which record of an id is the
+ * first is looked for among all of its records, also those that do not meet it.
+ */
+export function eventsOfSql(
+  source: Source,
+  rows: string,
+  positions: readonly number[],
+  condition: string,
+): string {
+  const id = identifier(source.id);
+  return `select * exclude (_rank) from (
+  select r.*, row_number() over (partition by r._partition, r.${id} order by r._offset) as _rank
+  from ${rows} r semi join (select distinct _partition, ${id} from ${rows} where ${condition}) hit
+    on hit._partition = r._partition and hit.${id} = r.${id}
+) where _rank = 1 and _offset < (${listSql(positions)})[_partition + 1] and (${condition})
+order by _partition, _offset`;
+}
+
 /** A list of whole numbers as SQL. */
 export function listSql(numbers: readonly number[]): string {
   return numbers.length === 0

@@ -11,6 +11,10 @@ export interface ReplicaFacts {
   /** Next offsets applied, by source. */
   readonly applied: Readonly<Record<string, readonly number[]>>;
   readonly groups: readonly { readonly keys: number; readonly events: number; readonly bytes: number }[];
+  /** Names of the vectors that it can read; builds of before do not say it. */
+  readonly vectors?: readonly string[];
+  /** Percent of history that it has applied while it builds its state; `null` when that is done. */
+  readonly backfill?: number | null;
 }
 
 /** A replica whose lease is live. */
@@ -96,6 +100,15 @@ export class OwnerTable {
     return this.#query<ReplicaRow & Record<string, unknown>>(
       `select instance, replica, facts from features_replica
        where definitions = $1 and lease_until > now() order by replica, instance`,
+    );
+  }
+
+  /** Replicas with other definitions that have a vector of this name. */
+  async elsewhere(vector: string): Promise<ReplicaRow[]> {
+    return this.#query<ReplicaRow & Record<string, unknown>>(
+      `select instance, replica, facts from features_replica
+       where definitions <> $1 and lease_until > now() and facts->'vectors' ? $2 order by replica, instance`,
+      [vector],
     );
   }
 

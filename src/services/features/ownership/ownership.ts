@@ -109,6 +109,11 @@ export class Ownership {
     return this.#replicas;
   }
 
+  /** Replicas with other definitions that have a vector of this name. Rejects when the store is away. */
+  elsewhere(vector: string): Promise<readonly ReplicaRow[]> {
+    return this.#table.elsewhere(vector);
+  }
+
   get held(): readonly PartitionClaim[] {
     return [...this.#held.values()];
   }

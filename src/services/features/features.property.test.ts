@@ -580,7 +580,7 @@ const RICH_MUTANTS: Readonly<Record<string, Mutant>> = {
     group: (sql) => sql.replaceAll(/(input_\d+) >= (-?\d+::bigint)/g, '$1 > $2'),
   },
   'a variance is divided by one less': {
-    group: (sql) => sql.replaceAll(/\) \/ (coalesce\(\w+, 0\))\) end/g, ') / ($1 - 1)) end'),
+    group: (sql) => sql.replaceAll(/\) \/ (coalesce\(\w+, 0\))\)\[1\]/g, ') / ($1 - 1))[1]'),
   },
   'an empty window counts as 0': { group: (sql) => sql.replaceAll('null::double', '0::double') },
   'the candidate is left out': {

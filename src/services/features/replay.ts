@@ -29,6 +29,13 @@ export interface Receipt {
   readonly at: RowPositions;
 }
 
+export interface ReplayOptions {
+  /** Gives it up. */
+  readonly signal?: AbortSignal;
+  /** Nobody waits for it at this moment. Default false. */
+  readonly isBackground?: boolean;
+}
+
 export interface ReplayedRow {
   readonly asOf: number;
   readonly values: (number | null)[];
@@ -53,11 +60,11 @@ export class Replay {
   async replay(
     vector: VectorPlan,
     receipts: readonly Receipt[],
-    signal?: AbortSignal,
+    { signal, isBackground = false }: ReplayOptions = {},
   ): Promise<ReplayedRow[]> {
     const { clock, options } = this.#host;
     await this.#archive.reach(highest(receipts), ARCHIVE_WAIT_MS);
-    await using session = await this.#host.warehouse.session();
+    await using session = await this.#host.warehouse.session({ isBackground });
     const rows: ReplayedRow[] = [];
     for (let first = 0; first < receipts.length; first += RECEIPTS_PER_QUERY) {
       const some = receipts.slice(first, first + RECEIPTS_PER_QUERY);

@@ -102,7 +102,7 @@ async function compare(
     const replayed = await parts.replay.replay(
       vector,
       rows.map(({ receipt }) => receipt),
-      signal,
+      { signal, isBackground: true },
     );
     for (const [index, { entry }] of rows.entries()) comparison.add(entry, replayed[index]?.values ?? []);
   }

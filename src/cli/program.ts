@@ -6,6 +6,7 @@ import type { RenderVerbOptions } from './verbs/k8s.ts';
 import type { DeployVerbOptions } from './verbs/deploy.ts';
 import type { IngestVerbOptions } from './verbs/ingest.ts';
 import type { ListOptions, SelectOptions } from './verbs/quarantine.ts';
+import type { FeaturesTestOptions } from './verbs/features-test.ts';
 import { VERSION } from './version.ts';
 
 /** Runs the command line and gives the exit code: 0 done, 1 failed, 2 wrong use. */
@@ -352,7 +353,20 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
 }
 
 function addFeaturesVerbs(program: Command, exit: (code: number) => void): void {
-  const features = program.command('features').description('features, as they were served').exitOverride();
+  const features = program
+    .command('features')
+    .description('features: as they were served, and as they would be')
+    .exitOverride();
+  verb(features, 'test [groups...]', 'compare groups online, by SQL and by replay, on random streams')
+    .option('--app <file>', 'module whose default export is the app (default: app.ts in this folder)')
+    .option('--runs <number>', 'streams for each group', '500')
+    .option('--seed <number>', 'the same seed makes the same streams (default: another each time)')
+    .option('--path <number>', 'play one stream again, as a failure prints it')
+    .addHelpText('after', '\nExit code 1 when a value differs or a group could not be tested.')
+    .action(async (groups: readonly string[], options: CommonOptions & FeaturesTestOptions) => {
+      const { testFeatures } = await import('./verbs/features-test.ts');
+      exit((await testFeatures(groups, options, outputOf(options))) ? EXIT.done : EXIT.failed);
+    });
   clientVerb(
     features,
     'verify',

@@ -14,7 +14,7 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
   {
     folder: 'src/services',
     from: ['src/contract', 'src/define', 'src/ml', 'src/runtime'],
-    packages: ['zod', 'node:path', 'node:crypto', 'node:buffer'],
+    packages: ['zod', 'fast-check', 'node:path', 'node:crypto', 'node:buffer'],
   },
   { folder: 'src/adapters/postgres', from: ['src/contract', 'src/runtime'], packages: ['pg', 'pg-boss'] },
   {

@@ -1,7 +1,7 @@
-import type { Event, Positions } from '../../contract/index.ts';
-import { OnlineState, vectorPositions, vectorValues } from './online/online-state.ts';
-import { Shard } from './online/shard.ts';
-import type { Plan, VectorPlan } from './plan.ts';
+import type { Event, Positions } from '../../../contract/index.ts';
+import { OnlineState, vectorPositions, vectorValues } from '../online/online-state.ts';
+import { Shard } from '../online/shard.ts';
+import type { Plan, VectorPlan } from '../plan.ts';
 
 /** A record as it lies in the log. */
 export interface Stored {
@@ -11,19 +11,16 @@ export interface Stored {
   readonly event: Event;
 }
 
-/** What a fleet may do wrong, for tests that must find it out. */
-export type FleetFault =
-  | 'gaps stay'
-  | 'snapshots cover nothing'
-  | 'outcomes stay behind'
-  | 'one position for all';
-
 export interface FleetOptions {
   readonly plan: Plan;
+  /** Of each source, by name. */
   readonly partitions: ReadonlyMap<string, number>;
   readonly replicas: number;
   readonly statePartitions: number;
-  readonly fault?: FleetFault | undefined;
+  /** What the clocks of the replicas go by, as the option of the service. */
+  readonly clock: 'wall' | 'event';
+  /** How far behind its clock a replica can be read, in milliseconds. */
+  readonly readBehindMs: number;
 }
 
 export interface FleetRow {
@@ -35,7 +32,8 @@ export interface FleetRow {
 
 /**
  * Replicas without processes: states that stand at different positions of one log, own some shards each, hand them over, save
- * and lose them. What it answers must depend on nothing but the records below each group's positions.
+ * and lose them, as those of the service do. What it answers must depend on nothing but the records below each group's
+ * positions.
  */
 export class Fleet {
   readonly #options: FleetOptions;
@@ -44,11 +42,16 @@ export class Fleet {
   readonly #owners: number[];
   readonly #snapshots: (Uint8Array | undefined)[];
   readonly #cores: Uint8Array[] = [];
-  readonly stored: Stored[] = [];
-  readonly #heads = new Map<string, number>();
+  /** By source and partition, each at the index of its offset. */
+  readonly #log = new Map<string, readonly Stored[][]>();
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    for (const [source, count] of options.partitions)
+      this.#log.set(
+        source,
+        Array.from({ length: count }, () => []),
+      );
     this.#states = Array.from({ length: options.replicas }, () => this.#makeState());
     this.#owners = Array.from({ length: options.statePartitions }, (_, index) => index % options.replicas);
     this.#snapshots = this.#owners.map(() => undefined);
@@ -56,23 +59,25 @@ export class Fleet {
       this.#states[owner]?.attach(new Shard(options.plan, partition));
   }
 
-  /** Appends an event to the log; nobody has applied it yet. */
-  append(source: string, partition: number, event: Event): void {
-    const head = `${source}/${String(partition)}`;
-    const offset = this.#heads.get(head) ?? 0;
-    this.#heads.set(head, offset + 1);
-    this.stored.push({ source, partition, offset, event });
+  /** Appends an event to the log and gives its offset; nobody has applied it yet. */
+  append(source: string, partition: number, event: Event): number {
+    const log = this.#records(source, partition);
+    return log.push({ source, partition, offset: log.length, event }) - 1;
   }
 
   /** Lets a replica apply up to `count` records of one partition. */
   deliver(replica: number, source: string, partition: number, count: number, now: number): void {
     const state = this.#state(replica);
-    state.advance(now);
+    const isEventClock = this.#options.clock === 'event';
+    if (!isEventClock) state.advance(now);
+    const log = this.#records(source, partition);
     const from = state.positions(source)[partition] ?? 0;
-    for (const item of this.stored) {
-      if (item.source !== source || item.partition !== partition) continue;
-      if (item.offset >= from && item.offset < from + count)
-        state.apply(source, partition, item.offset, item.event);
+    const to = Math.min(log.length, from + count);
+    for (let offset = from; offset < to; offset += 1) {
+      const item = log[offset];
+      if (item === undefined) continue;
+      if (isEventClock) state.advance(item.event.time);
+      state.apply(source, partition, offset, item.event);
     }
   }
 
@@ -110,7 +115,7 @@ export class Fleet {
     if (owner === replica || taker.shard(partition) === undefined) return;
     this.fill(partition, replica);
     if (orderly && !taker.isComplete(partition)) return;
-    taker.advance(now);
+    if (this.#options.clock === 'wall') taker.advance(now);
     this.#state(owner).detach(partition);
     this.#owners[partition] = replica;
   }
@@ -122,19 +127,14 @@ export class Fleet {
     if (shard === undefined) return;
     const shards: (Shard | undefined)[] = this.#owners.map(() => undefined);
     shards[partition] = shard;
-    if (this.#options.fault === 'gaps stay') shard.gaps = [];
     const byOutcomes = [...this.#options.plan.sources.values()].sort(
       (left, right) => left.outcomes.length - right.outcomes.length,
     );
     for (const { source } of byOutcomes) {
       for (const gap of shard.gaps) {
         if (gap.source !== source.name) continue;
-        if (this.#options.fault === 'outcomes stay behind' && gap.source === 'returns') continue;
-        for (const item of this.stored) {
-          const inside = item.source === gap.source && item.partition === gap.partition;
-          if (inside && item.offset >= gap.from && item.offset < gap.to)
-            state.catchUp(shards, item.source, item.partition, item.offset, item.event);
-        }
+        for (const item of this.#records(gap.source, gap.partition).slice(gap.from, gap.to))
+          state.catchUp(shards, item.source, item.partition, item.offset, item.event);
       }
     }
     shard.gaps = [];
@@ -146,12 +146,17 @@ export class Fleet {
     const bytes = this.#cores[core % Math.max(1, this.#cores.length)];
     if (bytes !== undefined && !state.core.load(bytes)) throw new Error('the snapshot was refused');
     this.#states[replica] = state;
-    state.advance(now);
+    if (this.#options.clock === 'wall') state.advance(now);
     for (const [partition, owner] of this.#owners.entries())
       if (owner === replica) this.#attach(partition, replica, true);
   }
 
-  read(vector: VectorPlan, event: Event, now: number): FleetRow {
+  /**
+   * The vector at `instant`, or later when an owner cannot be read at it any more. `undefined` when it would be refused: with an
+   * event clock, for an instant that is out of reach.
+   */
+  read(vector: VectorPlan, event: Event, instant: number, now: number): FleetRow | undefined {
+    const isWall = this.#options.clock === 'wall';
     const owners = vector.groups.map((plan) => {
       const partition = this.#state(0).partitionOf(String(event.values[plan.group.key]));
       const owner = this.#owners[partition] ?? 0;
@@ -159,21 +164,26 @@ export class Fleet {
       if (!this.#state(owner).isComplete(partition)) this.deliverAll(owner, now);
       return owner;
     });
-    const asOf = Math.max(now, ...owners.map((owner) => this.#state(owner).clock));
+    const distinct = [...new Set(owners)];
+    if (isWall) for (const owner of distinct) this.#state(owner).advance(instant);
+    const clock = Math.max(...distinct.map((owner) => this.#state(owner).clock));
+    if (!isWall && !vector.exact && instant > clock + this.#options.readBehindMs) return undefined;
+    const readable = distinct.map((owner) =>
+      this.#state(owner).readableAt(vector, event, (group) => owners[group] === owner),
+    );
+    // Further back than this a state promises nothing: ids may be forgotten there.
+    const asOf = Math.max(instant, clock - this.#options.readBehindMs, ...readable);
+    if (!isWall && vector.exact && asOf > instant) return undefined;
     const results: ((number | null)[] | null)[] = vector.groups.map(() => null);
-    for (const owner of new Set(owners)) {
+    for (const owner of distinct) {
       const state = this.#state(owner);
-      state.advance(now);
       const read = state.readGroups(vector, event, asOf, (group) => owners[group] === owner);
       for (const [group, values] of read.entries()) if (values !== null) results[group] = values;
     }
     return {
       asOf,
       values: vectorValues(vector, event, results),
-      positions: owners.map((owner) => {
-        const one = this.#options.fault === 'one position for all' ? owners[0] : owner;
-        return vectorPositions(this.#state(one ?? owner), vector);
-      }),
+      positions: owners.map((owner) => vectorPositions(this.#state(owner), vector)),
     };
   }
 
@@ -182,18 +192,23 @@ export class Fleet {
     const bytes = this.#snapshots[partition];
     if (fromSnapshot && bytes !== undefined && !shard.load(bytes))
       throw new Error('the snapshot was refused');
-    if (this.#options.fault === 'snapshots cover nothing') shard.covered = new Map();
     this.#state(replica).attach(shard);
   }
 
   #makeState(): OnlineState {
-    const { plan, partitions, statePartitions } = this.#options;
-    return new OnlineState(plan, partitions, { readBehindMs: 0, statePartitions });
+    const { plan, partitions, statePartitions, readBehindMs } = this.#options;
+    return new OnlineState(plan, partitions, { readBehindMs, statePartitions });
   }
 
   #state(replica: number): OnlineState {
     const state = this.#states[replica];
     if (state === undefined) throw new Error(`there is no replica ${String(replica)}`);
     return state;
+  }
+
+  #records(source: string, partition: number): Stored[] {
+    const log = this.#log.get(source)?.[partition];
+    if (log === undefined) throw new Error(`there is no partition ${String(partition)} of ${source}`);
+    return log;
   }
 }

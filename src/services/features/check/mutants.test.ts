@@ -1,0 +1,363 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { duckdbWarehouse } from '../../../adapters/duckdb/index.ts';
+import type { Warehouse } from '../../../runtime/index.ts';
+import { Accumulator } from '../online/accumulate.ts';
+import { Core } from '../online/core.ts';
+import { ExpiringIndex } from '../online/expiring-index.ts';
+import { OnlineState } from '../online/online-state.ts';
+import type { SectionWriter } from '../online/sections.ts';
+import { Shard } from '../online/shard.ts';
+import { TiledGroup } from '../online/tiled-group.ts';
+import { checkSubject } from './check.ts';
+import { explain } from './explain.ts';
+import app from './fixtures/corpus.ts';
+import { groupSubject } from './subject.ts';
+import { originalOf } from './test-original.ts';
+
+/** A wrong rule, planted in the statements or in the online state. */
+interface Mutant {
+  /** A group of the corpus that it concerns. */
+  readonly group: string;
+  /** The rule that the case must name. */
+  readonly rule: number;
+  readonly sql?: (sql: string) => string;
+  readonly online?: () => void;
+}
+
+const HOP = / - \(\(\(\(_as_of - \d+\) % \d+\) \+ \d+\) % \d+\)/g;
+const KNOWN = /\s+and e\._offset < q\."positions_\w+"\[e\._partition \+ 1\]/g;
+
+/** A test that no wrong rule fails proves nothing: each of these must be found out. */
+const MUTANTS: Readonly<Record<string, Mutant>> = {
+  'SQL: an event at exactly asOf counts (<= for <)': {
+    group: 'tiled_count',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('e._at < q.as_of', 'e._at <= q.as_of'),
+  },
+  'SQL: tiles slide with asOf': { group: 'tiled_count', rule: 4, sql: (sql) => sql.replaceAll(HOP, '') },
+  'SQL: tiles of whole windows slide with asOf, found by every aggregate': {
+    group: 'tiled_last',
+    rule: 4,
+    sql: (sql) => sql.replaceAll(HOP, ''),
+  },
+  'SQL: the left edge is open': {
+    group: 'exact_left',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('_at >= (_as_of', '_at > (_as_of'),
+  },
+  'SQL: the left edge of a right-closed window is closed': {
+    group: 'exact_right',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('_at > (_as_of', '_at >= (_as_of'),
+  },
+  'SQL: the right edge of a right-closed window is open': {
+    group: 'exact_right',
+    rule: 4,
+    sql: (sql) => sql.replaceAll(' or (e._at = q.as_of and', ' or (false and'),
+  },
+  'SQL: of a tie with the candidate all count': {
+    group: 'exact_right',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('e._place < q.place', 'true'),
+  },
+  'SQL: a stored candidate counts twice': {
+    group: 'exact_right',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('e._place is distinct from q.place', 'true'),
+  },
+  'SQL: a stored candidate is merged into its tile again': {
+    group: 'tiled_sum',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('where q.place is null or q.stored_at >= q.as_of', ''),
+  },
+  'SQL: the filter is forgotten': {
+    group: 'where_money',
+    rule: 4,
+    sql: (sql) => sql.replaceAll(/coalesce\(\([^\n]*?\), false\) as _passes/g, 'true as _passes'),
+  },
+  'SQL: the knowledge of the read is ignored': {
+    group: 'tiled_sum',
+    rule: 5,
+    sql: (sql) => sql.replaceAll(KNOWN, ''),
+  },
+  'SQL: the knowledge of outcomes is ignored': {
+    group: 'matured_right',
+    rule: 5,
+    sql: (sql) => sql.replaceAll(/ and x\.o < q\."positions_\w+"\[x\.p \+ 1\]/g, ''),
+  },
+  'SQL: duplicates count': {
+    group: 'exact_left',
+    rule: 3,
+    sql: (sql) => sql.replace('_rank = 1 and ', ''),
+  },
+  'SQL: the last event of an id wins': {
+    group: 'exact_left',
+    rule: 3,
+    sql: (sql) => sql.replace(' order by _offset) as _rank', ' order by _offset desc) as _rank'),
+  },
+  'SQL: an id is looked for in all partitions': {
+    group: 'exact_by_shop',
+    rule: 3,
+    sql: (sql) => sql.replace('partition by _partition, ', 'partition by '),
+  },
+  'SQL: of a tie the first is the latest': {
+    group: 'tiled_last',
+    rule: 7,
+    sql: (sql) => sql.replaceAll('+ _place::hugeint)', '- _place::hugeint)'),
+  },
+  'SQL: a sum over nothing is null': {
+    group: 'exact_left_ignore',
+    rule: 7,
+    sql: (sql) => sql.replaceAll('= 0 then 0::double', '= 0 then null::double'),
+  },
+  'SQL: the latest value may be a null': {
+    group: 'tiled_last',
+    rule: 7,
+    sql: (sql) =>
+      sql
+        .replaceAll(/arg_max\((input_\d+), /g, 'arg_max_null($1, ')
+        .replaceAll(/ and input_\d+ is not null\)/g, ')'),
+  },
+  'SQL: an outcome after maturity counts': {
+    group: 'matured_right',
+    rule: 10,
+    sql: (sql) => sql.replaceAll('x.t < e._at', 'true'),
+  },
+  'SQL: what is true or unknown is true': {
+    group: 'answers',
+    rule: 7,
+    sql: (sql) =>
+      sql.replaceAll(/case when \S+ is not null and \S+ is not null then/g, 'case when true then'),
+  },
+  'SQL: a time to live holds online only': {
+    group: 'lives',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/ or q\.as_of - \w+ >= \d+/g, ''),
+  },
+  'SQL: a time to live ends one millisecond later': {
+    group: 'lives',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/(q\.as_of - \w+) >= (\d+)/g, '$1 > $2'),
+  },
+  'SQL: the filter of an aggregate is not looked at': {
+    group: 'gift_filters',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/\(case when "gift" then /g, '(case when true then '),
+  },
+  'SQL: the earliest are the latest': {
+    group: 'tiled_ends',
+    rule: 7,
+    sql: (sql) => sql.replaceAll('arg_min(', 'arg_max('),
+  },
+  'SQL: a bound of a histogram belongs to the bucket below': {
+    group: 'tiled_spread',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/(input_\d+) >= (-?\d+::bigint)/g, '$1 > $2'),
+  },
+  'SQL: a variance is divided by one less': {
+    group: 'tiled_spread',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/\) \/ (coalesce\(\w+, 0\))\)\[1\]/g, ') / ($1 - 1))[1]'),
+  },
+  'SQL: the candidate is left out': {
+    group: 'exact_left',
+    rule: 4,
+    sql: (sql) => sql.replace(/union all[\s\S]*?\),\ntotals/, '),\ntotals'),
+  },
+  'replay: what a row could know is ignored': {
+    group: 'sketches',
+    rule: 5,
+    // The reads of the replay are queries.
+    sql: (sql) => sql.replaceAll(/"positions_\w+"::varchar as _known/g, "'[99,99,99]' as _known"),
+  },
+  'online: a time to live is not looked at': {
+    group: 'lives',
+    rule: 7,
+    online: () => {
+      const add = originalOf(Accumulator.prototype, 'add');
+      vi.spyOn(Accumulator.prototype, 'add').mockImplementation(function (
+        this: Accumulator,
+        value,
+        ...others
+      ) {
+        add.call(this, value, ...others);
+        if (this.count > 0) this.latestTime = Number.POSITIVE_INFINITY;
+      });
+    },
+  },
+  'online: late events are dropped': {
+    group: 'tiled_count',
+    rule: 6,
+    online: () => {
+      const apply = originalOf(OnlineState.prototype, 'apply');
+      vi.spyOn(OnlineState.prototype, 'apply').mockImplementation(function (
+        this: OnlineState,
+        source,
+        partition,
+        offset,
+        event,
+      ) {
+        if (event.time >= this.clock - 1_000) return apply.call(this, source, partition, offset, event);
+        this.skip(source, partition, offset);
+        return 'seen';
+      });
+    },
+  },
+  'online: events ahead of the clock are not held': {
+    group: 'tiled_sum',
+    rule: 6,
+    online: () => {
+      const add = originalOf(TiledGroup.prototype, 'add');
+      vi.spyOn(TiledGroup.prototype, 'add').mockImplementation(function (
+        this: TiledGroup,
+        key,
+        time,
+        sequence,
+        values,
+      ) {
+        add.call(this, key, time, sequence, values, Math.max(time + 1, 0));
+      });
+    },
+  },
+  'online: held events are not saved': {
+    group: 'tiled_sum',
+    rule: 11,
+    online: () => {
+      const save = originalOf(TiledGroup.prototype, 'save');
+      vi.spyOn(TiledGroup.prototype, 'save').mockImplementation(function (
+        this: TiledGroup,
+        writer: SectionWriter,
+      ) {
+        let isFirst = true;
+        const forgetful = {
+          // The held events come first.
+          json: (value: unknown) => {
+            writer.json(isFirst ? [] : value);
+            isFirst = false;
+          },
+          numbers: (values: Float64Array) => writer.numbers(values),
+        } as unknown as SectionWriter;
+        save.call(this, forgetful);
+      });
+    },
+  },
+  'online: duplicates count': {
+    group: 'exact_left',
+    rule: 3,
+    online: () => {
+      const admit = originalOf(Core.prototype, 'admit');
+      vi.spyOn(Core.prototype, 'admit').mockImplementation(function (this: Core, ...record) {
+        const applied = admit.apply(this, record);
+        return applied === 'duplicate' ? 'applied' : applied;
+      });
+    },
+  },
+  'online: tiles are read behind their clock': {
+    group: 'tiled_count',
+    rule: 9,
+    online: () => {
+      vi.spyOn(OnlineState.prototype, 'readableAt').mockReturnValue(Number.NEGATIVE_INFINITY);
+    },
+  },
+  'online: what windows still see is forgotten': {
+    group: 'tiled_sum',
+    rule: 4,
+    online: () => {
+      const drop = originalOf(Shard.prototype, 'drop');
+      vi.spyOn(Shard.prototype, 'drop').mockImplementation(function (this: Shard, readableFrom, clock) {
+        drop.call(this, readableFrom + 3_600_000, clock + 3_600_000);
+      });
+    },
+  },
+  'online: ids are forgotten while they matter': {
+    group: 'exact_left',
+    rule: 4,
+    online: () => {
+      const expire = originalOf(ExpiringIndex.prototype, 'expire');
+      vi.spyOn(ExpiringIndex.prototype, 'expire').mockImplementation(function (this: ExpiringIndex) {
+        expire.call(this, Number.POSITIVE_INFINITY);
+      });
+    },
+  },
+  'online: a snapshot covers nothing': {
+    group: 'exact_left',
+    rule: 11,
+    online: () => {
+      const load = originalOf(Shard.prototype, 'load');
+      vi.spyOn(Shard.prototype, 'load').mockImplementation(function (this: Shard, bytes) {
+        const isLoaded = load.call(this, bytes);
+        this.covered = new Map();
+        return isLoaded;
+      });
+    },
+  },
+  'online: the tail of the log is not replayed': {
+    group: 'tiled_sum',
+    rule: 11,
+    online: () => {
+      vi.spyOn(OnlineState.prototype, 'catchUp').mockReturnValue();
+    },
+  },
+};
+
+describe('wrong rules', () => {
+  let directory: string;
+  let warehouse: Warehouse;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'tandem-mutants-'));
+    warehouse = duckdbWarehouse({ directory, threads: 1 });
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+  afterAll(async () => {
+    await rm(directory, { recursive: true, force: true });
+  });
+
+  it.each(Object.entries(MUTANTS))('%s: is found out, in a case that says which rule', async (_, mutant) => {
+    const group = app.groups.get(mutant.group);
+    if (group === undefined) throw new Error(mutant.group);
+    let altered = 0;
+    const planted =
+      mutant.sql === undefined
+        ? warehouse
+        : altering(warehouse, (sql) => {
+            const other = mutant.sql?.(sql) ?? sql;
+            if (other !== sql) altered += 1;
+            return other;
+          });
+    mutant.online?.();
+    const { failure } = await checkSubject(groupSubject(app, group), {
+      warehouse: planted,
+      runs: 512,
+      seed: 7,
+    });
+    if (mutant.sql !== undefined) expect(altered).toBeGreaterThan(0);
+    if (failure === undefined) throw new Error('nobody noticed');
+    const found = explain(failure.mismatch);
+    expect(found.rules.map(({ rule }) => rule)).toContain(mutant.rule);
+    if (mutant.sql !== undefined) expect(found.apart).toBe('sql');
+    expect(found.rows.length).toBeLessThanOrEqual(8);
+  });
+});
+
+/** A warehouse that runs other statements than it was given. */
+function altering(warehouse: Warehouse, alter: (sql: string) => string): Warehouse {
+  return {
+    async session() {
+      const session = await warehouse.session();
+      return {
+        scratch: session.scratch,
+        run: (sql) => session.run(alter(sql)),
+        query: (sql) => session.query(alter(sql)),
+        stream: (sql) => session.stream(sql),
+        receive: (chunks) => session.receive(chunks),
+        append: (table, columns) => session.append(table, columns),
+        [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+      };
+    },
+  };
+}

@@ -204,7 +204,8 @@ export class OnlineState {
 
   /** The earliest instant at which the groups of the vector can be read, for this key's shards. */
   readableAt(vector: VectorPlan, event: Event, wanted: (group: number) => boolean): number {
-    let earliest = vector.exact ? Number.NEGATIVE_INFINITY : this.clock;
+    // A shard that is caught up lacks the events whose ids the core has forgotten: none that a window sees from then on.
+    let earliest = vector.exact ? this.core.readableFrom : this.clock;
     for (const [index, plan] of vector.groups.entries()) {
       if (!wanted(index)) continue;
       const shard = this.#shards[this.partitionOf(String(event.values[plan.group.key]))];

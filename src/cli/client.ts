@@ -155,9 +155,11 @@ async function findServer(options: ClientOptions, environment: NodeJS.ProcessEnv
   const dataDir = dataDirOf(options, environment);
   const found = await findDev(dataDir);
   if (found?.url != null) return new URL(found.url);
-  // A killed supervisor leaves its processes serving.
+  // A killed supervisor leaves its processes serving, and one whose processes end again and again has none at times.
   const state = found?.verb === 'dev' ? undefined : await readState(dataDir);
-  if (state !== undefined && (await livingProcesses(state)).length > 0) return null;
+  const isSupervised =
+    state !== undefined && state.supervisor.pid === found?.pid && state.processes.length > 0;
+  if (isSupervised || (state !== undefined && (await livingProcesses(state)).length > 0)) return null;
   if (found !== undefined) {
     throw new PlatformError(
       'UNAVAILABLE',

@@ -98,6 +98,8 @@ export class Datasets {
     if (known !== undefined && (await this.#host.objects.has(known.file.digest))) return known;
     const ranges = isServed ? await this.#host.log.ranges(servedTopic(request.vector)) : [];
     const receipts = isServed ? { receipts: ranges[0]?.next ?? 0 } : {};
+    // Before a session is taken: the archive needs one too, and builds that held them all would wait for it for ever.
+    await this.#archive.reach(positions, ARCHIVE_WAIT_MS);
     await using session = await this.#host.warehouse.session({ isBackground: true });
     const { path, ...counts } = await this.#make(session, { ...head, ...receipts }, vector, label);
     const file = await this.#host.objects.putFile(path);
@@ -127,6 +129,7 @@ export class Datasets {
         : this.#state.plan.labels.find((item) => item.label.name === manifest.label)?.label;
     assertSame(manifest, vector, label);
     const wasStored = await objects.has(manifest.file.digest);
+    await this.#archive.reach(manifest.positions, ARCHIVE_WAIT_MS);
     await using session = await warehouse.session({ isBackground: true });
     const { path } = await this.#make(session, manifest, vector, label);
     // Stored by its digest: what came out another one is taken away again.
@@ -153,7 +156,6 @@ export class Datasets {
     vector: VectorPlan,
     label: LabelDefinition | undefined,
   ): Promise<DatasetCounts & { readonly path: string }> {
-    await this.#archive.reach(head.positions, ARCHIVE_WAIT_MS);
     await this.#load(session, vector, label, head);
     return this.#assemble(session, vector, label, head);
   }

@@ -29,6 +29,7 @@ import {
   timestamp,
   vector,
 } from '../../define/index.ts';
+import { WAREHOUSE_DEFAULTS } from '../../adapters/duckdb/options.ts';
 import type { RunningService } from '../../runtime/index.ts';
 import { features } from './index.ts';
 
@@ -224,6 +225,28 @@ describe('the features service', () => {
       body: { hash: sample.hash, receipts },
     });
     expect(replayed.rows).toEqual(sample.rows.slice(0, 7));
+    await service.stop(1_000);
+  });
+
+  it('builds more datasets at a time than there are sessions, of records that are not archived yet', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, { ...EVENT_CLOCK, archiveMs: 3_600_000 });
+    const made = Array.from({ length: 48 }, (_, serial) => order(serial));
+    await read(service, made.slice(-1), await append(world, 'orders', 'customerId', made));
+    const built = await Promise.all(
+      Array.from({ length: WAREHOUSE_DEFAULTS.sessionsMax + 1 }, (_, index) =>
+        callRoute(service, routes.buildDataset, {
+          body: {
+            vector: 'basket',
+            from: START + index,
+            to: START + DAY,
+            asOf: START + DAY,
+            knowledge: 'latest',
+          },
+        }),
+      ),
+    );
+    expect(built.map(({ rows }) => rows)).toEqual([48, 47, 47]);
     await service.stop(1_000);
   });
 

@@ -1,6 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import { KeptCounter, KeptGauge, KeptHistogram } from './kept-metrics.ts';
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { Metrics } from './service.ts';
 
 /** Upper bounds of latencies in seconds, 0.5 ms to 10 s. */
@@ -119,25 +118,21 @@ function metricsOf(registry: Registry, prefix: string): Metrics {
   });
   return {
     counter(name, help, labels) {
-      const metric =
-        known(registry, `${prefix}_${name}`, KeptCounter) ?? new KeptCounter(base(name, help, labels));
-      return { add: (amount = 1, values = NO_LABELS) => metric.keep(amount, values) };
+      const metric = known(registry, `${prefix}_${name}`, Counter) ?? new Counter(base(name, help, labels));
+      return { add: (amount = 1, values = {}) => metric.inc(values, amount) };
     },
     gauge(name, help, labels) {
-      const metric =
-        known(registry, `${prefix}_${name}`, KeptGauge) ?? new KeptGauge(base(name, help, labels));
-      return { set: (value, values = NO_LABELS) => metric.keep(value, values) };
+      const metric = known(registry, `${prefix}_${name}`, Gauge) ?? new Gauge(base(name, help, labels));
+      return { set: (value, values = {}) => metric.set(values, value) };
     },
     histogram(name, help, labels, buckets = LATENCY_BUCKETS) {
       const metric =
-        known(registry, `${prefix}_${name}`, KeptHistogram) ??
-        new KeptHistogram({ ...base(name, help, labels), buckets: [...buckets] });
-      return { observe: (value, values = NO_LABELS) => metric.keep(value, values) };
+        known(registry, `${prefix}_${name}`, Histogram) ??
+        new Histogram({ ...base(name, help, labels), buckets: [...buckets] });
+      return { observe: (value, values = {}) => metric.observe(values, value) };
     },
   };
 }
-
-const NO_LABELS: Readonly<Record<string, string>> = Object.freeze({});
 
 /** The metric of this name, if there is one. That it is of another kind is a mistake in the program. */
 function known<TMetric extends object>(
@@ -148,5 +143,5 @@ function known<TMetric extends object>(
   const found: unknown = registry.getSingleMetric(name);
   if (found === undefined) return undefined;
   if (found instanceof kind) return found;
-  throw new TypeError(`Metric ${name} exists already and is not a ${kind.name.replace('Kept', '')}`);
+  throw new TypeError(`Metric ${name} exists already and is not a ${kind.name}`);
 }

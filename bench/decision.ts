@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { Pool } from 'undici';
 import { readState } from '../src/cli/supervisor/state-file.ts';
@@ -9,6 +8,7 @@ import { Requests } from '../test/chaos/support/requests.ts';
 import { makeTarget } from '../test/chaos/support/target.ts';
 import { gatewayTarget } from '../test/support/gateway-target.ts';
 import type { Measurement } from './run.ts';
+import { cpuTime } from './support/cpu-time.ts';
 import { median } from './support/median.ts';
 
 /*
@@ -22,8 +22,6 @@ const DECISIONS = Number(process.env['BENCH_DECISIONS'] ?? 4_000);
 const WARM_UP = 20_000;
 const IN_FLIGHT = 64;
 const SEED = 5;
-/** Ticks of /proc/PID/stat, which Linux shows to programs at this rate whatever its own is. */
-const TICK_US = 10_000;
 
 /** Whose CPU counts. */
 const ON_THE_WAY = ['gateway', 'serve', 'features'] as const satisfies readonly ServiceName[];
@@ -121,7 +119,7 @@ async function pidsOf(dataDir: string): Promise<Map<ServiceName, number>> {
 }
 
 async function cpuUs(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8');
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * TICK_US;
+  const time = await cpuTime(`/proc/${String(pid)}`);
+  if (time === undefined) throw new Error(`There is no process ${String(pid)} in /proc`);
+  return time.own * 1e6;
 }

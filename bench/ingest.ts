@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -9,6 +9,8 @@ import { Pool } from 'undici';
 import { removeEmbedded } from '../src/adapters/postgres/index.ts';
 import type { FeaturesStatus, IngestResult, SourceDescription, VectorRead } from '../src/contract/index.ts';
 import type { Measurement } from './run.ts';
+import { cpuTime } from './support/cpu-time.ts';
+import { median } from './support/median.ts';
 
 /*
  * Records over HTTP until they are durable and their 18 features are visible: `tandem dev` with its embedded server, and this
@@ -26,7 +28,6 @@ const BATCHES_IN_FLIGHT = 4;
 const SINGLES_IN_FLIGHT = 128;
 /** One of so many events of the freshness phase is also read. */
 const READ_EACH = 50;
-const TICKS_PER_SECOND = 100;
 /** How long the features may take to follow, in milliseconds. */
 const FOLLOW_MS = 300_000;
 
@@ -275,12 +276,12 @@ class Server implements AsyncDisposable {
   /** CPU so far, by who spent it; 0 where there is no /proc. */
   async cpuSeconds(): Promise<Cpu> {
     const { user, system } = process.cpuUsage();
-    const whole = (await statOf(`/proc/${String(this.#pid)}`)).own;
-    const main = (await statOf(`/proc/${String(this.#pid)}/task/${String(this.#pid)}`)).own;
+    const whole = (await cpuTime(`/proc/${String(this.#pid)}`))?.own ?? 0;
+    const main = (await cpuTime(`/proc/${String(this.#pid)}/task/${String(this.#pid)}`))?.own ?? 0;
     let database = 0;
     for (const name of await readdir('/proc').catch(() => [])) {
       if (!/^\d+$/.test(name)) continue;
-      const { own, children, parent } = await statOf(`/proc/${name}`);
+      const { own = 0, children = 0, parent } = (await cpuTime(`/proc/${name}`)) ?? {};
       if (Number(name) === this.#postmaster) database += own + children;
       else if (parent === this.#postmaster) database += own;
     }
@@ -294,24 +295,6 @@ class Server implements AsyncDisposable {
     await removeEmbedded(join(this.#dataDir, 'postgres'));
     await rm(this.#dataDir, { recursive: true, force: true });
   }
-}
-
-/** Seconds of CPU of a process or thread, those of its dead children, and its parent. */
-async function statOf(
-  folder: string,
-): Promise<{ readonly own: number; readonly children: number; readonly parent: number }> {
-  const text = await readFile(`${folder}/stat`, 'utf8').catch(() => '');
-  const fields = text
-    .slice(text.lastIndexOf(')') + 2)
-    .split(' ')
-    .map(Number);
-  const seconds = (first: number): number =>
-    ((fields[first] ?? 0) + (fields[first + 1] ?? 0)) / TICKS_PER_SECOND;
-  return { own: seconds(11), children: seconds(13), parent: fields[1] ?? 0 };
-}
-
-function median(values: readonly number[]): number {
-  return quantile(values, 0.5);
 }
 
 function quantile(values: readonly number[], share: number): number {

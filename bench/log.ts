@@ -1,9 +1,10 @@
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbedded } from '../src/adapters/postgres/embedded/index.ts';
 import { openPostgres, type Postgres } from '../src/adapters/postgres/pool.ts';
 import type { Measurement } from './run.ts';
+import { cpuTime } from './support/cpu-time.ts';
 
 /*
  * The event log on the embedded server, one client process, events of 500 bytes. Every append is acknowledged
@@ -18,7 +19,6 @@ const PHASE_MS = Number(process.env['BENCH_PHASE_MS'] ?? 4_000);
 const BATCH = 500;
 const TOPIC = 'bench';
 const PADDED_TOPIC = 'bench_padded';
-const CLOCK_TICKS_PER_SECOND = 100;
 
 /** Rates and the client's CPU that the log is meant to reach on two idle cores. */
 const GOALS: Measurement['goals'] = [
@@ -164,16 +164,14 @@ async function storedBytes(postgres: Postgres): Promise<number> {
 
 /** CPU seconds of the postmaster and all its children, past and present. 0 where there is no /proc. */
 async function serverCpuSeconds(postmaster: number): Promise<number> {
-  let ticks = 0;
+  let seconds = 0;
   for (const name of await readdir('/proc').catch(() => [])) {
     if (!/^\d+$/.test(name)) continue;
-    const text = await readFile(`/proc/${name}/stat`, 'utf8').catch(() => '');
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    const own = Number(fields[11]) + Number(fields[12]);
-    if (Number(name) === postmaster) ticks += own + Number(fields[13]) + Number(fields[14]);
-    else if (Number(fields[1]) === postmaster) ticks += own;
+    const { own = 0, children = 0, parent } = (await cpuTime(`/proc/${name}`)) ?? {};
+    if (Number(name) === postmaster) seconds += own + children;
+    else if (parent === postmaster) seconds += own;
   }
-  return ticks / CLOCK_TICKS_PER_SECOND;
+  return seconds;
 }
 
 /** Card transactions as JSON with about as much chance in them as real ones have, all of the same length. */

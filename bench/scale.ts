@@ -4,7 +4,7 @@ import { prepareReleases } from '../test/chaos/support/releases.ts';
 import { Requests } from '../test/chaos/support/requests.ts';
 import { makeTarget } from '../test/chaos/support/target.ts';
 import { gatewayTarget } from '../test/support/gateway-target.ts';
-import { latency, median } from './fixtures/scale/load.ts';
+import { latency } from './fixtures/scale/load.ts';
 import {
   backAfter,
   calibrate,
@@ -19,6 +19,7 @@ import {
 import { quiet, quietOnly } from './fixtures/scale/machine.ts';
 import { beside, sendOrders } from './fixtures/scale/training.ts';
 import type { Measurement } from './run.ts';
+import { median } from './support/median.ts';
 
 /** Steps of each service, in turns. */
 const ROUNDS = 3;

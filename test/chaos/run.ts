@@ -6,7 +6,7 @@ import { endEverything, endWithEverything } from './support/ending.ts';
 export interface ChaosOptions {
   /** Of everything that is left to chance. A failed run says it, so that it can be run again. */
   readonly seed: number;
-  /** A short form of the run, for every landing; the long one is for nights. */
+  /** A short form of the run, quick enough for every change; the long one is for nights. */
   readonly short: boolean;
   /** What else was said on the command line, e.g. `--kills 200`. */
   readonly values: Readonly<Record<string, string>>;

@@ -103,6 +103,12 @@ export function jobsConformance(name: string, open: () => Promise<JobsOpening>):
       });
       expect(failed).toMatchObject({ id, state: 'failed', attempt: 1, error: 'no 1' });
       expect(attempts).toEqual([0, 1]);
+      await two.jobs.retry(queue, id);
+      await until(async () => {
+        const status = await two.jobs.status(queue, id);
+        return status?.state === 'failed' && status.attempt === 2 ? true : undefined;
+      });
+      expect(attempts).toEqual([0, 1, 2]);
       await stop(1_000);
     });
 

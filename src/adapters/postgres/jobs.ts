@@ -100,6 +100,10 @@ export function postgresJobs(pool: pg.Pool, tables: Tables, report: (error: unkn
     async cancel(queue, id) {
       await translated(async () => (await boss()).cancel(queue, jobId(queue, id)));
     },
+    async retry(queue, id, { tx } = {}) {
+      const options = tx === undefined ? {} : { db: executorOf(tx) };
+      await translated(async () => (await boss()).retry(queue, jobId(queue, id), options));
+    },
     backlog: (queue) => translated(() => backlog(pool, queue)),
     async close() {
       await Promise.all([...stops].map((stop) => stop(0)));

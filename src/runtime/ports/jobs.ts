@@ -48,6 +48,8 @@ export interface Jobs {
   ): Promise<(graceMs: number) => Promise<void>>;
   status(queue: string, id: string): Promise<JobStatus | undefined>;
   cancel(queue: string, id: string): Promise<void>;
+  /** Gives a job that failed for good one more attempt; any other stays as it is. Within `tx` it does so at the commit. */
+  retry(queue: string, id: string, options?: { readonly tx?: Tables }): Promise<void>;
   /** What there is to do on a queue. */
   backlog(queue: string): Promise<Backlog>;
 }

@@ -45,6 +45,7 @@ export function tracedJobs(jobs: Jobs, tracer: Tracer, service: string): Jobs {
       }),
     status: (queue, id) => jobs.status(queue, id),
     cancel: (queue, id) => jobs.cancel(queue, id),
+    retry: (queue, id, options) => jobs.retry(queue, id, options),
     backlog: (queue) => jobs.backlog(queue),
   };
 }

@@ -40,8 +40,17 @@ create table train_bundle (
 );
 `;
 
+const ATTEMPTS = `
+-- steps that were done when the run last got another attempt
+alter table train_run add column steps_granted integer not null default 0;
+create index train_step_run on train_step (run);
+`;
+
 /** The tables of the service. */
 export const trainMigrations: MigrationSet = {
   owner: 'train',
-  migrations: [{ number: 1, name: 'runs and steps', sql: TABLES }],
+  migrations: [
+    { number: 1, name: 'runs and steps', sql: TABLES },
+    { number: 2, name: 'attempts by progress', sql: ATTEMPTS },
+  ],
 };

@@ -76,6 +76,13 @@ where id = $1 and epoch = $2 and state = 'running' returning id`;
 
 const RELEASE = `update train_run set state = 'queued' where id = $1 and epoch = $2 and state = 'running'`;
 
+const LOCK = `select id from train_run where id = $1 and epoch = $2 and ${IS_OPEN} for update`;
+
+const NOTE_STEPS = `
+update train_run set steps_granted = done.steps
+from (select count(*)::integer as steps from train_step where run = $1) as done
+where id = $1 and steps_granted < done.steps returning id`;
+
 const FINISH = `
 update train_run set state = $3, version = $4, error = $5, finished_at = $6
 where id = $1 and epoch = $2 and ${IS_OPEN} returning id`;
@@ -150,6 +157,16 @@ export async function setProgress(
 /** Gives the run back to whoever attempts it next. */
 export async function releaseRun(tables: Tables, { id, epoch }: RunClaim): Promise<void> {
   await tables.query(RELEASE, [id, epoch]);
+}
+
+/** Keeps everybody else from the run until the transaction ends. `false` when another attempt holds it or it has ended. */
+export async function lockRun(tx: Tables, { id, epoch }: RunClaim): Promise<boolean> {
+  return (await tx.query(LOCK, [id, epoch])).length > 0;
+}
+
+/** Notes the steps that the run has done. `false` when there are none since it was last noted. */
+export async function noteSteps(tx: Tables, id: string): Promise<boolean> {
+  return (await tx.query(NOTE_STEPS, [id])).length > 0;
 }
 
 /** Ends the run. `false` when another attempt holds it or it has ended. */

@@ -11,6 +11,8 @@ import {
   insertRun,
   listModelRuns,
   listOpenRuns,
+  lockRun,
+  noteSteps,
   publicRun,
   type StoredRun,
 } from './run-store.ts';
@@ -98,23 +100,41 @@ export async function cancelRun(host: Host, metrics: TrainMetrics, id: string): 
   return publicRun(run);
 }
 
-/** Ends the runs whose job was given up: its processes died too often, it expired, or it is gone. */
+/**
+ * Looks after the runs whose job was given up: its processes died too often, it expired, or it is gone. A run that has
+ * done a step since it was last given up gets one more attempt, so that a machine on which processes often die
+ * finishes long runs too; any other ends. Resolves to the ended ones.
+ */
 export async function endLostRuns(host: Host): Promise<StoredRun[]> {
   const ended: StoredRun[] = [];
   for (const run of await listOpenRuns(host.tables, OPEN_RUNS_MAX)) {
-    const job = await host.jobs.status(QUEUE, run.id);
-    const reason =
-      job === undefined
-        ? 'the job is gone'
-        : job.state === 'failed'
-          ? (job.error ?? 'no reason known')
-          : undefined;
-    if (reason === undefined) continue;
-    const error = `INTERNAL: The run was given up after ${run.epoch} attempts: ${reason}`;
-    const end = { state: 'failed', version: null, error } as const;
-    if (await finishRun(host.tables, run, end, host.clock.now())) ended.push(run);
+    if ((await whyLost(host, run)) !== undefined && (await resumeOrEnd(host, run))) ended.push(run);
   }
   return ended;
+}
+
+/** Why the run's job does not go on; `undefined` when it does. */
+async function whyLost(host: Host, { id }: StoredRun): Promise<string | undefined> {
+  const job = await host.jobs.status(QUEUE, id);
+  if (job === undefined) return 'its job is gone';
+  if (job.state !== 'failed') return undefined;
+  return job.error ?? 'its process ended each time';
+}
+
+/** `true` when the run was ended. Several processes look after the same runs: the row's lock lets one of them act. */
+function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
+  return host.tables.transaction(async (tx) => {
+    if (!(await lockRun(tx, run))) return false;
+    const reason = await whyLost(host, run);
+    if (reason === undefined) return false;
+    if (await noteSteps(tx, run.id)) {
+      await host.jobs.retry(QUEUE, run.id, { tx });
+      host.logger.warn('run resumed', { run: run.id, model: run.model, attempts: run.epoch, reason });
+      return false;
+    }
+    const error = `INTERNAL: The run was given up after ${run.epoch} attempts: ${reason}`;
+    return finishRun(tx, run, { state: 'failed', version: null, error }, host.clock.now());
+  });
 }
 
 function modelOf(host: Host, name: string): Model {

@@ -26,6 +26,8 @@ import { DAY_MS } from './periods.ts';
 import { app, AS_OF, Neighbours, ROWS } from './test-host.ts';
 
 vi.setConfig({ testTimeout: 120_000 });
+/** For what another process or thread does. */
+const PATIENCE = { timeout: 60_000, interval: 50 };
 
 let directory: string;
 let database: FreshDatabase;
@@ -378,6 +380,40 @@ describe('interruptions', () => {
       error: 'INTERNAL: The run was given up after 0 attempts: too silent',
     });
     await stop(idle);
+  });
+
+  it('by processes that died too often get one more attempt for steps that were done meanwhile', async () => {
+    const neighbours = new Neighbours(objects, warehouse);
+    const idle = await startTrain(neighbours, { set: { concurrency: 0, watchMs: 100 } });
+    const { id: stuck } = await start(idle, 'linear');
+    const made = await Promise.all([1, 2].map((ms) => start(idle, 'linear', { asOf: AS_OF + ms })));
+    const advanced = made.map((run) => run.id);
+    for (const [index, run] of advanced.entries()) {
+      const values = [`step ${index}`, run];
+      await postgres.tables.query(
+        `insert into train_step values ($1, 'split', $2, '{}', '{}', 1, 1)`,
+        values,
+      );
+    }
+    const giveUp = (runs: readonly string[]): Promise<unknown> =>
+      postgres.tables.query(
+        `update pgboss.job set state = 'failed', retry_count = retry_limit where id = any($1::uuid[])`,
+        [runs],
+      );
+    await giveUp([stuck, ...advanced]);
+    const error = 'INTERNAL: The run was given up after 0 attempts: its process ended each time';
+    expect(await until(idle, stuck, isOver)).toMatchObject({ state: 'failed', error });
+    for (const run of advanced) {
+      await vi.waitUntil(async () => (await postgres.jobs.status('train', run))?.state === 'retry', PATIENCE);
+      expect((await read(idle, run)).state).toBe('queued');
+    }
+    // The attempt was for that step: without another one there is no second.
+    await giveUp(advanced.slice(0, 1));
+    expect(await until(idle, advanced[0] ?? '', isOver)).toMatchObject({ state: 'failed', error });
+    await stop(idle);
+    const busy = await startTrain(neighbours);
+    expect((await until(busy, advanced[1] ?? '', isOver)).state).toBe('done');
+    await stop(busy);
   });
 });
 

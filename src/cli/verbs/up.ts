@@ -20,7 +20,7 @@ import { BuildStore } from '../deploy/build-store.ts';
 import { Deployed } from '../deploy/deployed.ts';
 import { Deployer } from '../deploy/deployer.ts';
 import { claimDataDirectory } from '../data-directory.ts';
-import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
+import { type Database, givenDatabase, startDatabase } from '../database.ts';
 import { DEV_PORT, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
@@ -96,12 +96,16 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   const left = await readState(dataDir);
   const database =
     databaseUrl === undefined
-      ? await embeddedDatabase(dataDir, logger, note, failPoints)
+      ? await startDatabase(dataDir, logger, note, failPoints)
       : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   using gatewayPort = await takeGatewayPort(config, left);
-  await ensureAdminKey(database.url, dataDir);
+  const hasKey = left !== undefined && (await findKey({ dataDir }, {})) !== undefined;
+  const keyed = database.ready.then(() => ensureAdminKey(database.url, dataDir));
+  // Where a supervisor was before, the processes load what they need while the database recovers.
+  if (!hasKey) await keyed;
+  keyed.catch(() => undefined);
   const stateFile = new StateFile(dataDir, logger);
   const builds = await Deployed.load(dataDir, path, options.installed === true);
   const parameters = ['--data-dir', dataDir, ...passedOn(options)];
@@ -158,7 +162,8 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   await using control = await startControl(dataDir, { supervisor, deployer, metrics: registry });
   await using _stopProcesses = stopping(supervisor, stateFile);
   await using _stopDeployments = { [Symbol.asyncDispose]: () => deployer.stop() };
-  const started = supervisor.start(left).then(() => deployer.resume());
+  const started = Promise.all([keyed, supervisor.start(left).then(() => deployer.resume())]);
+  started.catch(() => undefined);
   await supervisor.publish(control.port);
   // Now rather than at the end, which may come without a warning.
   flushCompileCache();
@@ -284,7 +289,7 @@ function connectionsShare(
   { deployment }: Description,
   { services }: UpState,
 ): NodeJS.ProcessEnv {
-  if (database.pid === undefined) return {};
+  if (!database.isEmbedded) return {};
   const machine = machineShares(deployment.machine);
   const processes = SERVICE_NAMES.reduce((sum, service) => {
     const { cpu, memory } = deployment.services[service];

@@ -144,10 +144,6 @@ export class DatabaseCluster implements AsyncDisposable {
       note(`three hosts on ${network.subnet}.0/24 are up after ${(tookMs / 1_000).toFixed(1)} s`);
       return cluster;
     } catch (error) {
-      for (const { name } of network.hosts) {
-        const log = await readFile(join(network.folder, name, 'patroni.log'), 'utf8').catch(() => 'no log');
-        note(`${name}: ${log.slice(-LOG_CHARACTERS)}`);
-      }
       await network[Symbol.asyncDispose]();
       throw error;
     }
@@ -177,10 +173,21 @@ export class DatabaseCluster implements AsyncDisposable {
       const isWhole = ['primary', 'standby', 'synchronous standby'].every((role, at) => roles[at] === role);
       if (isWhole) return performance.now() - begun;
       if (performance.now() - begun > withinMs) {
-        throw new Error(`The cluster is not whole: ${roles.join(', ')}`);
+        throw new Error(`The cluster is not whole: ${roles.join(', ')}\n${await this.#logs()}`);
       }
       await sleep(LOOK_MS);
     }
+  }
+
+  /** The ends of the logs of all hosts. */
+  async #logs(): Promise<string> {
+    const ends = this.network.hosts.map(async ({ name }) => {
+      const log = await readFile(join(this.network.folder, name, 'patroni.log'), 'utf8').catch(
+        () => 'no log',
+      );
+      return `${name}: ${log.slice(-LOG_CHARACTERS)}`;
+    });
+    return (await Promise.all(ends)).join('\n');
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -310,6 +317,9 @@ function patroniConfiguration(network: Network, { name, address }: LabHost): obj
         superuser: { username: USER, password: PASSWORD },
         rewind: { username: 'rewind', password: PASSWORD },
       },
+      // What a deposed primary wrote alone must go; where that cannot be undone, the host begins with a new copy.
+      remove_data_directory_on_rewind_failure: true,
+      remove_data_directory_on_diverged_timelines: true,
       // The sockets of all hosts lie in the one file system of the machine.
       parameters: { unix_socket_directories: join(folder, 'socket'), shared_buffers: '64MB' },
     },

@@ -22,6 +22,9 @@ const ASCII_MAX = 0x7f;
 const DIGITS_EXACT_MAX = 15;
 const POWERS: readonly number[] = Array.from({ length: DIGITS_EXACT_MAX + 1 }, (_, digits) => 10 ** digits);
 
+/** Records that lie together. */
+type Records = Pick<RecordBatch, 'record' | 'body'>;
+
 /**
  * Reads the records of a source's log as events. Nearly all are flat objects of plain text and short numbers: those are read
  * field by field out of the bytes, without an object in between. Whatever is not so plain (escapes, other alphabets, exponents, an
@@ -58,7 +61,7 @@ export class RecordReader {
   }
 
   /** A record as an event; `undefined` when it is none under the present contract. */
-  read(batch: RecordBatch, index: number): Event | undefined {
+  read(batch: Records, index: number): Event | undefined {
     const text = textOf(batch, index);
     if (this.#scan(text)) return this.#scanned();
     return this.#parse(batch.record(index));
@@ -224,7 +227,7 @@ function stringEnd(text: string, from: number): number {
 }
 
 /** The bytes of a record, one character each. A text of its own: parts of it that are kept keep no whole batch. */
-function textOf(batch: RecordBatch, index: number): string {
+function textOf(batch: Records, index: number): string {
   const { body } = batch;
   if (body !== undefined)
     return body.bytes.toString('latin1', body.starts[index] ?? 0, body.starts[index + 1] ?? 0);

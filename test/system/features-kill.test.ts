@@ -14,8 +14,8 @@ import {
   startService,
 } from '../support/service-process.ts';
 
-/** How often a replica is killed: the long form is what CI runs. */
-const KILLS = Number(process.env['FEATURES_KILLS'] ?? 3);
+/** How often a replica is killed: ten times take about a minute. */
+const KILLS = Number(process.env['FEATURES_KILLS'] ?? 10);
 /** Events that are offered a second. */
 const RATE = 20_000;
 const CUSTOMERS = 2_000;

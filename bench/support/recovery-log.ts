@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { directoryObjects } from '../../src/adapters/objects/index.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/adapters/postgres/embedded/index.ts';
 import { openPostgres, type Postgres, removeEmbedded } from '../../src/adapters/postgres/index.ts';
 import { partitionOf, SOURCE_PARTITIONS, sourceTopic, STATE_PARTITIONS } from '../../src/contract/index.ts';
@@ -91,8 +92,11 @@ export class RecoveryLog {
       `select to_regclass('features_snapshot')::text as "table"`,
     );
     if (found?.table === null) return;
-    await this.#postgres.tables.query('delete from features_snapshot');
-    await rm(join(this.directory, 'objects'), { recursive: true, force: true });
+    const objects = directoryObjects(join(this.directory, 'objects'));
+    const saved = await this.#postgres.tables.query<{ digest: string }>(
+      'delete from features_snapshot returning digest',
+    );
+    for (const { digest } of saved) await objects.remove(digest);
   }
 
   /** Whether every part of the state has a snapshot of all events. */

@@ -35,27 +35,27 @@ const seen = vector('seen', { candidate: visits, user });
 const model = defineModel('m', { vector: seen, label: bought, trainer: logistic() });
 const app = defineApp('visits', { decisions: { d: decision('d', { model, subject: 'userId' }) } });
 
-/** Records of one file, and how many files there are to write. */
-const FILE_RECORDS = 1_000;
-const FILES = 6;
-/** Between two rounds of the archive: with one file a round, all of them would take FILES times that. */
-const ARCHIVE_MS = 4_000;
+/** What one file takes of a partition, and how many files there are to write. */
+const FILE_RECORDS = 10_000;
+const FILES = 4;
+/** Between two rounds of the archive, in milliseconds: with one file a round it would take FILES times that. */
+const ARCHIVE_MS = 8_000;
 
 describe('the archive', () => {
   it('writes file after file until it has reached the end of the log', async () => {
     await using world = await testWorld();
     const { log, tables } = world.postgres;
+    await world.postgres.migrate([features.migrations]);
     const topic = sourceTopic('visits');
     await log.createTopic(topic, { partitions: SOURCE_PARTITIONS });
-    const records = (FILE_RECORDS * FILES) / SOURCE_PARTITIONS;
-    for (let partition = 0; partition < SOURCE_PARTITIONS; partition += 1) {
-      const made = Array.from({ length: records }, (_, index) => {
-        const serial = String(partition * records + index);
-        return Buffer.from(JSON.stringify({ visitId: `v${serial}`, at: Date.now() - 1_000, userId: 'u1' }));
+    for (let file = 0; file < FILES; file += 1) {
+      const made = Array.from({ length: FILE_RECORDS }, (_, index) => {
+        const visitId = `v${String(file)}-${String(index)}`;
+        return Buffer.from(JSON.stringify({ visitId, at: Date.now() - 1_000, userId: 'u1' }));
       });
-      await log.append(topic, partition, made);
+      await log.append(topic, 0, made);
     }
-    const options = { archiveMs: ARCHIVE_MS, archiveRecordsMax: FILE_RECORDS, archiveFilesMax: 24 };
+    const options = { archiveMs: ARCHIVE_MS, archiveRecordsMax: 1_000, archiveFilesMax: 24 };
     const service = await world.start(features, app, options);
     const archived = async (): Promise<{ files: number; rows: number }> => {
       const [row] = await tables.query<{ files: number; rows: number }>(
@@ -64,7 +64,7 @@ describe('the archive', () => {
       return { files: row?.files ?? 0, rows: row?.rows ?? 0 };
     };
     await expect
-      .poll(archived, { timeout: 3 * ARCHIVE_MS, interval: 50 })
+      .poll(archived, { timeout: 3.7 * ARCHIVE_MS, interval: 50 })
       .toEqual({ files: FILES, rows: FILE_RECORDS * FILES });
     await service.stop(1_000);
   });

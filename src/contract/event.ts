@@ -89,6 +89,48 @@ export function compileEventReader(source: Source): EventReader {
   };
 }
 
+/** Characters of an id or key, and of a text, where the field says nothing else. */
+const IDENTITY_LENGTH_MAX = 128;
+const TEXT_LENGTH_MAX = 1_000;
+
+/** One field of a source's contract. */
+export interface FieldCheck {
+  readonly name: string;
+  readonly optional: boolean;
+  /** The value in the form of an {@link Event}; `undefined` when what came breaks the contract. */
+  readonly read: (raw: number | string | boolean) => Value | undefined;
+  /**
+   * Where printable ASCII is a value as it is: the shortest and the longest that is one. Whoever has seen each character need not
+   * have it looked at again.
+   */
+  readonly plain?: { readonly lengthMin: number; readonly lengthMax: number };
+}
+
+/**
+ * The checks of {@link compileEventReader} one by one, for whoever has the fields of a record without having parsed it into an
+ * object. Arrays must be given as their text.
+ */
+export function compileFieldChecks(source: Source): readonly FieldCheck[] {
+  return Object.entries(source.fields).map(([name, field]) => {
+    const read = fieldReader(field);
+    return {
+      name,
+      optional: field.optional,
+      read: (raw) => {
+        const value = read(raw);
+        return typeof value === 'object' ? undefined : value;
+      },
+      ...plainOf(field),
+    };
+  });
+}
+
+function plainOf(field: Field): Pick<FieldCheck, 'plain'> {
+  if (field.kind === 'text') return { plain: { lengthMin: 0, lengthMax: field.maximum ?? TEXT_LENGTH_MAX } };
+  if (field.kind !== 'id' && field.kind !== 'key') return {};
+  return { plain: { lengthMin: 1, lengthMax: field.maximum ?? IDENTITY_LENGTH_MAX } };
+}
+
 interface Misfit {
   readonly code: 'FIELD_TYPE' | 'FIELD_RANGE';
   readonly expected: string;
@@ -106,7 +148,7 @@ function fieldReader(field: Field): FieldReader {
   switch (field.kind) {
     case 'id':
     case 'key':
-      return identityReader(field.maximum ?? 128);
+      return identityReader(field.maximum ?? IDENTITY_LENGTH_MAX);
     case 'timestamp':
       return readTimestamp;
     case 'money':
@@ -118,7 +160,7 @@ function fieldReader(field: Field): FieldReader {
     case 'boolean':
       return (raw) => (typeof raw === 'boolean' ? raw : misfit('FIELD_TYPE', 'true or false'));
     case 'text':
-      return textReader(field.maximum ?? 1_000);
+      return textReader(field.maximum ?? TEXT_LENGTH_MAX);
     case 'embedding':
       return embeddingReader(field.length ?? 0);
   }

@@ -22,10 +22,12 @@ export {
 } from './errors.ts';
 export {
   compileEventReader,
+  compileFieldChecks,
   type Event,
   eventFromValues,
   type EventReader,
   type EventResult,
+  type FieldCheck,
   type QuarantineCode,
   type Rejection,
 } from './event.ts';

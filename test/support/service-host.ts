@@ -21,6 +21,12 @@ import { NO_TRACE, noFailPoints } from '../../src/runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../src/runtime/metrics.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
 
+/** A line of the log. */
+export interface Warning {
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
 /** A database, an object store and a warehouse of a test's own, on which services can be started and crashed. */
 export interface TestWorld extends AsyncDisposable {
   readonly postgres: Postgres;
@@ -28,6 +34,8 @@ export interface TestWorld extends AsyncDisposable {
   readonly warehouse: Warehouse;
   /** Of all services of this world together. */
   readonly metrics: MetricsRegistry;
+  /** What they warned of. */
+  readonly warnings: readonly Warning[];
   /**
    * Starts a service as the composition root would. Calls that name an instance reach the service of that instance; all
    * others go to `call`. `replica`: its stable name (default: its instance).
@@ -101,6 +109,7 @@ export async function testWorld(): Promise<TestWorld> {
   const warehouse = duckdbWarehouse({ directory: join(directory, 'warehouse') });
   const outsideTables = postgresOutsideTables({ environment: process.env, applicationName: 'test poll' });
   let instances = 0;
+  const warnings: Warning[] = [];
   const running = new Map<RunningService, Started>();
   const gateOf = (service: RunningService): Gate => {
     const gate = running.get(service)?.gate;
@@ -112,6 +121,7 @@ export async function testWorld(): Promise<TestWorld> {
     objects,
     warehouse,
     metrics,
+    warnings,
     pause: (service) => gateOf(service).close(),
     resume: (service) => gateOf(service).open(),
     crash(service) {
@@ -154,7 +164,11 @@ export async function testWorld(): Promise<TestWorld> {
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
         call: instanceCaller(running, call),
         failPoints: noFailPoints,
-        logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
+        logger: {
+          info: () => undefined,
+          warn: (message, fields = {}) => void warnings.push({ message, fields }),
+          error: () => undefined,
+        },
         metrics: metrics.of(definition.name),
         trace: NO_TRACE,
       } satisfies ServiceHost;

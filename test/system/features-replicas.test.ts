@@ -1,78 +1,22 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { type FeaturesStatus, positionsOfRow, type VectorRead } from '../../src/contract/index.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
-import { bearer } from '../support/access.ts';
-import { ROOT } from '../tidy/tree.ts';
-
-interface Running {
-  readonly url: string;
-  readonly child: ChildProcess;
-}
+import {
+  ended,
+  type Headers,
+  makeKey,
+  type ServiceProcess,
+  startService,
+} from '../support/service-process.ts';
 
 interface Served {
   readonly candidate: Record<string, unknown>;
   readonly read: VectorRead;
   readonly row: number;
 }
-
-/** `tandem run <service>` as a process of its own, with a name that a restart keeps. */
-async function run(service: string, replica: string, dataDir: string, databaseUrl: string): Promise<Running> {
-  const app = join(ROOT, 'examples/fraud/app.ts');
-  const child = spawn(
-    process.execPath,
-    [
-      '--conditions=tandem-source',
-      join(ROOT, 'src/cli/main.ts'),
-      'run',
-      service,
-      '--app',
-      app,
-      '--data-dir',
-      dataDir,
-      '--json',
-      // Snapshots are saved all the time, so that late ones would show.
-      ...(service === 'features' ? ['--set', 'features.snapshotRecords=20'] : []),
-    ],
-    {
-      cwd: ROOT,
-      env: { ...process.env, DATABASE_URL: databaseUrl, TANDEM_REPLICA: replica },
-      stdio: ['ignore', 'pipe', 'ignore'],
-    },
-  );
-  const url = await new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout }).once('line', (line) => {
-      resolve((JSON.parse(line) as { url: string }).url.replace(/\/$/, ''));
-    });
-    child.once('exit', (code) => reject(new Error(`${service} ended with ${String(code)}`)));
-  });
-  return { url, child };
-}
-
-/** The first key, made where there is no supervisor to make one. */
-async function makeKey(databaseUrl: string): Promise<Headers> {
-  const main = ['--conditions=tandem-source', join(ROOT, 'src/cli/main.ts')];
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    [...main, 'keys', 'create', 'test', '--role', 'admin', '--direct'],
-    { cwd: ROOT, env: { ...process.env, DATABASE_URL: databaseUrl } },
-  );
-  return bearer(stdout.trim());
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null || child.signalCode !== null) resolve();
-    else child.once('exit', () => resolve());
-  });
-}
-
-type Headers = Readonly<Record<string, string>>;
 
 async function post<TAnswer>(url: string, body: unknown, headers: Headers): Promise<TAnswer> {
   const answer = await fetch(url, {
@@ -141,9 +85,17 @@ describe('three features processes', () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'tandem-features-'));
     await using database = await freshDatabase();
     const headers = await makeKey(database.url);
-    const running: Running[] = [];
-    const start = async (service: string, replica: string): Promise<Running> => {
-      const started = await run(service, replica, dataDir, database.url);
+    const running: ServiceProcess[] = [];
+    const start = async (service: string, replica: string): Promise<ServiceProcess> => {
+      const started = await startService({
+        service,
+        replica,
+        app: 'examples/fraud/app.ts',
+        dataDir,
+        databaseUrl: database.url,
+        // Snapshots are saved all the time, so that late ones would show.
+        settings: service === 'features' ? ['features.snapshotRecords=20'] : [],
+      });
       running.push(started);
       return started;
     };

@@ -20,6 +20,13 @@ export interface Topic {
   readonly partitions: number;
 }
 
+/** Records that lie one after another in memory: record i is what `bytes` has from `starts[i]` to `starts[i + 1]`. */
+export interface RecordBody {
+  readonly bytes: Buffer;
+  /** One more than there are records: the last one is the end. */
+  readonly starts: Uint32Array;
+}
+
 /**
  * Records with the consecutive offsets `base .. base + count - 1` of one partition, as they were stored together.
  * `record(i)` is a view into shared memory: copy it if it must outlive the batch.
@@ -33,6 +40,8 @@ export interface RecordBatch {
   /** Traces that some of the records were appended under, as `traceparent` headers; only a few, and mostly none. */
   readonly traceparents?: readonly string[];
   record(index: number): Uint8Array;
+  /** All of them at once, where they lie so: whoever reads millions makes no view of each. */
+  readonly body?: RecordBody;
 }
 
 export interface AppendOptions {

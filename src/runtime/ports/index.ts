@@ -9,6 +9,7 @@ export type {
   PartitionRange,
   ReadOptions,
   RecordBatch,
+  RecordBody,
   Topic,
   TopicOptions,
 } from './event-log.ts';

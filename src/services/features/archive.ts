@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
 import type { Claim, ServiceHost, Tables } from '../../runtime/index.ts';
-import { readEvent } from './feed.ts';
 import { archiveColumns, archiveRow } from './offline/event-tables.ts';
 import { literal } from './offline/sql.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -145,7 +144,7 @@ export class Archive {
         if (batches.length === 0) break;
         for (const batch of batches) {
           for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
-            const event = readEvent(plan, batch.record(index));
+            const event = plan.records.read(batch, index);
             const place = {
               partition: batch.partition,
               offset: batch.base + index,

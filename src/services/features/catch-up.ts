@@ -1,7 +1,6 @@
 import { type Event, PlatformError, sourceTopic } from '../../contract/index.ts';
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { readEvent } from './feed.ts';
 import { archivedEvents } from './offline/event-tables.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { Shard } from './online/shard.ts';
@@ -10,8 +9,8 @@ import type { SourcePlan } from './plan.ts';
 
 /** Rows in one query of the archive. */
 const ROWS_PER_QUERY = 100_000;
-/** Most records in one read of the log. */
-const READ_RECORDS_MAX = 4_000;
+/** Most records in one read of the log; the next one is asked before they are applied. */
+const READ_RECORDS_MAX = 16_000;
 /** How many records are applied between two looks at the time. */
 const RECORDS_PER_LOOK = 64;
 /** How long shards are collected that are to be caught up together, in milliseconds. */
@@ -116,17 +115,24 @@ export class CatchUp {
         fill,
         wanted,
       );
+    const read = (from: number): Promise<RecordBatch[]> =>
+      log.read(topic, partition, from, { maxRecords: READ_RECORDS_MAX });
     let sliceStart = clock.monotonic();
+    let ahead: Promise<RecordBatch[]> | undefined;
     while (offset < to && wanted()) {
-      const batches = await log.read(topic, partition, offset, { maxRecords: READ_RECORDS_MAX });
-      if (batches.length === 0) {
+      const batches = await (ahead ?? read(offset));
+      const last = batches.at(-1);
+      if (last === undefined)
         throw new PlatformError('INTERNAL', `The log of '${source}' ends before offset ${String(to)}`);
-      }
+      const next = last.base + last.count;
+      ahead = next < to ? read(next) : undefined;
+      // Whoever comes to it finds out; until then nobody waits for it.
+      ahead?.catch(() => undefined);
       for (const batch of batches) {
         for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
           offset = batch.base + index;
           if (offset >= to) break;
-          const event = readEvent(plan, batch.record(index));
+          const event = plan.records.read(batch, index);
           if (event !== undefined) fill(offset, event);
           if (index % RECORDS_PER_LOOK === 0 && clock.monotonic() - sliceStart > options.applySliceMs) {
             await clock.sleep(0);

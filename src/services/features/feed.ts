@@ -1,4 +1,4 @@
-import { type Event, PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
+import { PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
 import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -6,6 +6,8 @@ import type { SourcePlan } from './plan.ts';
 
 /** Most records in one read of the log. */
 const READ_RECORDS_MAX = 4_000;
+/** The same while it is behind: fewer questions to the store, and the next one is asked before the records are applied. */
+const BEHIND_RECORDS_MAX = 16_000;
 /** How long a read waits for records, in milliseconds. */
 const READ_WAIT_MS = 2_000;
 /** Pauses after a failed read, in milliseconds: doubled up to the maximum. */
@@ -14,6 +16,12 @@ const PAUSE_MS_MAX = 2_000;
 /** How many records are applied between two looks at the time. */
 const RECORDS_PER_LOOK = 64;
 
+/** Records that were asked for while those before them were still to be applied. */
+interface Ahead {
+  readonly from: number;
+  readonly batches: Promise<RecordBatch[]>;
+}
+
 interface Waiter {
   readonly positions: Positions;
   readonly resolve: () => void;
@@ -21,18 +29,6 @@ interface Waiter {
 
 /** Applies what the archive has of a partition beyond the state's position. */
 type FromArchive = (plan: SourcePlan, partition: number) => Promise<void>;
-
-/** Reads a record of the log as an event; `undefined` when it is none under the present contract. */
-export function readEvent(plan: SourcePlan, bytes: Uint8Array): Event | undefined {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
-  } catch {
-    return undefined;
-  }
-  const result = plan.read(parsed);
-  return 'event' in result ? result.event : undefined;
-}
 
 /** Feeds the online state from the log: every partition of every source, from where the state is. */
 export class Feed {
@@ -108,19 +104,29 @@ export class Feed {
     const { signal } = this.#stopping;
     const source = plan.source.name;
     const failures = metrics.counter('read_failures_total', 'Failed reads of the log', ['source']);
+    const name = `${source}/${String(partition)}`;
+    const read = (from: number): Promise<RecordBatch[]> => {
+      const isBehind = this.#behind.has(name);
+      const maxRecords = isBehind ? BEHIND_RECORDS_MAX : READ_RECORDS_MAX;
+      const options = { maxRecords, waitMs: isBehind ? 0 : READ_WAIT_MS, signal };
+      return log.read(sourceTopic(source), partition, from, options);
+    };
+    let ahead: Ahead | undefined;
     let pauseMs = PAUSE_MS_MIN;
     while (!signal.aborted) {
       try {
         const from = this.#state.positions(source)[partition] ?? 0;
-        const options = { maxRecords: READ_RECORDS_MAX, waitMs: READ_WAIT_MS, signal };
-        const first = this.#behind.has(`${source}/${String(partition)}`);
-        const batches = await log.read(
-          sourceTopic(source),
-          partition,
-          from,
-          first ? { ...options, waitMs: 0 } : options,
-        );
-        if (batches.length === 0) this.#behind.delete(`${source}/${String(partition)}`);
+        const asked = ahead?.from === from ? ahead.batches : read(from);
+        ahead = undefined;
+        const batches = await asked;
+        const last = batches.at(-1);
+        if (last === undefined) this.#behind.delete(name);
+        else if (this.#behind.has(name)) {
+          const next = last.base + last.count;
+          ahead = { from: next, batches: read(next) };
+          // Whoever comes to it finds out; until then nobody waits for it.
+          ahead.batches.catch(() => undefined);
+        }
         for (const batch of batches) {
           await failPoints.pass('features.apply.before');
           await this.#applyBatch(plan, batch);
@@ -163,7 +169,7 @@ export class Feed {
     const startedAt = clock.monotonic();
     let sliceStart = startedAt;
     for (let index = first; index < batch.count; index += 1) {
-      const event = readEvent(plan, batch.record(index));
+      const event = plan.records.read(batch, index);
       if (event === undefined) state.skip(source, batch.partition, batch.base + index);
       else {
         if (eventClock) state.advance(event.time);

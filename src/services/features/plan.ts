@@ -13,6 +13,7 @@ import {
 } from '../../define/index.ts';
 import { type ExpressionPlan, expressionPlans } from './expression-plan.ts';
 import { hashText } from './online/aggregators/hash.ts';
+import { RecordReader } from './record-reader.ts';
 
 /** A feature or a part of a group with what the engines need at hand. */
 export interface FeaturePlan {
@@ -92,6 +93,8 @@ export interface SourcePlan {
   readonly source: Source;
   readonly index: number;
   readonly read: EventReader;
+  /** Reads records of the log. */
+  readonly records: RecordReader;
   /** Groups fed by the source's events. */
   readonly groups: readonly GroupPlan[];
   /** Labels whose labelled events this source holds. */
@@ -142,10 +145,12 @@ export function compilePlan(app: App): Plan {
   }));
   const sources = new Map<string, SourcePlan>();
   for (const source of app.sources.values()) {
+    const read = compileEventReader(source);
     sources.set(source.name, {
       source,
       index: sources.size,
-      read: compileEventReader(source),
+      read,
+      records: new RecordReader(source, read),
       groups: groups.filter((plan) => plan.group.from.source.name === source.name),
       labelled: labels.filter((plan) => plan.label.of.name === source.name),
       outcomes: labels.filter((plan) => plan.label.from.name === source.name),

@@ -10,6 +10,8 @@ import { holdsClaim, type PartitionClaim } from './ownership/owner-table.ts';
 const CORE = 'core';
 /** A snapshot can be replaced while it is read: then the newer one is read, this often at most. */
 const READ_TRIES_MAX = 5;
+/** Derived state: whatever is wrong with a snapshot, the log and the archive have everything. */
+const UNUSABLE = 'A snapshot cannot be used: what it had is built anew from the log';
 /** Snapshots of definitions that nobody has used for so long are removed. */
 const UNUSED_FOR = '24 hours';
 
@@ -93,15 +95,23 @@ export class Snapshots {
         [this.#definitions, name],
       );
       if (row === undefined) return false;
+      let bytes: Uint8Array;
       try {
-        return load(await objects.get(row.digest));
+        bytes = await objects.get(row.digest);
       } catch (error) {
-        // Derived state: whatever is wrong with the file, the log and the archive have everything.
         if (!PlatformError.is(error)) throw error;
         if (error.code === 'OBJECT_NOT_FOUND' && tries < READ_TRIES_MAX) continue;
-        logger.warn('A snapshot cannot be used: what it had is built anew', { name, error: error.message });
+        logger.warn(UNUSABLE, { name, error: error.message });
         return false;
       }
+      try {
+        if (load(bytes)) return true;
+        logger.warn(UNUSABLE, { name, error: 'it belongs to other definitions' });
+      } catch (error) {
+        // The bytes are those that were saved, but another version of the product may have saved them.
+        logger.warn(UNUSABLE, { name, error: error instanceof Error ? error.message : String(error) });
+      }
+      return false;
     }
   }
 

@@ -12,6 +12,8 @@ import type { Snapshots } from './snapshots.ts';
 const LOOK_MS = 500;
 /** State partition whose owner looks after what is common to all. */
 const COMMON = 0;
+/** After a snapshot, so many times as long as it took passes before the next: a large state is not written all the time. */
+const REST = 9;
 /** How often retention is looked at, in milliseconds. */
 const RETENTION_MS = 3_600_000;
 
@@ -49,6 +51,8 @@ export function startUpkeep(parts: UpkeepParts): (graceMs: number) => Promise<vo
 class Upkeep {
   readonly #parts: UpkeepParts;
   #savedAt: number;
+  /** How long the newest snapshots took. */
+  #savingMs = 0;
   #savedRecords: number;
   #retainedAt: number;
 
@@ -63,8 +67,7 @@ class Upkeep {
     const { host } = this.#parts;
     while (!signal.aborted) {
       await host.clock.sleep(LOOK_MS, signal);
-      const overdue = host.clock.monotonic() - this.#savedAt > host.options.snapshotMs;
-      await this.guarded('snapshot', () => this.saveIfNeeded(overdue ? 1 : host.options.snapshotRecords));
+      await this.guarded('snapshot', () => this.saveIfNeeded(this.#recordsDue()));
       await this.guarded('gauges', () => this.#setGauges());
       if (host.clock.monotonic() - this.#retainedAt > RETENTION_MS) {
         this.#retainedAt = host.clock.monotonic();
@@ -74,16 +77,27 @@ class Upkeep {
   }
 
   async flush(signal: AbortSignal): Promise<void> {
-    const { host, state, archive } = this.#parts;
+    const { host, state, archive, feed } = this.#parts;
+    const full = host.options.archiveRecordsMax / 2;
     while (!signal.aborted) {
       await host.clock.sleep(host.options.archiveMs, signal);
-      if (signal.aborted) return;
       for (const source of state.plan.sources.keys()) {
         await this.guarded('archive', async () => {
-          await archive.flush(source);
+          // One file each time would never reach the end of a log that grows by more than that.
+          while (!signal.aborted && (await archive.flush(source)) >= full && feed.caughtUp);
         });
       }
     }
+  }
+
+  /** From how many records on a snapshot is due. */
+  #recordsDue(): number {
+    const { host, feed } = this.#parts;
+    const sinceMs = host.clock.monotonic() - this.#savedAt;
+    if (sinceMs > host.options.snapshotMs) return 1;
+    // While history is applied, saving it again and again would take longer than applying it.
+    if (!feed.caughtUp || sinceMs < this.#savingMs * REST) return Number.POSITIVE_INFINITY;
+    return host.options.snapshotRecords;
   }
 
   /** Saves what is owned here if at least `records` were applied since the last time. */
@@ -101,9 +115,10 @@ class Upkeep {
     const common = ownership.claimOf(COMMON);
     if (common !== undefined) await snapshots.saveCore(state, common);
     this.#savedAt = host.clock.monotonic();
+    this.#savingMs = this.#savedAt - started;
     host.metrics
       .gauge('snapshot_seconds', 'How long the newest snapshots of the online state took')
-      .set((this.#savedAt - started) / 1_000);
+      .set(this.#savingMs / 1_000);
   }
 
   async #setGauges(): Promise<void> {

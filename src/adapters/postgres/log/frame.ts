@@ -1,4 +1,5 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { RecordBody } from '../../../runtime/ports/index.ts';
 
 /*
  * The stored form of a record batch, all numbers little-endian:
@@ -21,6 +22,7 @@ const COMPRESS_BYTES_MIN = 4_096;
 /** Records of one stored batch. */
 export interface Frame {
   readonly count: number;
+  readonly body: RecordBody;
   record(index: number): Uint8Array;
 }
 
@@ -83,31 +85,30 @@ export function decodeFrame(stored: Buffer): Frame {
 
 class StoredRecords implements Frame {
   readonly count: number;
-  readonly #body: Buffer;
-  /** Where each record ends in the body. */
-  readonly #ends: Uint32Array;
+  readonly body: RecordBody;
 
-  constructor(body: Buffer) {
-    const count = body.readUInt32LE(0);
-    const ends = new Uint32Array(count);
-    let end = 4 + 4 * count;
-    if (end > body.length)
+  constructor(bytes: Buffer) {
+    const count = bytes.readUInt32LE(0);
+    const starts = new Uint32Array(count + 1);
+    let start = 4 + 4 * count;
+    if (start > bytes.length)
       throw new Error(`A stored record batch names ${count} records but is too short for them`);
     for (let index = 0; index < count; index += 1) {
-      end += body.readUInt32LE(4 + 4 * index);
-      ends[index] = end;
+      starts[index] = start;
+      start += bytes.readUInt32LE(4 + 4 * index);
     }
-    if (end !== body.length) throw new Error('The lengths in a stored record batch do not add up');
+    starts[count] = start;
+    if (start !== bytes.length) throw new Error('The lengths in a stored record batch do not add up');
     this.count = count;
-    this.#body = body;
-    this.#ends = ends;
+    this.body = { bytes, starts };
   }
 
   record(index: number): Uint8Array {
-    const end = this.#ends[index];
-    if (end === undefined)
+    const { bytes, starts } = this.body;
+    const start = starts[index];
+    const end = starts[index + 1];
+    if (start === undefined || end === undefined)
       throw new RangeError(`The batch has ${this.count} records, there is no record ${index}`);
-    const start = index === 0 ? 4 + 4 * this.count : this.#ends[index - 1];
-    return this.#body.subarray(start, end);
+    return bytes.subarray(start, end);
   }
 }

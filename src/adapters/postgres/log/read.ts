@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { PlatformError } from '../../../contract/errors.ts';
-import type { PartitionRange, ReadOptions, RecordBatch } from '../../../runtime/ports/index.ts';
+import type { PartitionRange, ReadOptions, RecordBatch, RecordBody } from '../../../runtime/ports/index.ts';
 import { isRefusal, stateOf, translate } from '../failures.ts';
 import { copyRows } from './copy.ts';
 import { decodeFrame, type Frame } from './frame.ts';
@@ -189,6 +189,10 @@ class StoredBatch implements RecordBatch {
 
   get count(): number {
     return this.#frame.count;
+  }
+
+  get body(): RecordBody {
+    return this.#frame.body;
   }
 
   record(index: number): Uint8Array {

@@ -5,6 +5,10 @@ import { type Applied, Core } from './core.ts';
 import type { Candidate } from './exact-group.ts';
 import { type Gap, type GroupSize, Shard } from './shard.ts';
 
+/** Keys, of all groups of a shard, and ids of a source that one {@link OnlineState.sweep} looks at. */
+const SWEEP_KEYS = 4_096;
+const SWEEP_IDS = 8_192;
+
 export interface OnlineStateOptions {
   /**
    * How far behind the clock a vector of exact groups may still be read, in milliseconds. Replayed sources are read at
@@ -27,6 +31,8 @@ export class OnlineState {
   readonly #shards: (Shard | undefined)[];
   /** By shard: earliest time of an event that waits for the clock. */
   readonly #nextHeld: Float64Array;
+  /** The shard that a sweep goes on with; after the last one comes the core. */
+  #swept = 0;
   #latestKey: string | undefined;
   #latestPartition = 0;
 
@@ -154,6 +160,28 @@ export class OnlineState {
   }
 
   /**
+   * Applies the records from an offset on, each as {@link apply} does; undefined is one that is no event under the present contract.
+   * With `isEventClock` the clock goes to the time of each event before it is applied.
+   */
+  applyAll(
+    source: string,
+    partition: number,
+    offset: number,
+    events: readonly (Event | undefined)[],
+    isEventClock = false,
+  ): void {
+    for (let index = 0; index < events.length; index += 1) {
+      const event = events[index];
+      if (event === undefined) {
+        this.skip(source, partition, offset + index);
+        continue;
+      }
+      if (isEventClock) this.advance(event.time);
+      this.apply(source, partition, offset + index, event);
+    }
+  }
+
+  /**
    * Applies a record out of the gap that these shards have there, if it was the first of its id. Shards are at the index of
    * their state partition.
    */
@@ -219,6 +247,23 @@ export class OnlineState {
     if (!Number.isFinite(this.core.readableFrom)) return;
     this.core.expire();
     for (const shard of this.#shards) shard?.drop(this.core.readableFrom, this.clock);
+  }
+
+  /**
+   * Forgets a part of what no window can see any more: a piece of work of about a millisecond, that goes on where the last one
+   * ended. `true` when that was the end of a round.
+   */
+  sweep(): boolean {
+    if (!Number.isFinite(this.core.readableFrom)) return true;
+    if (this.#swept === this.#shards.length) {
+      this.core.sweep(SWEEP_IDS);
+      this.#swept = 0;
+      return true;
+    }
+    const keys = Math.ceil(SWEEP_KEYS / Math.max(1, this.plan.groups.length));
+    this.#shards[this.#swept]?.sweep(this.core.readableFrom, this.clock, keys);
+    this.#swept += 1;
+    return false;
   }
 
   #readGroup(

@@ -106,6 +106,12 @@ export class Shard {
     for (const group of this.#tiled) group?.drop(clock);
   }
 
+  /** Does a part of that: looks at the next `keys` keys of each group. */
+  sweep(readableFrom: number, clock: number, keys: number): void {
+    for (const group of this.#exact) group?.sweep(readableFrom - group.plan.windowMsMax, keys);
+    for (const group of this.#tiled) group?.sweep(clock, keys);
+  }
+
   size(group: number): GroupSize {
     return this.#exact[group]?.size ?? this.#tiled[group]?.size ?? { keys: 0, events: 0, bytes: 0 };
   }

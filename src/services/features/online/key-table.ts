@@ -1,0 +1,179 @@
+import { HashCells } from './hash-cells.ts';
+import { bytesOf, integersOf, type SectionReader, type SectionWriter } from './sections.ts';
+import { tableHash } from './table-hash.ts';
+
+/** Slots of a chunk: tables grow by chunks and never move. */
+const CHUNK_BITS = 8;
+const CHUNK_SLOTS = 1 << CHUNK_BITS;
+const SLOT_MASK = CHUNK_SLOTS - 1;
+/** The first word of a slot: length of its key, or one of these. */
+const FREE = -1;
+const LONG = -2;
+/** Bytes of a key that lie in its slot; a longer one, or one with wider units, is kept beside. */
+const INLINE_BYTES = 36;
+const WORD_BYTES = 4;
+/** After the length and the key: the words of the owner. */
+const OWNER = 1 + INLINE_BYTES / WORD_BYTES;
+const NARROW_MAX = 0xff;
+
+interface Head {
+  readonly slots: number;
+  readonly free: readonly number[];
+  readonly long: readonly (readonly [slot: number, key: string])[];
+}
+
+/**
+ * The keys of a group. A key has a slot, a number that stays as long as it does, and some words of its owner, which lie beside the
+ * text of the key: to find a key and what is known of it are two reads of memory that is not near, whatever the number of keys.
+ *
+ * Tried: a `Map` from key to number and the words in arrays of their own: five such reads, and strings for the collector to
+ * walk.
+ */
+export class KeyTable {
+  readonly #stride: number;
+  readonly #cells = new HashCells();
+  readonly #words: Int32Array[] = [];
+  readonly #bytes: Uint8Array[] = [];
+  readonly #long = new Map<number, string>();
+  #free: number[] = [];
+  #slots = 0;
+
+  /** `owned`: words of each slot that its owner has. They are 0 at first. */
+  constructor(owned: number) {
+    this.#stride = OWNER + owned;
+  }
+
+  /** Number of keys. */
+  get size(): number {
+    return this.#slots - this.#free.length;
+  }
+
+  /** One more than the largest slot. */
+  get slots(): number {
+    return this.#slots;
+  }
+
+  get bytes(): number {
+    return this.#words.length * CHUNK_SLOTS * this.#stride * WORD_BYTES + this.#cells.bytes;
+  }
+
+  /** The words of the slot's chunk. */
+  words(slot: number): Int32Array {
+    return this.#words[slot >>> CHUNK_BITS] ?? NOTHING;
+  }
+
+  /** Where the owner's words of the slot begin in {@link words}. */
+  at(slot: number): number {
+    return (slot & SLOT_MASK) * this.#stride + OWNER;
+  }
+
+  /** The slot of a key, or -1. */
+  find(key: string): number {
+    return this.#find(key, tableHash(key));
+  }
+
+  /** The slot of a key, made when it is new. */
+  slot(key: string): number {
+    const hash = tableHash(key);
+    const known = this.#find(key, hash);
+    return known >= 0 ? known : this.#add(key, hash);
+  }
+
+  /** Whether the slot has a key. */
+  isTaken(slot: number): boolean {
+    return this.words(slot)[(slot & SLOT_MASK) * this.#stride] !== FREE;
+  }
+
+  /** Takes the key of a slot out; another one may get the slot. */
+  remove(slot: number): void {
+    const from = (slot & SLOT_MASK) * this.#stride;
+    this.#cells.remove(tableHash(this.#text(slot)), slot);
+    this.#long.delete(slot);
+    this.words(slot).fill(0, from, from + this.#stride);
+    this.words(slot)[from] = FREE;
+    this.#free.push(slot);
+  }
+
+  save(writer: SectionWriter): void {
+    writer.json({ slots: this.#slots, free: [...this.#free], long: [...this.#long] } satisfies Head);
+    const words = new Int32Array(this.#slots * this.#stride);
+    for (const [index, chunk] of this.#words.entries()) {
+      const at = index * CHUNK_SLOTS * this.#stride;
+      words.set(chunk.subarray(0, words.length - at), at);
+    }
+    writer.bytes(bytesOf(words));
+  }
+
+  /** Loads what {@link save} wrote; slots keep their numbers. The object must be new. */
+  load(reader: SectionReader): void {
+    const head = reader.json<Head>();
+    const words = integersOf(reader.bytes());
+    this.#slots = head.slots;
+    this.#free = [...head.free];
+    for (const [slot, key] of head.long) this.#long.set(slot, key);
+    for (let at = 0; at < words.length; at += CHUNK_SLOTS * this.#stride) {
+      const chunk = this.#grow();
+      chunk.set(words.subarray(at, at + chunk.length));
+    }
+    for (let slot = 0; slot < this.#slots; slot += 1)
+      if (this.isTaken(slot)) this.#cells.add(tableHash(this.#text(slot)), slot);
+  }
+
+  #find(key: string, hash: number): number {
+    const cells = this.#cells;
+    let slot = cells.first(hash);
+    while (slot >= 0 && !this.#holds(slot, key)) slot = cells.next(hash);
+    return slot;
+  }
+
+  #add(key: string, hash: number): number {
+    const slot = this.#free.pop() ?? this.#slots;
+    if (slot === this.#slots) {
+      if ((slot & SLOT_MASK) === 0) this.#grow();
+      this.#slots += 1;
+    }
+    const from = (slot & SLOT_MASK) * this.#stride;
+    const words = this.words(slot);
+    const bytes = this.#bytes[slot >>> CHUNK_BITS];
+    words[from] = key.length <= INLINE_BYTES ? key.length : LONG;
+    const at = (from + 1) * WORD_BYTES;
+    for (let index = 0; index < key.length && bytes !== undefined && words[from] !== LONG; index += 1) {
+      const unit = key.charCodeAt(index);
+      if (unit > NARROW_MAX) words[from] = LONG;
+      else bytes[at + index] = unit;
+    }
+    if (words[from] === LONG) this.#long.set(slot, key);
+    this.#cells.add(hash, slot);
+    return slot;
+  }
+
+  #holds(slot: number, key: string): boolean {
+    const from = (slot & SLOT_MASK) * this.#stride;
+    const length = this.words(slot)[from] ?? FREE;
+    if (length === LONG) return this.#long.get(slot) === key;
+    if (length !== key.length) return false;
+    const bytes = this.#bytes[slot >>> CHUNK_BITS] ?? NO_BYTES;
+    const at = (from + 1) * WORD_BYTES;
+    for (let index = 0; index < length; index += 1)
+      if (bytes[at + index] !== key.charCodeAt(index)) return false;
+    return true;
+  }
+
+  #text(slot: number): string {
+    const from = (slot & SLOT_MASK) * this.#stride;
+    const length = this.words(slot)[from] ?? 0;
+    if (length === LONG) return this.#long.get(slot) ?? '';
+    const { buffer, byteOffset } = this.words(slot);
+    return Buffer.from(buffer, byteOffset + (from + 1) * WORD_BYTES, length).toString('latin1');
+  }
+
+  #grow(): Int32Array {
+    const words = new Int32Array(CHUNK_SLOTS * this.#stride);
+    this.#words.push(words);
+    this.#bytes.push(new Uint8Array(words.buffer));
+    return words;
+  }
+}
+
+const NOTHING = new Int32Array(0);
+const NO_BYTES = new Uint8Array(0);

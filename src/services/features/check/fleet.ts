@@ -78,6 +78,8 @@ export class Fleet {
       if (item === undefined) continue;
       if (isEventClock) state.advance(item.event.time);
       state.apply(source, partition, offset, item.event);
+      // At any moment, for what can be forgotten must not show.
+      state.sweep();
     }
   }
 

@@ -140,6 +140,11 @@ export class Core {
     return 'applied';
   }
 
+  /** Reads where an id with this {@link tableHash} would be found. What it returns means nothing. */
+  touch(source: string, partition: number, hash: number): number {
+    return this.#source(source).known[partition]?.touch(hash) ?? 0;
+  }
+
   /** Whether the record at the offset was the first with its id. Of what no window can see it may have forgotten so. */
   isFirst(source: string, partition: number, offset: number, id: string): boolean {
     const known = this.#source(source).known[partition];

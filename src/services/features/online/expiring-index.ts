@@ -169,10 +169,10 @@ export class ExpiringIndex {
   load(reader: SectionReader): void {
     for (const { start, newest, entries } of reader.json<SavedPage[]>()) {
       const page: Page = {
-        columns: Float64Array.from(reader.numbers()),
+        columns: reader.numbers().slice(),
         hashes: new Int32Array(entries),
         ends: integersOf(reader.bytes()),
-        bytes: Uint8Array.from(reader.bytes()),
+        bytes: new Uint8Array(reader.bytes()),
         entries,
         forgotten: 0,
         start,

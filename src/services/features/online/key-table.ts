@@ -79,6 +79,21 @@ export class KeyTable {
     return known >= 0 ? known : this.#add(key, hash);
   }
 
+  /** Reads the place of a key in the table, by its {@link tableHash}, so that it is near when it is asked for. */
+  touchCell(hash: number): number {
+    return this.#cells.touch(hash);
+  }
+
+  /** Reads the words of the slot that a key with this hash has, and returns the slot, or -1. */
+  touchSlot(hash: number): number {
+    const slot = this.#cells.first(hash);
+    if (slot >= 0) this.touched += this.words(slot)[this.at(slot)] ?? 0;
+    return slot;
+  }
+
+  /** Nobody reads it: it keeps the compiler from leaving out what is read for nothing. */
+  touched = 0;
+
   /** Whether the slot has a key. */
   isTaken(slot: number): boolean {
     return this.words(slot)[(slot & SLOT_MASK) * this.#stride] !== FREE;

@@ -1,6 +1,7 @@
 import { type Event, partitionOf, PlatformError, type Positions } from '../../../contract/index.ts';
 import type { GroupPlan, LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { placeOf } from '../place.ts';
+import { Approach, SLICE_EVENTS_MAX } from './approach.ts';
 import { type Applied, Core } from './core.ts';
 import type { Candidate } from './exact-group.ts';
 import { type Gap, type GroupSize, Shard } from './shard.ts';
@@ -29,6 +30,7 @@ export class OnlineState {
   readonly core: Core;
   readonly statePartitions: number;
   readonly #shards: (Shard | undefined)[];
+  readonly #approach: Approach;
   /** By shard: earliest time of an event that waits for the clock. */
   readonly #nextHeld: Float64Array;
   /** The shard that a sweep goes on with; after the last one comes the core. */
@@ -41,6 +43,7 @@ export class OnlineState {
     this.core = new Core(plan, partitions, options.readBehindMs);
     this.statePartitions = options.statePartitions;
     this.#shards = Array.from({ length: options.statePartitions }, () => undefined);
+    this.#approach = new Approach(this.core, (key) => this.#shards[this.partitionOf(key)]);
     this.#nextHeld = new Float64Array(options.statePartitions).fill(Number.POSITIVE_INFINITY);
   }
 
@@ -137,9 +140,12 @@ export class OnlineState {
     this.core.skip(source, partition, offset);
   }
 
-  /** Applies the record at an offset. Records of a partition come in order; one seen before is left alone. */
-  apply(source: string, partition: number, offset: number, event: Event): Applied {
-    const applied = this.core.admit(source, partition, offset, event);
+  /**
+   * Applies the record at an offset. Records of a partition come in order; one seen before is left alone. `hash` is the
+   * {@link tableHash} of its id.
+   */
+  apply(source: string, partition: number, offset: number, event: Event, hash?: number): Applied {
+    const applied = this.core.admit(source, partition, offset, event, hash);
     if (applied !== 'applied') return applied;
     const plan = this.core.source(source);
     for (const group of plan.groups) {
@@ -170,14 +176,19 @@ export class OnlineState {
     events: readonly (Event | undefined)[],
     isEventClock = false,
   ): void {
-    for (let index = 0; index < events.length; index += 1) {
-      const event = events[index];
-      if (event === undefined) {
-        this.skip(source, partition, offset + index);
-        continue;
+    for (let from = 0; from < events.length; from += SLICE_EVENTS_MAX) {
+      const slice = events.length <= SLICE_EVENTS_MAX ? events : events.slice(from, from + SLICE_EVENTS_MAX);
+      this.#approach.to(source, partition, slice);
+      for (let index = 0; index < slice.length; index += 1) {
+        const event = slice[index];
+        const at = offset + from + index;
+        if (event === undefined) {
+          this.skip(source, partition, at);
+          continue;
+        }
+        if (isEventClock) this.advance(event.time);
+        this.apply(source, partition, at, event, this.#approach.ids[index]);
       }
-      if (isEventClock) this.advance(event.time);
-      this.apply(source, partition, offset + index, event);
     }
   }
 

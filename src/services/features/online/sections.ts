@@ -129,7 +129,8 @@ export function bytesOf(values: Int32Array | Float64Array): Uint8Array {
 
 /** A copy of bytes as whole numbers of 32 bits. */
 export function integersOf(bytes: Uint8Array): Int32Array<ArrayBuffer> {
-  return new Int32Array(bytes.slice().buffer);
+  // A Buffer's own slice() would be no copy.
+  return new Int32Array(new Uint8Array(bytes).buffer);
 }
 
 function padded(length: number): number {

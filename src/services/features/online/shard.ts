@@ -4,6 +4,7 @@ import type { PositionsBySource } from './core.ts';
 import { type Candidate, ExactGroup } from './exact-group.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
 import { TiledGroup } from './tiled-group.ts';
+import type { TileStore } from './tile-store.ts';
 
 /** A stretch of a source's partition that a shard lacks: offsets `from .. to - 1`. */
 export interface Gap {
@@ -84,6 +85,11 @@ export class Shard {
 
   addTiled(plan: GroupPlan, key: string, time: number, place: number, values: Values, clock: number): void {
     this.#tiled[plan.index]?.add(key, time, place, values, clock);
+  }
+
+  /** The tiles of a group; undefined for an exact one. */
+  tilesOf(plan: GroupPlan): TileStore | undefined {
+    return this.#tiled[plan.index]?.store;
   }
 
   /** Marks the event as positive where it is kept here. */

@@ -115,12 +115,26 @@ export class TileStore {
     return false;
   }
 
-  /** Reads the key's newest tiles, so that they are near when they are located. What it returns means nothing. */
-  touch(slot: number): number {
+  /**
+   * Three steps that bring near what an event of a key will need, by the key's {@link tableHash}: each reads what the next one needs.
+   * Taken for many keys one after the other, their reads of memory overlap.
+   */
+  touchCell(hash: number): number {
+    return this.#keys.touchCell(hash);
+  }
+
+  touchSlot(hash: number): number {
+    return this.#keys.touchSlot(hash);
+  }
+
+  touchTiles(slot: number): number {
+    if (slot < 0) return 0;
     let sum = 0;
     for (let level = 0; level < this.levels.length; level += 1) {
       const count = this.locateAll(slot, level);
-      sum += this.values[this.at + Math.max(0, count - 1) * this.stride] ?? 0;
+      const tile = this.at + Math.max(0, count - 1) * this.stride;
+      // The first and the last column: a tile is longer than a line of the cache.
+      sum += (this.values[tile] ?? 0) + (this.values[tile + this.stride - 1] ?? 0);
     }
     return sum;
   }

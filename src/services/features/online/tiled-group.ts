@@ -100,6 +100,11 @@ export class TiledGroup {
     else this.#held.push({ key, time, sequence, inputs: Array.from(inputs) });
   }
 
+  /** Where an event of a key is going to, as {@link TileStore.touchCell} has it. */
+  get store(): TileStore {
+    return this.#store;
+  }
+
   /** Merges the held events that the clock has passed. */
   advance(clock: number): void {
     for (let held = this.#held.pop(clock); held !== undefined; held = this.#held.pop(clock)) {

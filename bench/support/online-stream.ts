@@ -85,12 +85,13 @@ export class OnlineStream {
   }
 
   #uuid(): string {
-    const digits = Array.from({ length: 4 }, () =>
-      Math.floor(this.#draw() * 2 ** 32)
-        .toString(16)
-        .padStart(8, '0'),
-    ).join('');
-    return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+    const [a, b, c] = [this.#hex(), this.#hex(), this.#hex()];
+    return `${a}-${b.slice(0, 4)}-4${b.slice(5)}-8${c.slice(0, 3)}-${c.slice(3)}${this.#hex().slice(1)}`;
+  }
+
+  /** Eight digits. */
+  #hex(): string {
+    return (this.#draw() * 2 ** 32 + 2 ** 32).toString(16).slice(1);
   }
 
   /** From 0 to 1 (xorshift). */

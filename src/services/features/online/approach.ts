@@ -8,24 +8,32 @@ import type { TileStore } from './tile-store.ts';
 /** Events that are brought near together: what they need of memory has room in the second cache. */
 export const SLICE_EVENTS_MAX = 64;
 
+/** Where the keys of groups are. */
+interface Shards {
+  partitionOf(key: string): number;
+  shard(partition: number): Shard | undefined;
+}
+
 /**
  * Reads the memory that events are going to need, before they are applied: step by step for all of a slice, so that the processor waits
  * for many places at a time. It changes nothing, so it may be left out.
  */
 export class Approach {
   readonly #core: Core;
-  readonly #shardOf: (key: string) => Shard | undefined;
+  readonly #state: Shards;
   /** By event of the slice: the hash of its id. */
   readonly ids = new Int32Array(SLICE_EVENTS_MAX);
-  readonly #keys = new Int32Array(SLICE_EVENTS_MAX);
+  /** By group of the source, and by event: the hash of its key there, and its state partition. */
+  readonly keys: Int32Array[] = [];
+  readonly partitions: Int32Array[] = [];
   readonly #slots = new Int32Array(SLICE_EVENTS_MAX);
   readonly #stores: (TileStore | undefined)[] = [];
   /** Nobody reads it: it keeps the compiler from leaving out what is read for nothing. */
   touched = 0;
 
-  constructor(core: Core, shardOf: (key: string) => Shard | undefined) {
+  constructor(core: Core, state: Shards) {
     this.#core = core;
-    this.#shardOf = shardOf;
+    this.#state = state;
   }
 
   /** `events` are at most {@link SLICE_EVENTS_MAX}. */
@@ -39,26 +47,34 @@ export class Approach {
       this.ids[index] = hash;
       sum += this.#core.touch(source, partition, hash);
     }
-    for (const group of plan.groups) if (!group.group.exact) sum += this.#toGroup(group, events);
+    for (let index = 0; index < plan.groups.length; index += 1) {
+      const group = plan.groups[index];
+      if (group !== undefined && !group.group.exact) sum += this.#toGroup(index, group, events);
+    }
     this.touched = sum;
   }
 
-  #toGroup(plan: GroupPlan, events: readonly (Event | undefined)[]): number {
+  #toGroup(place: number, plan: GroupPlan, events: readonly (Event | undefined)[]): number {
+    const hashes = (this.keys[place] ??= new Int32Array(SLICE_EVENTS_MAX));
+    const partitions = (this.partitions[place] ??= new Int32Array(SLICE_EVENTS_MAX));
     const stores = this.#stores;
     const { length } = events;
     const name = plan.group.key;
     let sum = 0;
     for (let index = 0; index < length; index += 1) {
       const key = events[index]?.values[name] ?? null;
-      const store = key === null ? undefined : this.#shardOf(String(key))?.tilesOf(plan);
-      stores[index] = store;
-      if (store === undefined) continue;
+      stores[index] = undefined;
+      if (key === null) continue;
+      const partition = this.#state.partitionOf(String(key));
+      const store = this.#state.shard(partition)?.tilesOf(plan);
       const hash = tableHash(String(key));
-      this.#keys[index] = hash;
-      sum += store.touchCell(hash);
+      partitions[index] = partition;
+      hashes[index] = hash;
+      stores[index] = store;
+      if (store !== undefined) sum += store.touchCell(hash);
     }
     for (let index = 0; index < length; index += 1)
-      this.#slots[index] = stores[index]?.touchSlot(this.#keys[index] ?? 0) ?? -1;
+      this.#slots[index] = stores[index]?.touchSlot(hashes[index] ?? 0) ?? -1;
     for (let index = 0; index < length; index += 1)
       sum += stores[index]?.touchTiles(this.#slots[index] ?? -1) ?? 0;
     return sum;

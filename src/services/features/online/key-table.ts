@@ -72,9 +72,8 @@ export class KeyTable {
     return this.#find(key, tableHash(key));
   }
 
-  /** The slot of a key, made when it is new. */
-  slot(key: string): number {
-    const hash = tableHash(key);
+  /** The slot of a key, made when it is new. `hash` is its {@link tableHash}. */
+  slot(key: string, hash: number = tableHash(key)): number {
     const known = this.#find(key, hash);
     return known >= 0 ? known : this.#add(key, hash);
   }

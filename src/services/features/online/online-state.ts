@@ -43,7 +43,7 @@ export class OnlineState {
     this.core = new Core(plan, partitions, options.readBehindMs);
     this.statePartitions = options.statePartitions;
     this.#shards = Array.from({ length: options.statePartitions }, () => undefined);
-    this.#approach = new Approach(this.core, (key) => this.#shards[this.partitionOf(key)]);
+    this.#approach = new Approach(this.core, this);
     this.#nextHeld = new Float64Array(options.statePartitions).fill(Number.POSITIVE_INFINITY);
   }
 
@@ -141,23 +141,36 @@ export class OnlineState {
   }
 
   /**
-   * Applies the record at an offset. Records of a partition come in order; one seen before is left alone. `hash` is the
-   * {@link tableHash} of its id.
+   * Applies the record at an offset. Records of a partition come in order; one seen before is left alone. `sliced`: its place in the
+   * slice that was approached; -1 when none was.
    */
-  apply(source: string, partition: number, offset: number, event: Event, hash?: number): Applied {
-    const applied = this.core.admit(source, partition, offset, event, hash);
+  apply(source: string, partition: number, offset: number, event: Event, sliced = -1): Applied {
+    const approach = this.#approach;
+    const applied = this.core.admit(
+      source,
+      partition,
+      offset,
+      event,
+      sliced < 0 ? undefined : approach.ids[sliced],
+    );
     if (applied !== 'applied') return applied;
-    const plan = this.core.source(source);
-    for (const group of plan.groups) {
-      const key = event.values[group.group.key];
-      if (key === null || key === undefined) continue;
-      const shard = this.#shards[this.partitionOf(String(key))];
+    const { groups, outcomes } = this.core.source(source);
+    const place = placeOf(partition, offset);
+    for (let index = 0; index < groups.length; index += 1) {
+      const group = groups[index];
+      if (group === undefined) continue;
+      const value = event.values[group.group.key] ?? null;
+      if (value === null) continue;
+      const key = String(value);
+      const isNear = sliced >= 0 && !group.group.exact;
+      const near = isNear ? approach.partitions[index]?.[sliced] : undefined;
+      const shard = this.#shards[near ?? this.partitionOf(key)];
       if (shard === undefined) continue;
-      const place = placeOf(partition, offset);
-      if (shard.takes(source, partition, offset)) this.#add(shard, group, String(key), place, event);
+      const hash = isNear ? approach.keys[index]?.[sliced] : undefined;
+      if (shard.takes(source, partition, offset)) this.#add(shard, group, key, place, event, hash);
       else this.#mend(shard, group, place, event);
     }
-    for (const label of plan.outcomes) {
+    for (const label of outcomes) {
       this.core.learn(label, event);
       // An outcome that a shard's snapshot covers may name an event that it does not.
       this.#mark(label, event, this.#shards);
@@ -187,7 +200,7 @@ export class OnlineState {
           continue;
         }
         if (isEventClock) this.advance(event.time);
-        this.apply(source, partition, at, event, this.#approach.ids[index]);
+        this.apply(source, partition, at, event, index);
       }
     }
   }
@@ -300,10 +313,10 @@ export class OnlineState {
     return output;
   }
 
-  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event): void {
+  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event, hash?: number): void {
     const time = event.time + plan.delayMs;
     if (!plan.group.exact) {
-      shard.addTiled(plan, key, time, place, event.values, this.clock);
+      shard.addTiled(plan, key, time, place, event.values, this.clock, hash);
       if (time >= this.clock && time < (this.#nextHeld[shard.partition] ?? 0))
         this.#nextHeld[shard.partition] = time;
       return;

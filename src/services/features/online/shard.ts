@@ -83,8 +83,17 @@ export class Shard {
     this.#exact[plan.index]?.add(key, time, place, values, positive, droppable);
   }
 
-  addTiled(plan: GroupPlan, key: string, time: number, place: number, values: Values, clock: number): void {
-    this.#tiled[plan.index]?.add(key, time, place, values, clock);
+  /** Adds an event to a group of tiles. Arguments as in {@link TiledGroup.add}. */
+  addTiled(
+    plan: GroupPlan,
+    key: string,
+    time: number,
+    place: number,
+    values: Values,
+    clock: number,
+    hash?: number,
+  ): void {
+    this.#tiled[plan.index]?.add(key, time, place, values, clock, hash);
   }
 
   /** The tiles of a group; undefined for an exact one. */

@@ -15,6 +15,9 @@ const SIZE_MIN = 1;
 /** A block that is filled to less than this share when tiles were dropped is exchanged for a smaller one. */
 const SHRINK_SHARE = 1 / 4;
 
+/** A full block of which no more than this share can be dropped is exchanged for a larger one. */
+const DROP_SHARE = 1 / 8;
+
 /** Tiles of one length. */
 export interface Level {
   readonly hopMs: number;
@@ -70,9 +73,9 @@ export class TileStore {
     return this.#keys.find(key);
   }
 
-  /** The slot of a key, made when it is new. */
-  slot(key: string): number {
-    return this.#keys.slot(key);
+  /** The slot of a key, made when it is new. `hash` is its {@link tableHash}. */
+  slot(key: string, hash?: number): number {
+    return this.#keys.slot(key, hash);
   }
 
   /** Moves to the level's tiles, the oldest first, and returns how many there are. */
@@ -132,9 +135,10 @@ export class TileStore {
     let sum = 0;
     for (let level = 0; level < this.levels.length; level += 1) {
       const count = this.locateAll(slot, level);
-      const tile = this.at + Math.max(0, count - 1) * this.stride;
-      // The first and the last column: a tile is longer than a line of the cache.
-      sum += (this.values[tile] ?? 0) + (this.values[tile + this.stride - 1] ?? 0);
+      const newest = this.at + Math.max(0, count - 1) * this.stride;
+      // The newest tile, and where the next one would end: a tile is longer than a line of the cache.
+      sum += (this.values[newest] ?? 0) + (this.values[newest + this.stride] ?? 0);
+      sum += this.values[newest + 2 * this.stride - 1] ?? 0;
     }
     return sum;
   }
@@ -169,9 +173,12 @@ export class TileStore {
   #insert(words: Int32Array, at: number, before: number, start: number, keepFrom: number): void {
     let row = before;
     if (words[at + COUNT] === capacityOf(words[at + SIZE] ?? 0)) {
+      const size = words[at + SIZE] ?? 0;
       const dropped = this.#dropBelow(words, at, keepFrom);
-      row = Math.max(0, row - dropped);
-      if (dropped === 0) this.#resize(words, at, Math.max(SIZE_MIN + 1, (words[at + SIZE] ?? 0) + 1));
+      row -= dropped;
+      // One that stays nearly full would be moved with nearly every tile.
+      if (dropped <= capacityOf(size) * DROP_SHARE)
+        this.#resize(words, at, Math.max(SIZE_MIN + 1, size + 1));
     }
     const { stride } = this;
     const count = words[at + COUNT] ?? 0;

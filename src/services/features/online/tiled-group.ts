@@ -89,14 +89,14 @@ export class TiledGroup {
     return this.#held.next;
   }
 
-  /** Adds an event: merged if the clock has passed it, held otherwise. */
-  add(key: string, time: number, sequence: number, values: Values, clock: number): void {
+  /** Adds an event: merged if the clock has passed it, held otherwise. `hash` is the {@link tableHash} of its key. */
+  add(key: string, time: number, sequence: number, values: Values, clock: number, hash?: number): void {
     if (!this.plan.passes(values)) return;
     const evaluators = this.#evaluators;
     const inputs = this.#inputs;
     for (let input = 0; input < evaluators.length; input += 1)
       inputs[input] = inputNumber(evaluators[input]?.(values) ?? null);
-    if (time < clock) this.#merge(key, time, sequence, clock);
+    if (time < clock) this.#merge(key, time, sequence, clock, hash);
     else this.#held.push({ key, time, sequence, inputs: Array.from(inputs) });
   }
 
@@ -161,7 +161,7 @@ export class TiledGroup {
   }
 
   /** Merges the event whose inputs are at hand into a tile of each level that still has a window for it. */
-  #merge(key: string, time: number, sequence: number, clock: number): void {
+  #merge(key: string, time: number, sequence: number, clock: number, hash?: number): void {
     const store = this.#store;
     const { levels } = store;
     let slot = -1;
@@ -171,7 +171,7 @@ export class TiledGroup {
       const start = Math.floor(time / level.hopMs) * level.hopMs;
       const keepFrom = clock - level.keepMs;
       if (start < keepFrom) continue;
-      if (slot < 0) slot = store.slot(key);
+      if (slot < 0) slot = store.slot(key, hash);
       if (!store.locate(slot, index, start, keepFrom)) this.#open(store.values, store.at);
       this.#addToTile(store.values, store.at, time, sequence);
     }

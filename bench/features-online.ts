@@ -74,7 +74,7 @@ const spending = features('spending', { from: payments, key: 'customerId' }, (p)
 }));
 const card = vector('card', { candidate: payments, spending });
 const model = defineModel('fraud', { vector: card, label: fraud, trainer: logistic() });
-const app = defineApp('bench', { decisions: { score: decision('score', { model, subject: 'customerId' }) } });
+export const app = defineApp('bench', { decisions: { score: decision('score', { model, subject: 'customerId' }) } });
 
 // Async as all of them are.
 export async function measure(): Promise<Measurement> {

@@ -1,5 +1,5 @@
 /** Segments of a table, by the upper bits of the hash: each grows on its own, so that no growth is a long pause. */
-const SEGMENT_BITS = 5;
+const SEGMENT_BITS = 3;
 const SEGMENTS = 1 << SEGMENT_BITS;
 const SEGMENT_SHIFT = 32 - SEGMENT_BITS;
 /** A cell: hash, then row + 1, which is 0 in an empty one. */

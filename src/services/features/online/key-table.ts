@@ -2,9 +2,11 @@ import { HashCells } from './hash-cells.ts';
 import { bytesOf, integersOf, type SectionReader, type SectionWriter } from './sections.ts';
 import { tableHash } from './table-hash.ts';
 
-/** Slots of a chunk: tables grow by chunks and never move. */
-const CHUNK_BITS = 8;
+/** Slots of a chunk, at most: the first one doubles until it has as many, the others have them at once and never move. */
+const CHUNK_BITS = 12;
 const CHUNK_SLOTS = 1 << CHUNK_BITS;
+/** Slots that a table starts with room for. */
+const SLOTS_MIN = 16;
 const SLOT_MASK = CHUNK_SLOTS - 1;
 /** The first word of a slot: length of its key, or one of these. */
 const FREE = -1;
@@ -37,6 +39,8 @@ export class KeyTable {
   readonly #long = new Map<number, string>();
   #free: number[] = [];
   #slots = 0;
+  /** Slots that there is room for. */
+  #room = 0;
 
   /** `owned`: words of each slot that its owner has. They are 0 at first. */
   constructor(owned: number) {
@@ -54,7 +58,7 @@ export class KeyTable {
   }
 
   get bytes(): number {
-    return this.#words.length * CHUNK_SLOTS * this.#stride * WORD_BYTES + this.#cells.bytes;
+    return this.#room * this.#stride * WORD_BYTES + this.#cells.bytes;
   }
 
   /** The words of the slot's chunk. */
@@ -113,7 +117,7 @@ export class KeyTable {
     const words = new Int32Array(this.#slots * this.#stride);
     for (const [index, chunk] of this.#words.entries()) {
       const at = index * CHUNK_SLOTS * this.#stride;
-      words.set(chunk.subarray(0, words.length - at), at);
+      if (at < words.length) words.set(chunk.subarray(0, words.length - at), at);
     }
     writer.bytes(bytesOf(words));
   }
@@ -125,8 +129,9 @@ export class KeyTable {
     this.#slots = head.slots;
     this.#free = [...head.free];
     for (const [slot, key] of head.long) this.#long.set(slot, key);
-    for (let at = 0; at < words.length; at += CHUNK_SLOTS * this.#stride) {
-      const chunk = this.#grow();
+    while (this.#room < this.#slots) this.#grow(this.#slots);
+    for (const [index, chunk] of this.#words.entries()) {
+      const at = index * CHUNK_SLOTS * this.#stride;
       chunk.set(words.subarray(at, at + chunk.length));
     }
     for (let slot = 0; slot < this.#slots; slot += 1)
@@ -143,7 +148,7 @@ export class KeyTable {
   #add(key: string, hash: number): number {
     const slot = this.#free.pop() ?? this.#slots;
     if (slot === this.#slots) {
-      if ((slot & SLOT_MASK) === 0) this.#grow();
+      if (slot === this.#room) this.#grow(slot * 2);
       this.#slots += 1;
     }
     const from = (slot & SLOT_MASK) * this.#stride;
@@ -181,11 +186,16 @@ export class KeyTable {
     return Buffer.from(buffer, byteOffset + (from + 1) * WORD_BYTES, length).toString('latin1');
   }
 
-  #grow(): Int32Array {
-    const words = new Int32Array(CHUNK_SLOTS * this.#stride);
+  /** Makes room for more slots, in the first chunk for up to `slots`. */
+  #grow(slots: number): void {
+    const isFirst = this.#room < CHUNK_SLOTS;
+    const length = isFirst ? Math.min(CHUNK_SLOTS, Math.max(SLOTS_MIN, slots)) : CHUNK_SLOTS;
+    const words = new Int32Array(length * this.#stride);
+    if (isFirst) words.set(this.#words.pop()?.subarray(0, words.length) ?? NOTHING);
+    if (isFirst) this.#bytes.pop();
     this.#words.push(words);
     this.#bytes.push(new Uint8Array(words.buffer));
-    return words;
+    this.#room = isFirst ? length : this.#room + length;
   }
 }
 

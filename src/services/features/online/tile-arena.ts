@@ -1,10 +1,10 @@
 import type { SectionReader, SectionWriter } from './sections.ts';
 
-/** Bytes of a chunk, at least, where a block is not longer. */
-const CHUNK_BYTES_MIN = 32_768;
+/** Bytes of a chunk, at most. */
+const CHUNK_BYTES_MAX = 2 ** 21;
 const NUMBER_BYTES = 8;
-/** The arena grows by a quarter, and by so many chunks at most. */
-const GROWTH_CHUNKS_MAX = 64;
+/** Rows of the first chunk at first: little, for there is one arena for each group and state partition. */
+const ROWS_MIN = 16;
 const NOTHING = new Float64Array(0);
 
 interface Head {
@@ -16,7 +16,8 @@ interface Head {
  * Blocks of rows of `stride` float64 numbers. A block of size n has 2^n rows; freed blocks are reused by size. A block is named by
  * its first row, and lies in one array: `values(block)` from `base(block)` on.
  *
- * Tried: one array that doubles. While it is copied, events wait, and there are two of it.
+ * The first chunk doubles until it is full, the others do not move. Tried: one array that doubles (while it is copied, events wait,
+ * and there are two of it), and chunks of 32 KB (to find the array of a block was one more read of memory that is not near).
  */
 export class TileArena {
   readonly #stride: number;
@@ -32,7 +33,7 @@ export class TileArena {
 
   constructor(stride: number) {
     this.#stride = stride;
-    this.#shift = Math.ceil(Math.log2(Math.max(1, CHUNK_BYTES_MIN / NUMBER_BYTES / stride)));
+    this.#shift = Math.floor(Math.log2(Math.max(1, CHUNK_BYTES_MAX / NUMBER_BYTES / stride)));
   }
 
   get bytes(): number {
@@ -54,12 +55,7 @@ export class TileArena {
     const freed = this.#free[size]?.pop();
     if (freed !== undefined) return freed;
     const rows = 1 << size;
-    // A block does not begin in one array and end in another.
-    if (this.#used + rows > this.#end) {
-      this.#giveAway();
-      const chunks = Math.ceil(rows / (1 << this.#shift));
-      this.#grow(Math.max(chunks, Math.min(GROWTH_CHUNKS_MAX, this.#views.length >>> 2)));
-    }
+    if (this.#used + rows > this.#end) this.#makeRoom(rows);
     const block = this.#used;
     this.#used += rows;
     return block;
@@ -96,9 +92,22 @@ export class TileArena {
     const { used, free } = reader.json<Head>();
     const values = reader.numbers();
     this.#free = free.map((list) => [...list]);
-    if (used > 0) this.#grow(Math.ceil(used / (1 << this.#shift)));
+    const chunkRows = 1 << this.#shift;
+    if (used <= chunkRows) this.#growFirst(used);
+    else this.#add(Math.ceil(used / chunkRows));
     this.#views[0]?.set(values);
     this.#used = used;
+  }
+
+  #makeRoom(rows: number): void {
+    const chunkRows = 1 << this.#shift;
+    if (this.#end < chunkRows) {
+      this.#growFirst(Math.min(chunkRows, Math.max(this.#used + rows, this.#end * 2)));
+      if (this.#used + rows <= this.#end) return;
+    }
+    // A block does not begin in one array and end in another.
+    this.#giveAway();
+    this.#add(Math.ceil(rows / chunkRows));
   }
 
   /** Makes what is left of the newest array blocks to be reused. */
@@ -110,10 +119,19 @@ export class TileArena {
     }
   }
 
-  #grow(chunks: number): void {
+  #growFirst(rows: number): void {
+    const length = Math.min(1 << this.#shift, Math.max(ROWS_MIN, rows));
+    const array = new Float64Array(length * this.#stride);
+    array.set(this.#views[0] ?? NOTHING);
+    this.#views[0] = array;
+    this.#end = length;
+  }
+
+  /** Adds an array of so many chunks. */
+  #add(chunks: number): void {
     const length = this.#stride << this.#shift;
     const array = new Float64Array(chunks * length);
     for (let chunk = 0; chunk < chunks; chunk += 1) this.#views.push(array.subarray(chunk * length));
-    this.#end += chunks << this.#shift;
+    this.#end = this.#views.length << this.#shift;
   }
 }

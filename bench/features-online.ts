@@ -1,5 +1,10 @@
 import { performance } from 'node:perf_hooks';
-import { compileEventReader, type Event, SOURCE_PARTITIONS, STATE_PARTITIONS } from '../src/contract/index.ts';
+import {
+  compileEventReader,
+  type Event,
+  SOURCE_PARTITIONS,
+  STATE_PARTITIONS,
+} from '../src/contract/index.ts';
 import {
   count,
   decision,
@@ -74,7 +79,9 @@ const spending = features('spending', { from: payments, key: 'customerId' }, (p)
 }));
 const card = vector('card', { candidate: payments, spending });
 const model = defineModel('fraud', { vector: card, label: fraud, trainer: logistic() });
-export const app = defineApp('bench', { decisions: { score: decision('score', { model, subject: 'customerId' }) } });
+export const app = defineApp('bench', {
+  decisions: { score: decision('score', { model, subject: 'customerId' }) },
+});
 
 // Async as all of them are.
 export async function measure(): Promise<Measurement> {
@@ -119,10 +126,14 @@ interface Figures {
 }
 
 function measureStream(plan: Plan, keys: number): Figures {
-  const state = new OnlineState(plan, new Map([...plan.sources.keys()].map((name) => [name, SOURCE_PARTITIONS])), {
-    readBehindMs: 10_000,
-    statePartitions: STATE_PARTITIONS,
-  });
+  const state = new OnlineState(
+    plan,
+    new Map([...plan.sources.keys()].map((name) => [name, SOURCE_PARTITIONS])),
+    {
+      readBehindMs: 10_000,
+      statePartitions: STATE_PARTITIONS,
+    },
+  );
   for (let partition = 0; partition < STATE_PARTITIONS; partition += 1)
     state.attach(new Shard(plan, partition));
   const stream = new OnlineStream({

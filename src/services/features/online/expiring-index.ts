@@ -3,7 +3,7 @@ import { bytesOf, integersOf, type SectionReader, type SectionWriter } from './s
 import { tableHash } from './table-hash.ts';
 
 /** Entries of a page; with them a page is found in the number of a row. */
-const PAGE_BITS = 16;
+const PAGE_BITS = 12;
 const PAGE_ENTRIES_MAX = 1 << PAGE_BITS;
 /** A horizon is cut into at least so many pages. */
 const PAGES_PER_HORIZON = 6;
@@ -11,9 +11,11 @@ const PAGES_PER_HORIZON = 6;
 const PAGES_MAX = 1 << (31 - PAGE_BITS);
 /** So many pages may be opened because time goes on; above that, only when the last one is full. */
 const PAGES_BY_TIME_MAX = 1_024;
-/** Entries and bytes that a page starts with room for. */
+/** Entries and bytes that the first page starts with room for. */
 const ENTRIES_MIN = 16;
 const BYTES_MIN = 256;
+/** Pages that were emptied and wait to be filled again. */
+const SPARE_MAX = 4;
 /** A page with as many bytes of text is full. */
 const BYTES_MAX = 1 << 28;
 /** Largest unit of a text that takes one byte for each. */
@@ -31,7 +33,7 @@ interface Page {
   /** Entries that are forgotten already, from the first. */
   forgotten: number;
   /** Event time that opened the page; never below that of the page before. */
-  readonly start: number;
+  start: number;
   /** Newest event time of its entries. */
   newest: number;
 }
@@ -49,7 +51,8 @@ interface SavedPage {
  *
  * One table of hashes leads to the entries of all pages, so that a new id costs one read of memory that is not near, and its
  * text is only written, never read. Tried: a `Map` from string to row for each sixth of the horizon. An id that was new was looked
- * for in all of them.
+ * for in all of them. Pages of 65,536 entries that doubled: memory that was touched for the first time, and left again, cost more
+ * than the look-up.
  */
 export class ExpiringIndex {
   readonly #width: number;
@@ -59,6 +62,7 @@ export class ExpiringIndex {
   readonly #pages = new Map<number, Page>();
   #next = 0;
   #last: Page | undefined;
+  readonly #spare: Page[] = [];
   /** The cursor. */
   #page: Page | undefined;
   #entry = -1;
@@ -76,7 +80,7 @@ export class ExpiringIndex {
   /** Bytes of the arrays. */
   get bytes(): number {
     let bytes = this.#cells.bytes;
-    for (const page of this.#pages.values())
+    for (const page of [...this.#pages.values(), ...this.#spare])
       bytes +=
         page.columns.byteLength + page.hashes.byteLength + page.ends.byteLength + page.bytes.byteLength;
     return bytes;
@@ -144,6 +148,7 @@ export class ExpiringIndex {
       if (end < page.entries) break;
       this.#pages.delete(number);
       if (page === this.#page) this.#page = undefined;
+      if (this.#spare.length < SPARE_MAX) this.#spare.push(page);
     }
     return entries - left;
   }
@@ -192,17 +197,13 @@ export class ExpiringIndex {
     if (last !== undefined && last.entries < PAGE_ENTRIES_MAX && last.bytes.length < BYTES_MAX) {
       if (time <= last.start + this.#pageMs || this.#pages.size >= PAGES_BY_TIME_MAX) return last;
     }
-    const page: Page = {
-      columns: new Float64Array(ENTRIES_MIN * this.#width),
-      hashes: new Int32Array(ENTRIES_MIN),
-      ends: new Int32Array(ENTRIES_MIN),
-      bytes: new Uint8Array(BYTES_MIN),
-      entries: 0,
-      forgotten: 0,
-      // A late event opens no page in the past: alternating old and new times would open one each.
-      start: Math.max(time, last?.start ?? time),
-      newest: time,
-    };
+    const page = this.#spare.pop() ?? pageLike(last, this.#width);
+    page.columns.fill(0);
+    page.entries = 0;
+    page.forgotten = 0;
+    // A late event opens no page in the past: alternating old and new times would open one each.
+    page.start = Math.max(time, last?.start ?? time);
+    page.newest = time;
     this.#add(page);
     return page;
   }
@@ -268,6 +269,24 @@ function textOf(page: Page, entry: number): string {
   const end = page.ends[entry] ?? 0;
   const bytes = Buffer.from(page.bytes.buffer, page.bytes.byteOffset + from, endOf(end) - from);
   return bytes.toString(end % 2 === 0 ? 'latin1' : 'utf16le');
+}
+
+/** An empty page with room for what the one before has, and a little more. */
+function pageLike(last: Page | undefined, width: number): Page {
+  const wanted = Math.max(ENTRIES_MIN, (last?.entries ?? 0) * 1.25);
+  const entries = Math.min(PAGE_ENTRIES_MAX, 2 ** Math.ceil(Math.log2(wanted)));
+  const text =
+    last === undefined || last.entries === 0 ? 0 : endOf(last.ends[last.entries - 1] ?? 0) / last.entries;
+  return {
+    columns: new Float64Array(entries * width),
+    hashes: new Int32Array(entries),
+    ends: new Int32Array(entries),
+    bytes: new Uint8Array(Math.max(BYTES_MIN, Math.ceil(text * entries * 1.1))),
+    entries: 0,
+    forgotten: 0,
+    start: 0,
+    newest: 0,
+  };
 }
 
 function enlarge(page: Page, width: number): void {

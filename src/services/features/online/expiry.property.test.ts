@@ -51,7 +51,10 @@ describe('what no window sees any more', () => {
     for (const group of app.groups.values()) {
       const subject = groupSubject(app, group);
       const before = remove.mock.calls.length;
-      for (const stream of fc.sample(streamArbitrary(subject, { stepsMin: 80, stepsMax: 120 }), { numRuns: 10, seed: 5 }))
+      for (const stream of fc.sample(streamArbitrary(subject, { stepsMin: 80, stepsMax: 120 }), {
+        numRuns: 10,
+        seed: 5,
+      }))
         play(subject, stream);
       if (remove.mock.calls.length > before) removed.add(group.name);
     }

@@ -49,8 +49,7 @@ describe('KeyTable', () => {
       expect(table.size).toBe(known.size);
       expect(new Set([...known.values()].map(({ slot }) => slot)).size).toBe(known.size);
       for (const { key } of steps) expect(table.find(key)).toBe(known.get(key)?.slot ?? -1);
-      for (const { slot, word } of known.values())
-        expect(table.words(slot)[table.at(slot) + 1]).toBe(word);
+      for (const { slot, word } of known.values()) expect(table.words(slot)[table.at(slot) + 1]).toBe(word);
     });
     fc.assert(property, { numRuns: 200, seed: 3 });
   });
@@ -58,7 +57,9 @@ describe('KeyTable', () => {
   it('uses the slots of keys that have gone', () => {
     const table = new KeyTable(1);
     for (let round = 0; round < 5; round += 1) {
-      const slots = Array.from({ length: 2_000 }, (_, index) => table.slot(`${String(round)}/${String(index)}`));
+      const slots = Array.from({ length: 2_000 }, (_, index) =>
+        table.slot(`${String(round)}/${String(index)}`),
+      );
       expect(table.slots).toBe(2_000);
       for (const slot of slots) table.remove(slot);
       expect(table.size).toBe(0);

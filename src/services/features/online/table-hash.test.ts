@@ -11,7 +11,10 @@ describe('tableHash', () => {
 
   it('tells similar texts apart, long ones too', () => {
     const similar = Array.from({ length: 20_000 }, (_, index) => `customer-${String(index)}`);
-    const long = Array.from({ length: 2_000 }, (_, index) => `${'x'.repeat(index % 7)}${'y'.repeat(300)}${String(index)}`);
+    const long = Array.from(
+      { length: 2_000 },
+      (_, index) => `${'x'.repeat(index % 7)}${'y'.repeat(300)}${String(index)}`,
+    );
     const swapped = ['ab', 'ba', 'a\0', 'a', '\0a', `${'a'.repeat(128)}b`, `b${'a'.repeat(128)}`];
     const texts = new Set([...similar, ...long, ...swapped]);
     const hashes = new Set([...texts].map((text) => tableHash(text)));

@@ -177,8 +177,7 @@ export class TileStore {
       const dropped = this.#dropBelow(words, at, keepFrom);
       row -= dropped;
       // One that stays nearly full would be moved with nearly every tile.
-      if (dropped <= capacityOf(size) * DROP_SHARE)
-        this.#resize(words, at, Math.max(SIZE_MIN + 1, size + 1));
+      if (dropped <= capacityOf(size) * DROP_SHARE) this.#resize(words, at, Math.max(SIZE_MIN + 1, size + 1));
     }
     const { stride } = this;
     const count = words[at + COUNT] ?? 0;

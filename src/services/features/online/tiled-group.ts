@@ -123,8 +123,7 @@ export class TiledGroup {
     for (const read of this.#usualReads) {
       accumulator.reset();
       if (slot >= 0) this.#collect(slot, read, asOf - read.windowMs);
-      if (merged)
-        accumulator.add(this.#candidateInput(read.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      if (merged) accumulator.add(this.#candidateInput(read.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
       for (const plan of read.features) output[plan.place] = finish(plan, accumulator, asOf);
     }
     for (const read of this.#slotReads) {
@@ -198,7 +197,11 @@ export class TiledGroup {
 
   /** What of a new tile does not begin with 0. */
   #open(values: Float64Array, tile: number): void {
-    for (const layout of this.#layouts) if (layout !== undefined) openInput(values, tile, layout);
+    const layouts = this.#layouts;
+    for (let input = 0; input < layouts.length; input += 1) {
+      const layout = layouts[input];
+      if (layout !== undefined) openInput(values, tile, layout);
+    }
     for (const { slot, column } of this.#slots) slot.open(values, tile + column);
   }
 

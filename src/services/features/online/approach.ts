@@ -23,10 +23,13 @@ export class Approach {
   readonly #state: Shards;
   /** By event of the slice: the hash of its id. */
   readonly ids = new Int32Array(SLICE_EVENTS_MAX);
-  /** By group of the source, and by event: the hash of its key there, and its state partition. */
-  readonly keys: Int32Array[] = [];
+  /**
+   * By group of the source, and by event: the state partition of its key there, and the slot, -1 for a key that is new. Both hold
+   * until something is forgotten.
+   */
   readonly partitions: Int32Array[] = [];
-  readonly #slots = new Int32Array(SLICE_EVENTS_MAX);
+  readonly slots: Int32Array[] = [];
+  readonly #hashes = new Int32Array(SLICE_EVENTS_MAX);
   readonly #stores: (TileStore | undefined)[] = [];
   /** Nobody reads it: it keeps the compiler from leaving out what is read for nothing. */
   touched = 0;
@@ -55,8 +58,9 @@ export class Approach {
   }
 
   #toGroup(place: number, plan: GroupPlan, events: readonly (Event | undefined)[]): number {
-    const hashes = (this.keys[place] ??= new Int32Array(SLICE_EVENTS_MAX));
     const partitions = (this.partitions[place] ??= new Int32Array(SLICE_EVENTS_MAX));
+    const slots = (this.slots[place] ??= new Int32Array(SLICE_EVENTS_MAX));
+    const hashes = this.#hashes;
     const stores = this.#stores;
     const { length } = events;
     const name = plan.group.key;
@@ -67,16 +71,20 @@ export class Approach {
       if (key === null) continue;
       const partition = this.#state.partitionOf(String(key));
       const store = this.#state.shard(partition)?.tilesOf(plan);
-      const hash = tableHash(String(key));
       partitions[index] = partition;
+      if (store === undefined) continue;
+      const hash = tableHash(String(key));
       hashes[index] = hash;
       stores[index] = store;
-      if (store !== undefined) sum += store.touchCell(hash);
+      sum += store.touchCell(hash);
     }
-    for (let index = 0; index < length; index += 1)
-      this.#slots[index] = stores[index]?.touchSlot(hashes[index] ?? 0) ?? -1;
-    for (let index = 0; index < length; index += 1)
-      sum += stores[index]?.touchTiles(this.#slots[index] ?? -1) ?? 0;
+    for (let index = 0; index < length; index += 1) sum += stores[index]?.touchSlot(hashes[index] ?? 0) ?? 0;
+    for (let index = 0; index < length; index += 1) {
+      const store = stores[index];
+      const slot = store?.find(String(events[index]?.values[name]), hashes[index]) ?? -1;
+      slots[index] = slot;
+      if (store !== undefined && slot >= 0) sum += store.touchTiles(slot);
+    }
     return sum;
   }
 }

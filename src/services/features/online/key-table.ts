@@ -71,14 +71,18 @@ export class KeyTable {
     return (slot & SLOT_MASK) * this.#stride + OWNER;
   }
 
-  /** The slot of a key, or -1. */
-  find(key: string): number {
-    return this.#find(key, tableHash(key));
+  /** The slot of a key, or -1. `hash` is its {@link tableHash}. */
+  find(key: string, hash: number = tableHash(key)): number {
+    const cells = this.#cells;
+    let slot = cells.first(hash);
+    while (slot >= 0 && !this.#holds(slot, key)) slot = cells.next(hash);
+    return slot;
   }
 
-  /** The slot of a key, made when it is new. `hash` is its {@link tableHash}. */
-  slot(key: string, hash: number = tableHash(key)): number {
-    const known = this.#find(key, hash);
+  /** The slot of a key, made when it is new. */
+  slot(key: string): number {
+    const hash = tableHash(key);
+    const known = this.find(key, hash);
     return known >= 0 ? known : this.#add(key, hash);
   }
 
@@ -87,15 +91,11 @@ export class KeyTable {
     return this.#cells.touch(hash);
   }
 
-  /** Reads the words of the slot that a key with this hash has, and returns the slot, or -1. */
+  /** Reads the words of the slot that a key with this hash has. What it returns means nothing. */
   touchSlot(hash: number): number {
     const slot = this.#cells.first(hash);
-    if (slot >= 0) this.touched += this.words(slot)[this.at(slot)] ?? 0;
-    return slot;
+    return slot < 0 ? 0 : (this.words(slot)[this.at(slot)] ?? 0);
   }
-
-  /** Nobody reads it: it keeps the compiler from leaving out what is read for nothing. */
-  touched = 0;
 
   /** Whether the slot has a key. */
   isTaken(slot: number): boolean {
@@ -136,13 +136,6 @@ export class KeyTable {
     }
     for (let slot = 0; slot < this.#slots; slot += 1)
       if (this.isTaken(slot)) this.#cells.add(tableHash(this.#text(slot)), slot);
-  }
-
-  #find(key: string, hash: number): number {
-    const cells = this.#cells;
-    let slot = cells.first(hash);
-    while (slot >= 0 && !this.#holds(slot, key)) slot = cells.next(hash);
-    return slot;
   }
 
   #add(key: string, hash: number): number {

@@ -166,8 +166,8 @@ export class OnlineState {
       const near = isNear ? approach.partitions[index]?.[sliced] : undefined;
       const shard = this.#shards[near ?? this.partitionOf(key)];
       if (shard === undefined) continue;
-      const hash = isNear ? approach.keys[index]?.[sliced] : undefined;
-      if (shard.takes(source, partition, offset)) this.#add(shard, group, key, place, event, hash);
+      const slot = isNear ? approach.slots[index]?.[sliced] : undefined;
+      if (shard.takes(source, partition, offset)) this.#add(shard, group, key, place, event, slot);
       else this.#mend(shard, group, place, event);
     }
     for (const label of outcomes) {
@@ -313,10 +313,10 @@ export class OnlineState {
     return output;
   }
 
-  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event, hash?: number): void {
+  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event, slot?: number): void {
     const time = event.time + plan.delayMs;
     if (!plan.group.exact) {
-      shard.addTiled(plan, key, time, place, event.values, this.clock, hash);
+      shard.addTiled(plan, key, time, place, event.values, this.clock, slot);
       if (time >= this.clock && time < (this.#nextHeld[shard.partition] ?? 0))
         this.#nextHeld[shard.partition] = time;
       return;

@@ -91,9 +91,9 @@ export class Shard {
     place: number,
     values: Values,
     clock: number,
-    hash?: number,
+    slot?: number,
   ): void {
-    this.#tiled[plan.index]?.add(key, time, place, values, clock, hash);
+    this.#tiled[plan.index]?.add(key, time, place, values, clock, slot);
   }
 
   /** The tiles of a group; undefined for an exact one. */

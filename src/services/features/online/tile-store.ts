@@ -68,14 +68,14 @@ export class TileStore {
     return this.#keys.bytes + this.#arena.bytes;
   }
 
-  /** The slot of a key, or -1. */
-  find(key: string): number {
-    return this.#keys.find(key);
+  /** The slot of a key, or -1. `hash` is its {@link tableHash}. */
+  find(key: string, hash?: number): number {
+    return this.#keys.find(key, hash);
   }
 
-  /** The slot of a key, made when it is new. `hash` is its {@link tableHash}. */
-  slot(key: string, hash?: number): number {
-    return this.#keys.slot(key, hash);
+  /** The slot of a key, made when it is new. */
+  slot(key: string): number {
+    return this.#keys.slot(key);
   }
 
   /** Moves to the level's tiles, the oldest first, and returns how many there are. */
@@ -119,8 +119,9 @@ export class TileStore {
   }
 
   /**
-   * Three steps that bring near what an event of a key will need, by the key's {@link tableHash}: each reads what the next one needs.
-   * Taken for many keys one after the other, their reads of memory overlap.
+   * Three steps that bring near what an event of a key will need: its cell and its slot, by the key's {@link tableHash}, then its newest
+   * tiles. Each reads what the next one needs; taken for many keys one after the other, their reads of memory overlap. What they
+   * return means nothing.
    */
   touchCell(hash: number): number {
     return this.#keys.touchCell(hash);
@@ -131,14 +132,17 @@ export class TileStore {
   }
 
   touchTiles(slot: number): number {
-    if (slot < 0) return 0;
+    const words = this.#keys.words(slot);
+    const first = this.#keys.at(slot);
+    const { stride } = this;
     let sum = 0;
     for (let level = 0; level < this.levels.length; level += 1) {
-      const count = this.locateAll(slot, level);
-      const newest = this.at + Math.max(0, count - 1) * this.stride;
+      const at = first + level * LEVEL_WORDS;
+      const block = words[at + BLOCK] ?? 0;
+      const values = this.#arena.values(block);
+      const newest = this.#arena.base(block) + Math.max(0, (words[at + COUNT] ?? 0) - 1) * stride;
       // The newest tile, and where the next one would end: a tile is longer than a line of the cache.
-      sum += (this.values[newest] ?? 0) + (this.values[newest + this.stride] ?? 0);
-      sum += this.values[newest + 2 * this.stride - 1] ?? 0;
+      sum += (values[newest] ?? 0) + (values[newest + stride] ?? 0) + (values[newest + 2 * stride - 1] ?? 0);
     }
     return sum;
   }

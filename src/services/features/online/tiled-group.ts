@@ -89,14 +89,14 @@ export class TiledGroup {
     return this.#held.next;
   }
 
-  /** Adds an event: merged if the clock has passed it, held otherwise. `hash` is the {@link tableHash} of its key. */
-  add(key: string, time: number, sequence: number, values: Values, clock: number, hash?: number): void {
+  /** Adds an event: merged if the clock has passed it, held otherwise. `slot` is that of its key where it is known, else -1. */
+  add(key: string, time: number, sequence: number, values: Values, clock: number, slot = -1): void {
     if (!this.plan.passes(values)) return;
     const evaluators = this.#evaluators;
     const inputs = this.#inputs;
     for (let input = 0; input < evaluators.length; input += 1)
       inputs[input] = inputNumber(evaluators[input]?.(values) ?? null);
-    if (time < clock) this.#merge(key, time, sequence, clock, hash);
+    if (time < clock) this.#merge(key, time, sequence, clock, slot);
     else this.#held.push({ key, time, sequence, inputs: Array.from(inputs) });
   }
 
@@ -109,7 +109,7 @@ export class TiledGroup {
   advance(clock: number): void {
     for (let held = this.#held.pop(clock); held !== undefined; held = this.#held.pop(clock)) {
       this.#inputs.set(held.inputs);
-      this.#merge(held.key, held.time, held.sequence, clock);
+      this.#merge(held.key, held.time, held.sequence, clock, -1);
     }
   }
 
@@ -160,17 +160,17 @@ export class TiledGroup {
   }
 
   /** Merges the event whose inputs are at hand into a tile of each level that still has a window for it. */
-  #merge(key: string, time: number, sequence: number, clock: number, hash?: number): void {
+  #merge(key: string, time: number, sequence: number, clock: number, known: number): void {
     const store = this.#store;
     const { levels } = store;
-    let slot = -1;
+    let slot = known;
     for (let index = 0; index < levels.length; index += 1) {
       const level = levels[index];
       if (level === undefined) continue;
       const start = Math.floor(time / level.hopMs) * level.hopMs;
       const keepFrom = clock - level.keepMs;
       if (start < keepFrom) continue;
-      if (slot < 0) slot = store.slot(key, hash);
+      if (slot < 0) slot = store.slot(key);
       if (!store.locate(slot, index, start, keepFrom)) this.#open(store.values, store.at);
       this.#addToTile(store.values, store.at, time, sequence);
     }

@@ -42,14 +42,12 @@ export class Approach {
   /** `events` are at most {@link SLICE_EVENTS_MAX}. */
   to(source: string, partition: number, events: readonly (Event | undefined)[]): void {
     const plan = this.#core.source(source);
-    let sum = 0;
+    // Loops that read are short: the fewer instructions lie between two reads, the more of them the processor has under way.
     for (let index = 0; index < events.length; index += 1) {
       const event = events[index];
-      if (event === undefined) continue;
-      const hash = tableHash(event.id);
-      this.ids[index] = hash;
-      sum += this.#core.touch(source, partition, hash);
+      if (event !== undefined) this.ids[index] = tableHash(event.id);
     }
+    let sum = this.#core.touch(source, partition, this.ids, events.length);
     for (let index = 0; index < plan.groups.length; index += 1) {
       const group = plan.groups[index];
       if (group !== undefined && !group.group.exact) sum += this.#toGroup(index, group, events);
@@ -73,17 +71,19 @@ export class Approach {
       const store = this.#state.shard(partition)?.tilesOf(plan);
       partitions[index] = partition;
       if (store === undefined) continue;
-      const hash = tableHash(String(key));
-      hashes[index] = hash;
+      hashes[index] = tableHash(String(key));
       stores[index] = store;
-      sum += store.touchCell(hash);
     }
+    for (let index = 0; index < length; index += 1) sum += stores[index]?.touchCell(hashes[index] ?? 0) ?? 0;
     for (let index = 0; index < length; index += 1) sum += stores[index]?.touchSlot(hashes[index] ?? 0) ?? 0;
     for (let index = 0; index < length; index += 1) {
       const store = stores[index];
       const slot = store?.find(String(events[index]?.values[name]), hashes[index]) ?? -1;
       slots[index] = slot;
-      if (store !== undefined && slot >= 0) sum += store.touchTiles(slot);
+    }
+    for (let index = 0; index < length; index += 1) {
+      const slot = slots[index] ?? -1;
+      if (slot >= 0) sum += stores[index]?.touchTiles(slot) ?? 0;
     }
     return sum;
   }

@@ -140,9 +140,9 @@ export class Core {
     return 'applied';
   }
 
-  /** Reads where an id with this {@link tableHash} would be found. What it returns means nothing. */
-  touch(source: string, partition: number, hash: number): number {
-    return this.#source(source).known[partition]?.touch(hash) ?? 0;
+  /** Reads where the ids with the first `count` of these hashes would be found. What it returns means nothing. */
+  touch(source: string, partition: number, hashes: Int32Array, count: number): number {
+    return this.#source(source).known[partition]?.touch(hashes, count) ?? 0;
   }
 
   /** Whether the record at the offset was the first with its id. Of what no window can see it may have forgotten so. */

@@ -114,9 +114,11 @@ export class ExpiringIndex {
     this.#entry = entry;
   }
 
-  /** Reads where the string with this hash would be found. What it returns means nothing. */
-  touch(hash: number): number {
-    return this.#cells.touch(hash);
+  /** Reads where the strings with the first `count` of these hashes would be found. What it returns means nothing. */
+  touch(hashes: Int32Array, count: number): number {
+    let sum = 0;
+    for (let index = 0; index < count; index += 1) sum += this.#cells.touch(hashes[index] ?? 0);
+    return sum;
   }
 
   get(column: number): number {

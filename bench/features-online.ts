@@ -79,7 +79,7 @@ const spending = features('spending', { from: payments, key: 'customerId' }, (p)
 }));
 const card = vector('card', { candidate: payments, spending });
 const model = defineModel('fraud', { vector: card, label: fraud, trainer: logistic() });
-export const app = defineApp('bench', {
+const app = defineApp('bench', {
   decisions: { score: decision('score', { model, subject: 'customerId' }) },
 });
 

@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlatformError, type Release, routes, type SourceDescription } from '../../contract/index.ts';
+import {
+  type FeaturesStatus,
+  PlatformError,
+  type Release,
+  routes,
+  type SourceDescription,
+} from '../../contract/index.ts';
 import { type Client, type ClientOptions, dataDirOf, openClient } from '../client.ts';
 import { buildName } from '../deploy/build.ts';
 import { amount, type Output, table, when } from '../output.ts';
@@ -23,6 +29,8 @@ interface Status {
   readonly ready: boolean;
   readonly services: Readonly<Record<string, { readonly ready: boolean; readonly reason?: string }>>;
   readonly sources: readonly SourceDescription[];
+  /** Size of the online state, by feature group. */
+  readonly groups: FeaturesStatus['groups'];
   readonly models: readonly { readonly model: string; readonly newest: number | null }[];
   readonly releases: readonly Release[];
   /** What could not be asked, and why. */
@@ -80,6 +88,7 @@ async function ask(client: Client, dataDir: string): Promise<Status> {
     up: client.url === null ? await askUp(dataDir) : null,
     ready,
     services,
+    groups: features?.groups ?? [],
     sources: (await Promise.all(described)).flatMap((source) => source ?? []),
     models: (models?.models ?? []).map(({ model, newest }) => ({ model, newest: newest?.version ?? null })),
     releases: current?.releases ?? [],
@@ -177,6 +186,15 @@ function describe(status: Status, output: Output): string {
       ),
     ]);
     parts.push(table(['SOURCE', 'ACCEPTED', 'QUARANTINED', 'DUPLICATES', 'LAG'], rows));
+  }
+  if (status.groups.length > 0) {
+    const rows = status.groups.map(({ group, keys, bytes, bytesPerKey }) => [
+      group,
+      amount(keys),
+      `${amount(bytes)} B`,
+      bytesPerKey === null ? '-' : `${amount(bytesPerKey)} B`,
+    ]);
+    parts.push(table(['GROUP', 'KEYS', 'MEMORY', 'A KEY'], rows));
   }
   if (status.models.length > 0) {
     parts.push(

@@ -213,6 +213,9 @@ const sourceStatus = z.object({
   /** Next offsets archived to Parquet. */
   archived: z.array(z.number().int()),
   duplicates: z.number().int(),
+  /** Ids that the replica which answers remembers, so that the first event with an id wins, and the bytes they take. */
+  ids: z.number().int(),
+  idBytes: z.number().int(),
 });
 
 const statePartition = z.object({
@@ -243,7 +246,16 @@ const featuresStatus = z.object({
   replicas: z.array(featuresReplica),
   statePartitions: z.array(statePartition),
   groups: z.array(
-    z.object({ group: name, keys: z.number().int(), events: z.number().int(), bytes: z.number().int() }),
+    z.object({
+      group: name,
+      /** Keys that a window can still see something of. */
+      keys: z.number().int(),
+      /** Events of exact groups, tiles of the others. */
+      events: z.number().int(),
+      bytes: z.number().int(),
+      /** `null` when there are no keys. */
+      bytesPerKey: z.number().nullable(),
+    }),
   ),
 });
 export type FeaturesStatus = z.infer<typeof featuresStatus>;

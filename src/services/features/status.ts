@@ -53,6 +53,7 @@ export async function statusOf({
     heads: (ranges.get(source) ?? []).map((range) => range.next),
     archived: await archive.positions(source),
     duplicates: state.duplicates(source),
+    ...idsOf(state, source),
   }));
   const lagOf = ({ facts }: ReplicaRow): number =>
     names.reduce(
@@ -89,7 +90,13 @@ export async function statusOf({
         size.events += facts.groups[index]?.events ?? 0;
         size.bytes += facts.groups[index]?.bytes ?? 0;
       }
-      return { group: plan.group.name, ...size };
+      const bytesPerKey = size.keys === 0 ? null : Math.round(size.bytes / size.keys);
+      return { group: plan.group.name, ...size, bytesPerKey };
     }),
   };
+}
+
+function idsOf(state: OnlineState, source: string): { ids: number; idBytes: number } {
+  const { ids, bytes } = state.core.idsOf(source);
+  return { ids, idBytes: bytes };
 }

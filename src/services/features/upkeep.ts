@@ -67,6 +67,7 @@ class Upkeep {
     const { host } = this.#parts;
     while (!signal.aborted) {
       await host.clock.sleep(LOOK_MS, signal);
+      await this.guarded('expiry', () => this.#sweep());
       await this.guarded('snapshot', () => this.saveIfNeeded(this.#recordsDue()));
       await this.guarded('gauges', () => this.#setGauges());
       if (host.clock.monotonic() - this.#retainedAt > RETENTION_MS) {
@@ -106,7 +107,6 @@ class Upkeep {
     if (feed.applied - this.#savedRecords < records) return;
     this.#savedRecords = feed.applied;
     const started = host.clock.monotonic();
-    state.expire();
     for (const claim of ownership.held) {
       const shard = state.shard(claim.partition);
       if (shard !== undefined && state.isComplete(claim.partition))
@@ -121,6 +121,12 @@ class Upkeep {
       .set(this.#savingMs / 1_000);
   }
 
+  /** Looks at a part of every shard for what no window can see any more; other work gets its turn in between. */
+  async #sweep(): Promise<void> {
+    const { host, state } = this.#parts;
+    while (!state.sweep()) await host.clock.sleep(0);
+  }
+
   async #setGauges(): Promise<void> {
     const { host, state, ownership } = this.#parts;
     host.metrics
@@ -131,6 +137,9 @@ class Upkeep {
     ]);
     const keys = host.metrics.gauge('group_keys', 'Keys of a feature group', ['group']);
     const bytes = host.metrics.gauge('group_bytes', 'Memory of a feature group', ['group']);
+    const keyBytes = host.metrics.gauge('group_key_bytes', 'Memory of a key of a feature group', ['group']);
+    const ids = host.metrics.gauge('ids', 'Ids of a source that are remembered', ['source']);
+    const idBytes = host.metrics.gauge('ids_bytes', 'Memory of the ids of a source', ['source']);
     const duplicates = host.metrics.gauge('duplicates', 'Records dropped as duplicates', ['source']);
     const ends = new Map<string, readonly number[]>();
     for (const source of state.plan.sources.keys()) {
@@ -146,11 +155,15 @@ class Upkeep {
         { source },
       );
       duplicates.set(state.duplicates(source), { source });
+      const known = state.core.idsOf(source);
+      ids.set(known.ids, { source });
+      idBytes.set(known.bytes, { source });
     }
     this.#parts.lag.look(host.clock.monotonic(), ends, (source) => state.positions(source));
     for (const size of state.sizes()) {
       keys.set(size.keys, { group: size.group });
       bytes.set(size.bytes, { group: size.group });
+      keyBytes.set(size.keys === 0 ? 0 : size.bytes / size.keys, { group: size.group });
     }
   }
 

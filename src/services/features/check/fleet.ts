@@ -73,12 +73,10 @@ export class Fleet {
     const log = this.#records(source, partition);
     const from = state.positions(source)[partition] ?? 0;
     const to = Math.min(log.length, from + count);
-    for (let offset = from; offset < to; offset += 1) {
-      const item = log[offset];
-      if (item === undefined) continue;
-      if (isEventClock) state.advance(item.event.time);
-      state.apply(source, partition, offset, item.event);
-    }
+    const events = log.slice(from, to).map((item) => item.event);
+    state.applyAll(source, partition, from, events, isEventClock);
+    // At any moment, for what can be forgotten must not show.
+    for (let offset = from; offset < to; offset += 1) state.sweep();
   }
 
   deliverAll(replica: number, now: number): void {

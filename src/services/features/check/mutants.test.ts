@@ -239,6 +239,7 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
             isFirst = false;
           },
           numbers: (values: Float64Array) => writer.numbers(values),
+          bytes: (bytes: Uint8Array) => writer.bytes(bytes),
         } as unknown as SectionWriter;
         save.call(this, forgetful);
       });

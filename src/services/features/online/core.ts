@@ -3,6 +3,7 @@ import { PARTITIONS_MAX, placeOf } from '../place.ts';
 import type { LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { ExpiringIndex } from './expiring-index.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
+import { tableHash } from './table-hash.ts';
 
 /** Columns of the index of known events. */
 const OFFSET = 0;
@@ -40,6 +41,7 @@ export class Core {
   readonly #sources = new Map<string, SourceState>();
   /** By label: earliest time of an outcome that names the event. */
   readonly #outcomes = new Map<string, ExpiringIndex>();
+  #latest: SourceState | undefined;
   /** Never goes back. */
   #clock = Number.NEGATIVE_INFINITY;
 
@@ -115,21 +117,32 @@ export class Core {
   }
 
   /** Takes in the record at an offset. Records of a partition come in order; one seen before is left alone. */
-  admit(source: string, partition: number, offset: number, event: Event): Applied {
+  admit(
+    source: string,
+    partition: number,
+    offset: number,
+    event: Event,
+    hash: number = tableHash(event.id),
+  ): Applied {
     const state = this.#source(source);
     if (offset < (state.positions[partition] ?? 0)) return 'seen';
     state.positions[partition] = offset + 1;
     const known = state.known[partition];
     if (known === undefined)
       throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
-    if (known.locate(event.id)) {
+    if (known.locate(event.id, hash)) {
       state.duplicates += 1;
       return 'duplicate';
     }
-    known.insert(event.id, event.time);
+    known.insert(event.id, event.time, hash);
     known.set(OFFSET, offset);
     known.set(TIME, event.time);
     return 'applied';
+  }
+
+  /** Reads where the ids with the first `count` of these hashes would be found. What it returns means nothing. */
+  touch(source: string, partition: number, hashes: Int32Array, count: number): number {
+    return this.#source(source).known[partition]?.touch(hashes, count) ?? 0;
   }
 
   /** Whether the record at the offset was the first with its id. Of what no window can see it may have forgotten so. */
@@ -188,6 +201,27 @@ export class Core {
     for (const outcomes of this.#outcomes.values()) outcomes.expire(before - this.plan.horizonMs);
   }
 
+  /** Forgets a part of that: up to `ids` ids and outcomes of each source and label. */
+  sweep(ids: number): void {
+    const before = this.readableFrom - this.plan.horizonMs;
+    if (!Number.isFinite(before)) return;
+    for (const state of this.#sources.values()) {
+      let left = ids;
+      for (const known of state.known) left -= known.sweep(before, left);
+    }
+    for (const outcomes of this.#outcomes.values()) outcomes.sweep(before - this.plan.horizonMs, ids);
+  }
+
+  /** How many ids of a source are remembered, and the bytes that they take. */
+  idsOf(source: string): { readonly ids: number; readonly bytes: number } {
+    const total = { ids: 0, bytes: 0 };
+    for (const known of this.#source(source).known) {
+      total.ids += known.size;
+      total.bytes += known.bytes;
+    }
+    return total;
+  }
+
   /** The core in one piece, copied: the writer can be finished while records are applied. */
   save(): SectionWriter {
     const writer = new SectionWriter();
@@ -225,9 +259,12 @@ export class Core {
   }
 
   #source(name: string): SourceState {
+    // Records come in batches of one source.
+    if (this.#latest?.plan.source.name === name) return this.#latest;
     const state = this.#sources.get(name);
     if (state === undefined)
       throw new PlatformError('SOURCE_NOT_FOUND', `The app defines no source '${name}'`);
+    this.#latest = state;
     return state;
   }
 }

@@ -150,9 +150,14 @@ export class ExactGroup {
     output.length = this.plan.group.features.length;
   }
 
-  /** Drops events before `time`, which nobody can see any more. */
+  /** Drops events before `time`, which nobody can see any more, and the keys that have none left. */
   drop(time: number): void {
-    this.#rows.dropBelow(time);
+    this.sweep(time, Number.POSITIVE_INFINITY);
+  }
+
+  /** Does a part of that: looks at the next `keys` keys. */
+  sweep(time: number, keys: number): void {
+    this.#rows.sweep(time, keys);
     if (time > this.#keptFrom) this.#keptFrom = time;
     const entries = this.#places?.size ?? 0;
     if (entries > STALE_ENTRIES_MIN && entries > 2 * this.#rows.rows) this.#indexRows();
@@ -173,7 +178,7 @@ export class ExactGroup {
   #indexRows(): void {
     const rows = this.#rows;
     const slots = new PlaceIndex();
-    for (let slot = 0; slot < rows.keys; slot += 1) {
+    for (let slot = 0; slot < rows.slots; slot += 1) {
       const start = rows.start(slot);
       const end = start + rows.count(slot) * rows.stride;
       for (let at = start; at < end; at += rows.stride) slots.set(rows.values[at + SEQUENCE] ?? 0, slot);

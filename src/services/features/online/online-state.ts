@@ -1,9 +1,14 @@
 import { type Event, partitionOf, PlatformError, type Positions } from '../../../contract/index.ts';
 import type { GroupPlan, LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { placeOf } from '../place.ts';
+import { Approach, SLICE_EVENTS_MAX } from './approach.ts';
 import { type Applied, Core } from './core.ts';
 import type { Candidate } from './exact-group.ts';
 import { type Gap, type GroupSize, Shard } from './shard.ts';
+
+/** Keys, of all groups of a shard, and ids of a source that one {@link OnlineState.sweep} looks at. */
+const SWEEP_KEYS = 4_096;
+const SWEEP_IDS = 8_192;
 
 export interface OnlineStateOptions {
   /**
@@ -25,8 +30,11 @@ export class OnlineState {
   readonly core: Core;
   readonly statePartitions: number;
   readonly #shards: (Shard | undefined)[];
+  readonly #approach: Approach;
   /** By shard: earliest time of an event that waits for the clock. */
   readonly #nextHeld: Float64Array;
+  /** The shard that a sweep goes on with; after the last one comes the core. */
+  #swept = 0;
   #latestKey: string | undefined;
   #latestPartition = 0;
 
@@ -35,6 +43,7 @@ export class OnlineState {
     this.core = new Core(plan, partitions, options.readBehindMs);
     this.statePartitions = options.statePartitions;
     this.#shards = Array.from({ length: options.statePartitions }, () => undefined);
+    this.#approach = new Approach(this.core, this);
     this.#nextHeld = new Float64Array(options.statePartitions).fill(Number.POSITIVE_INFINITY);
   }
 
@@ -131,26 +140,69 @@ export class OnlineState {
     this.core.skip(source, partition, offset);
   }
 
-  /** Applies the record at an offset. Records of a partition come in order; one seen before is left alone. */
-  apply(source: string, partition: number, offset: number, event: Event): Applied {
-    const applied = this.core.admit(source, partition, offset, event);
+  /**
+   * Applies the record at an offset. Records of a partition come in order; one seen before is left alone. `sliced`: its place in the
+   * slice that was approached; -1 when none was.
+   */
+  apply(source: string, partition: number, offset: number, event: Event, sliced = -1): Applied {
+    const approach = this.#approach;
+    const applied = this.core.admit(
+      source,
+      partition,
+      offset,
+      event,
+      sliced < 0 ? undefined : approach.ids[sliced],
+    );
     if (applied !== 'applied') return applied;
-    const plan = this.core.source(source);
-    for (const group of plan.groups) {
-      const key = event.values[group.group.key];
-      if (key === null || key === undefined) continue;
-      const shard = this.#shards[this.partitionOf(String(key))];
+    const { groups, outcomes } = this.core.source(source);
+    const place = placeOf(partition, offset);
+    for (let index = 0; index < groups.length; index += 1) {
+      const group = groups[index];
+      if (group === undefined) continue;
+      const value = event.values[group.group.key] ?? null;
+      if (value === null) continue;
+      const key = String(value);
+      const isNear = sliced >= 0 && !group.group.exact;
+      const near = isNear ? approach.partitions[index]?.[sliced] : undefined;
+      const shard = this.#shards[near ?? this.partitionOf(key)];
       if (shard === undefined) continue;
-      const place = placeOf(partition, offset);
-      if (shard.takes(source, partition, offset)) this.#add(shard, group, String(key), place, event);
+      const slot = isNear ? approach.slots[index]?.[sliced] : undefined;
+      if (shard.takes(source, partition, offset)) this.#add(shard, group, key, place, event, slot);
       else this.#mend(shard, group, place, event);
     }
-    for (const label of plan.outcomes) {
+    for (const label of outcomes) {
       this.core.learn(label, event);
       // An outcome that a shard's snapshot covers may name an event that it does not.
       this.#mark(label, event, this.#shards);
     }
     return applied;
+  }
+
+  /**
+   * Applies the records from an offset on, each as {@link apply} does; undefined is one that is no event under the present contract.
+   * With `isEventClock` the clock goes to the time of each event before it is applied.
+   */
+  applyAll(
+    source: string,
+    partition: number,
+    offset: number,
+    events: readonly (Event | undefined)[],
+    isEventClock = false,
+  ): void {
+    for (let from = 0; from < events.length; from += SLICE_EVENTS_MAX) {
+      const slice = events.length <= SLICE_EVENTS_MAX ? events : events.slice(from, from + SLICE_EVENTS_MAX);
+      this.#approach.to(source, partition, slice);
+      for (let index = 0; index < slice.length; index += 1) {
+        const event = slice[index];
+        const at = offset + from + index;
+        if (event === undefined) {
+          this.skip(source, partition, at);
+          continue;
+        }
+        if (isEventClock) this.advance(event.time);
+        this.apply(source, partition, at, event, index);
+      }
+    }
   }
 
   /**
@@ -221,6 +273,23 @@ export class OnlineState {
     for (const shard of this.#shards) shard?.drop(this.core.readableFrom, this.clock);
   }
 
+  /**
+   * Forgets a part of what no window can see any more: a piece of work of about a millisecond, that goes on where the last one
+   * ended. `true` when that was the end of a round.
+   */
+  sweep(): boolean {
+    if (!Number.isFinite(this.core.readableFrom)) return true;
+    if (this.#swept === this.#shards.length) {
+      this.core.sweep(SWEEP_IDS);
+      this.#swept = 0;
+      return true;
+    }
+    const keys = Math.ceil(SWEEP_KEYS / Math.max(1, this.plan.groups.length));
+    this.#shards[this.#swept]?.sweep(this.core.readableFrom, this.clock, keys);
+    this.#swept += 1;
+    return false;
+  }
+
   #readGroup(
     vector: VectorPlan,
     plan: GroupPlan,
@@ -244,10 +313,10 @@ export class OnlineState {
     return output;
   }
 
-  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event): void {
+  #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event, slot?: number): void {
     const time = event.time + plan.delayMs;
     if (!plan.group.exact) {
-      shard.addTiled(plan, key, time, place, event.values, this.clock);
+      shard.addTiled(plan, key, time, place, event.values, this.clock, slot);
       if (time >= this.clock && time < (this.#nextHeld[shard.partition] ?? 0))
         this.#nextHeld[shard.partition] = time;
       return;

@@ -5,7 +5,7 @@ import { PlatformError } from '../../../contract/index.ts';
  * for JSON text) and its bytes, padded to 8. Little-endian machines only, as every platform of the product is.
  */
 const MAGIC = 0x54_4e_44_4d;
-const FORMAT = 1;
+const FORMAT = 2;
 const HEADER_BYTES = 8;
 /** So many bytes are encoded or copied before other work gets its turn: about 2 ms. */
 const TURN_BYTES = 4 * 2 ** 20;
@@ -25,7 +25,11 @@ export class SectionWriter {
   }
 
   numbers(values: Float64Array): void {
-    this.#parts.push({ bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength) });
+    this.#parts.push({ bytes: bytesOf(values) });
+  }
+
+  bytes(bytes: Uint8Array): void {
+    this.#parts.push({ bytes });
   }
 
   finish(): Uint8Array {
@@ -117,6 +121,12 @@ export class SectionReader {
     return new Float64Array(bytes.buffer, bytes.byteOffset, length / 8);
   }
 
+  bytes(): Uint8Array {
+    const length = this.#length();
+    if (length < 0) throw broken('expected bytes, found text');
+    return this.#take(length);
+  }
+
   #length(): number {
     if (this.#at + 8 > this.#bytes.length) throw broken('it ends too early');
     const length = Number(this.#view.getBigInt64(this.#at, true));
@@ -131,6 +141,17 @@ export class SectionReader {
     this.#at += padded(length);
     return bytes;
   }
+}
+
+/** The memory of numbers, as bytes. */
+export function bytesOf(values: Int32Array | Float64Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+/** A copy of bytes as whole numbers of 32 bits. */
+export function integersOf(bytes: Uint8Array): Int32Array<ArrayBuffer> {
+  // A Buffer's own slice() would be no copy.
+  return new Int32Array(new Uint8Array(bytes).buffer);
 }
 
 function padded(length: number): number {

@@ -4,6 +4,7 @@ import type { PositionsBySource } from './core.ts';
 import { type Candidate, ExactGroup } from './exact-group.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
 import { TiledGroup } from './tiled-group.ts';
+import type { TileStore } from './tile-store.ts';
 
 /** A stretch of a source's partition that a shard lacks: offsets `from .. to - 1`. */
 export interface Gap {
@@ -82,8 +83,22 @@ export class Shard {
     this.#exact[plan.index]?.add(key, time, place, values, positive, droppable);
   }
 
-  addTiled(plan: GroupPlan, key: string, time: number, place: number, values: Values, clock: number): void {
-    this.#tiled[plan.index]?.add(key, time, place, values, clock);
+  /** Adds an event to a group of tiles. Arguments as in {@link TiledGroup.add}. */
+  addTiled(
+    plan: GroupPlan,
+    key: string,
+    time: number,
+    place: number,
+    values: Values,
+    clock: number,
+    slot?: number,
+  ): void {
+    this.#tiled[plan.index]?.add(key, time, place, values, clock, slot);
+  }
+
+  /** The tiles of a group; undefined for an exact one. */
+  tilesOf(plan: GroupPlan): TileStore | undefined {
+    return this.#tiled[plan.index]?.store;
   }
 
   /** Marks the event as positive where it is kept here. */
@@ -104,6 +119,12 @@ export class Shard {
   drop(readableFrom: number, clock: number): void {
     for (const group of this.#exact) group?.drop(readableFrom - group.plan.windowMsMax);
     for (const group of this.#tiled) group?.drop(clock);
+  }
+
+  /** Does a part of that: looks at the next `keys` keys of each group. */
+  sweep(readableFrom: number, clock: number, keys: number): void {
+    for (const group of this.#exact) group?.sweep(readableFrom - group.plan.windowMsMax, keys);
+    for (const group of this.#tiled) group?.sweep(clock, keys);
   }
 
   size(group: number): GroupSize {

@@ -4,6 +4,8 @@ import type { SectionReader, SectionWriter } from './sections.ts';
 const BLOCK_ROWS_MIN = 4;
 /** Rows that there is room for at first: little, for there is one such object for each group and state partition. */
 const ROWS_MIN = 64;
+/** What a key takes beside its text: its string, and its entry in the map. An estimate. */
+const KEY_BYTES = 72;
 
 /**
  * For each key a list of rows of `stride` float64 values, sorted by the first two columns, in one growing array. Blocks
@@ -15,23 +17,29 @@ export class SortedBlocks {
   values: Float64Array;
   #used = 0;
   readonly #slots = new Map<string, number>();
-  readonly #keys: string[] = [];
+  /** By slot; undefined where a slot is free. */
+  readonly #keys: (string | undefined)[] = [];
+  #freeSlots: number[] = [];
+  #keyBytes = 0;
+  /** The slot that a sweep goes on with. */
+  #swept = 0;
   #start: Float64Array = new Float64Array(64);
   #count: Int32Array = new Int32Array(64);
   #size: Uint8Array = new Uint8Array(64);
   readonly #free: number[][] = [];
   #rows = 0;
-  readonly #release: ((values: Float64Array, at: number) => void) | undefined;
-
-  /** `release` is called with each row that is dropped. */
-  constructor(stride: number, release?: (values: Float64Array, at: number) => void) {
+  constructor(stride: number) {
     this.stride = stride;
-    this.#release = release;
     this.values = new Float64Array(stride * ROWS_MIN);
   }
 
   /** Number of keys. */
   get keys(): number {
+    return this.#slots.size;
+  }
+
+  /** One more than the largest slot. */
+  get slots(): number {
     return this.#keys.length;
   }
 
@@ -40,9 +48,10 @@ export class SortedBlocks {
     return this.#rows;
   }
 
-  /** Bytes of the arrays; key strings not counted. */
+  /** Bytes of the arrays and, estimated, of the keys. */
   get bytes(): number {
-    return this.values.byteLength + this.#start.byteLength + this.#count.byteLength + this.#size.byteLength;
+    const slots = this.#start.byteLength + this.#count.byteLength + this.#size.byteLength;
+    return this.values.byteLength + slots + this.#keyBytes;
   }
 
   /** The slot of a key, or -1. */
@@ -54,7 +63,9 @@ export class SortedBlocks {
   slot(key: string): number {
     const known = this.#slots.get(key);
     if (known !== undefined) return known;
-    const slot = this.#keys.push(key) - 1;
+    const slot = this.#freeSlots.pop() ?? this.#keys.length;
+    this.#keys[slot] = key;
+    this.#keyBytes += KEY_BYTES + key.length;
     this.#slots.set(key, slot);
     if (slot >= this.#count.length) this.#growSlots();
     this.#start[slot] = this.#allocate(0);
@@ -107,26 +118,29 @@ export class SortedBlocks {
     if (rows === 0) return;
     const start = this.start(slot);
     const count = this.count(slot);
-    if (this.#release !== undefined)
-      for (let row = 0; row < rows; row += 1) this.#release(this.values, start + row * this.stride);
     this.values.copyWithin(start, start + rows * this.stride, start + count * this.stride);
     this.#count[slot] = count - rows;
     this.#rows -= rows;
   }
 
-  /** Drops, in every key, the rows whose first column is below `first`. Returns how many. */
-  dropBelow(first: number): number {
-    let dropped = 0;
-    for (let slot = 0; slot < this.#keys.length; slot += 1) {
-      const rows = this.lowerBound(slot, first, Number.NEGATIVE_INFINITY);
-      this.dropFront(slot, rows);
-      dropped += rows;
+  /**
+   * Drops, of the next `slots` slots, the rows whose first column is below `first`, and the keys that have none left: their slots and
+   * blocks are used again.
+   */
+  sweep(first: number, slots: number): void {
+    for (let left = Math.min(slots, this.#keys.length); left > 0; left -= 1) {
+      if (this.#swept >= this.#keys.length) this.#swept = 0;
+      const slot = this.#swept;
+      this.#swept += 1;
+      const key = this.#keys[slot];
+      if (key === undefined) continue;
+      this.dropFront(slot, this.lowerBound(slot, first, Number.NEGATIVE_INFINITY));
+      if (this.count(slot) === 0) this.#remove(slot, key);
     }
-    return dropped;
   }
 
   save(writer: SectionWriter): void {
-    writer.json({ keys: [...this.#keys] });
+    writer.json({ keys: Array.from(this.#keys, (key) => key ?? null) });
     writer.numbers(Float64Array.from(this.#count.subarray(0, this.#keys.length)));
     const packed = new Float64Array(this.#rows * this.stride);
     let at = 0;
@@ -139,13 +153,14 @@ export class SortedBlocks {
     writer.numbers(packed);
   }
 
-  /** Loads what {@link save} wrote; slots keep their numbers. The object must be new. */
+  /** Loads what {@link save} wrote; slots get new numbers. The object must be new. */
   load(reader: SectionReader): void {
-    const { keys } = reader.json<{ keys: string[] }>();
+    const { keys } = reader.json<{ keys: (string | null)[] }>();
     const counts = reader.numbers();
     const packed = reader.numbers();
     let at = 0;
     for (const [index, key] of keys.entries()) {
+      if (key === null) continue;
       const slot = this.slot(key);
       const count = counts[index] ?? 0;
       while (BLOCK_ROWS_MIN << (this.#size[slot] ?? 0) < count) this.#enlarge(slot);
@@ -154,6 +169,16 @@ export class SortedBlocks {
       this.#rows += count;
       at += count * this.stride;
     }
+  }
+
+  #remove(slot: number, key: string): void {
+    const size = this.#size[slot] ?? 0;
+    (this.#free[size] ??= []).push(this.start(slot));
+    this.#size[slot] = 0;
+    this.#slots.delete(key);
+    this.#keys[slot] = undefined;
+    this.#keyBytes -= KEY_BYTES + key.length;
+    this.#freeSlots.push(slot);
   }
 
   #enlarge(slot: number): void {

@@ -1,51 +1,28 @@
-import type { Values } from '../../../define/index.ts';
+import type { Evaluator, Values } from '../../../define/index.ts';
 import { evaluateExpressions } from '../expression-plan.ts';
 import type { GroupPlan, SlotRead, UsualRead } from '../plan.ts';
 import { Accumulator, finish, inputNumber } from './accumulate.ts';
 import type { Candidate } from './exact-group.ts';
+import { HeldEvents, type SavedEvent } from './held-events.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
 import { Slot } from './slot.ts';
-import { SortedBlocks } from './sorted-blocks.ts';
-
-/**
- * Columns of a tile: start, nothing (the blocks sort by two columns), events, then the usual statistics of the inputs that need
- * them, then the slots.
- */
-const EVENTS = 2;
-const INPUTS = 3;
-
-/** Columns of one input of a tile. */
-const COUNT = 0;
-const SUM = 1;
-const REST = 2;
-const MINIMUM = 3;
-const MAXIMUM = 4;
-const LATEST = 5;
-const LATEST_TIME = 6;
-const LATEST_SEQUENCE = 7;
-const INPUT_COLUMNS = 8;
+import { addToInput, EVENTS, type InputLayout, layoutOf, openInput, START } from './tile-layout.ts';
+import { type Level, TileStore } from './tile-store.ts';
 
 /** Time and place of the candidate: it is later than every event. */
 const LATEST_OF_ALL = Number.POSITIVE_INFINITY;
 
-interface Level {
-  readonly hopMs: number;
-  /** The longest window read from this level. */
-  readonly windowMs: number;
-  readonly tiles: SortedBlocks;
-}
-
-/** Where a read finds its part of tiles. */
-interface Place {
-  readonly level: Level;
+interface TileSlot {
+  readonly slot: Slot;
   readonly column: number;
 }
 
-interface Held {
-  readonly key: string;
-  readonly time: number;
-  readonly sequence: number;
-  readonly inputs: readonly number[];
+/** Where a read finds its part of tiles. */
+interface Place<TPart> {
+  /** Index into the levels of the store. */
+  readonly level: number;
+  readonly hopMs: number;
+  readonly part: TPart;
 }
 
 /**
@@ -54,91 +31,85 @@ interface Held {
  */
 export class TiledGroup {
   readonly plan: GroupPlan;
-  readonly #levels: readonly Level[];
-  /** A heap by time of the events that are ahead of the clock. */
-  readonly #held: Held[] = [];
+  readonly #store: TileStore;
+  readonly #held = new HeldEvents();
   readonly #accumulator = new Accumulator();
-  /** By input: the column of its usual statistics, or -1. */
-  readonly #columns: readonly number[];
-  readonly #slots: readonly { readonly slot: Slot; readonly column: number }[];
-  readonly #usualReads: readonly (UsualRead & Place)[];
-  readonly #slotReads: readonly (SlotRead & Place & { readonly state: Slot })[];
+  readonly #evaluators: readonly Evaluator[];
+  /** By input: its usual statistics, if it has any. */
+  readonly #layouts: readonly (InputLayout | undefined)[];
+  readonly #slots: readonly TileSlot[];
+  readonly #usualReads: readonly (UsualRead & Place<InputLayout | undefined>)[];
+  readonly #slotReads: readonly (SlotRead & Place<TileSlot>)[];
+  /** Inputs of the event that is being added: NaN for null. */
+  readonly #inputs: Float64Array;
 
   constructor(plan: GroupPlan) {
     this.plan = plan;
-    let stride = INPUTS;
-    const take = (columns: number): number => {
-      stride += columns;
-      return stride - columns;
-    };
-    const usual = new Set(plan.usualReads.map((read) => read.input));
-    this.#columns = plan.inputs.map((_, input) => (usual.has(input) ? take(INPUT_COLUMNS) : -1));
+    this.#evaluators = plan.inputs;
+    this.#inputs = new Float64Array(plan.inputs.length);
+    const layout = layoutOf(plan);
+    this.#layouts = layout.inputs;
+    let stride = layout.columns;
     this.#slots = plan.slots.map((item) => {
       const slot = new Slot(item);
-      return { slot, column: take(slot.columns) };
+      stride += slot.columns;
+      return { slot, column: stride - slot.columns };
     });
-    const hops = new Map<number, number>();
-    for (const { feature } of plan.all) {
-      if (feature.kind === 'expression') continue;
-      hops.set(feature.hopMs, Math.max(hops.get(feature.hopMs) ?? 0, feature.windowMs));
-    }
     const growing = this.#slots.filter(({ slot }) => slot.isGrowing);
     const release =
       growing.length === 0
         ? undefined
-        : (values: Float64Array, at: number): void => {
-            for (const { slot, column } of growing) slot.release(values, at + column);
+        : (values: Float64Array, tile: number): void => {
+            for (const { slot, column } of growing) slot.release(values, tile + column);
           };
-    this.#levels = [...hops].map(([hopMs, windowMs]) => ({
-      hopMs,
-      windowMs,
-      tiles: new SortedBlocks(stride, release),
+    const levels = levelsOf(plan);
+    this.#store = new TileStore(levels, stride, release);
+    const levelOf = (hopMs: number): number => levels.findIndex((level) => level.hopMs === hopMs);
+    this.#usualReads = plan.usualReads.map((read) => ({
+      ...read,
+      level: levelOf(read.hopMs),
+      part: layout.inputs[read.input],
     }));
-    const levelOf = (hopMs: number): Level[] => this.#levels.filter((level) => level.hopMs === hopMs);
-    this.#usualReads = plan.usualReads.flatMap((read) =>
-      levelOf(read.hopMs).map((level) => ({ ...read, level, column: this.#columns[read.input] ?? -1 })),
-    );
     this.#slotReads = plan.slotReads.flatMap((read) => {
-      const { slot: state, column } = this.#slots[read.slot] ?? {};
-      return state === undefined || column === undefined
-        ? []
-        : levelOf(read.hopMs).map((level) => ({ ...read, level, column, state }));
+      const part = this.#slots[read.slot];
+      return part === undefined ? [] : [{ ...read, level: levelOf(read.hopMs), part }];
     });
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
     return {
-      keys: Math.max(...this.#levels.map((level) => level.tiles.keys)),
-      events: this.#levels.reduce((sum, level) => sum + level.tiles.rows, this.#held.length),
-      bytes:
-        this.#levels.reduce((sum, level) => sum + level.tiles.bytes, 0) +
-        this.#slots.reduce((sum, { slot }) => sum + slot.bytes, 0),
+      keys: this.#store.keys,
+      events: this.#store.tiles + this.#held.size,
+      bytes: this.#store.bytes + this.#slots.reduce((sum, { slot }) => sum + slot.bytes, 0),
     };
   }
 
   /** Earliest time of a held event, Infinity when none is held. */
   get nextHeld(): number {
-    return this.#held[0]?.time ?? Number.POSITIVE_INFINITY;
+    return this.#held.next;
   }
 
-  /** Adds an event: merged if the clock has passed it, held otherwise. */
-  add(key: string, time: number, sequence: number, values: Values, clock: number): void {
+  /** Adds an event: merged if the clock has passed it, held otherwise. `slot` is that of its key where it is known, else -1. */
+  add(key: string, time: number, sequence: number, values: Values, clock: number, slot = -1): void {
     if (!this.plan.passes(values)) return;
-    const held = {
-      key,
-      time,
-      sequence,
-      inputs: this.plan.inputs.map((evaluate) => inputNumber(evaluate(values))),
-    };
-    if (time < clock) this.#merge(held, clock);
-    else push(this.#held, held);
+    const evaluators = this.#evaluators;
+    const inputs = this.#inputs;
+    for (let input = 0; input < evaluators.length; input += 1)
+      inputs[input] = inputNumber(evaluators[input]?.(values) ?? null);
+    if (time < clock) this.#merge(key, time, sequence, clock, slot);
+    else this.#held.push({ key, time, sequence, inputs: Array.from(inputs) });
+  }
+
+  /** Where an event of a key is going to, as {@link TileStore.touchCell} has it. */
+  get store(): TileStore {
+    return this.#store;
   }
 
   /** Merges the held events that the clock has passed. */
   advance(clock: number): void {
-    for (let first = this.#held[0]; first !== undefined && first.time < clock; first = this.#held[0]) {
-      pop(this.#held);
-      this.#merge(first, clock);
+    for (let held = this.#held.pop(clock); held !== undefined; held = this.#held.pop(clock)) {
+      this.#inputs.set(held.inputs);
+      this.#merge(held.key, held.time, held.sequence, clock, -1);
     }
   }
 
@@ -148,102 +119,90 @@ export class TiledGroup {
     const inside = candidate.sequence !== Number.POSITIVE_INFINITY && candidate.time < asOf;
     const merged = candidate.own && !inside && this.plan.passes(candidate.values);
     const accumulator = this.#accumulator;
-    for (const { input, windowMs, features, level, column } of this.#usualReads) {
+    const slot = this.#store.find(key);
+    for (const read of this.#usualReads) {
       accumulator.reset();
-      this.#collect(level, key, asOf - windowMs, column);
-      if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
-      for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
+      if (slot >= 0) this.#collect(slot, read, asOf - read.windowMs);
+      if (merged) accumulator.add(this.#candidateInput(read.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
+      for (const plan of read.features) output[plan.place] = finish(plan, accumulator, asOf);
     }
-    for (const { windowMs, features, level, column, state } of this.#slotReads) {
+    for (const read of this.#slotReads) {
+      const state = read.part.slot;
       state.start();
-      this.#collectSlot(level, key, asOf - windowMs, state, column);
+      if (slot >= 0) this.#collectSlot(slot, read, asOf - read.windowMs);
       if (merged) state.add(this.#candidateInput(state.input, candidate), LATEST_OF_ALL, LATEST_OF_ALL);
-      for (const plan of features) output[plan.place] = state.finish(plan, asOf);
+      for (const plan of read.features) output[plan.place] = state.finish(plan, asOf);
     }
     evaluateExpressions(this.plan.expressions, candidate.values, asOf, output);
     output.length = this.plan.group.features.length;
   }
 
-  /** Drops the tiles that no window reaches at `clock` or later. */
+  /** Drops the tiles that no window reaches at `clock` or later, and the keys that have none left. */
   drop(clock: number): void {
-    for (const level of this.#levels) level.tiles.dropBelow(clock - level.windowMs - 2 * level.hopMs);
+    this.sweep(clock, Number.POSITIVE_INFINITY);
+  }
+
+  /** Does a part of that: looks at the next `keys` keys. */
+  sweep(clock: number, keys: number): void {
+    this.#store.sweep(clock, keys);
   }
 
   save(writer: SectionWriter): void {
-    writer.json(
-      this.#held.map((held) => ({ ...held, inputs: held.inputs.map((input) => finiteOrNull(input)) })),
-    );
-    for (const level of this.#levels) level.tiles.save(writer);
+    writer.json(this.#held.saved());
+    this.#store.save(writer);
     for (const { slot } of this.#slots) slot.save(writer);
   }
 
   load(reader: SectionReader): void {
-    for (const held of reader.json<(Omit<Held, 'inputs'> & { inputs: (number | null)[] })[]>()) {
-      push(this.#held, { ...held, inputs: held.inputs.map((input) => input ?? Number.NaN) });
-    }
-    for (const level of this.#levels) level.tiles.load(reader);
+    this.#held.load(reader.json<SavedEvent[]>());
+    this.#store.load(reader);
     for (const { slot } of this.#slots) slot.load(reader);
   }
 
-  #merge(event: Held, clock: number): void {
-    for (const { hopMs, windowMs, tiles } of this.#levels) {
-      const start = Math.floor(event.time / hopMs) * hopMs;
-      if (start < clock - windowMs - 2 * hopMs) continue;
-      const slot = tiles.slot(event.key);
-      if (tiles.full(slot)) {
-        tiles.dropFront(slot, tiles.lowerBound(slot, clock - windowMs - 2 * hopMs, Number.NEGATIVE_INFINITY));
-      }
-      const row = tiles.lowerBound(slot, start, 0);
-      let at = tiles.start(slot) + row * tiles.stride;
-      if (row === tiles.count(slot) || tiles.values[at] !== start) at = this.#open(tiles, slot, row, start);
-      tiles.values[at + EVENTS] = (tiles.values[at + EVENTS] ?? 0) + 1;
-      for (let input = 0; input < this.#columns.length; input += 1) {
-        const column = this.#columns[input] ?? -1;
-        if (column >= 0)
-          this.#mergeInput(tiles.values, at + column, event.inputs[input] ?? Number.NaN, event);
-      }
-      for (const { slot, column } of this.#slots) {
-        const value = event.inputs[slot.input] ?? Number.NaN;
-        slot.addToTile(tiles.values, at + column, value, event.time, event.sequence);
-      }
+  /** Merges the event whose inputs are at hand into a tile of each level that still has a window for it. */
+  #merge(key: string, time: number, sequence: number, clock: number, known: number): void {
+    const store = this.#store;
+    const { levels } = store;
+    let slot = known;
+    for (let index = 0; index < levels.length; index += 1) {
+      const level = levels[index];
+      if (level === undefined) continue;
+      const start = Math.floor(time / level.hopMs) * level.hopMs;
+      const keepFrom = clock - level.keepMs;
+      if (start < keepFrom) continue;
+      if (slot < 0) slot = store.slot(key);
+      if (!store.locate(slot, index, start, keepFrom)) this.#open(store.values, store.at);
+      this.#addToTile(store.values, store.at, time, sequence);
     }
   }
 
-  #open(tiles: SortedBlocks, slot: number, row: number, start: number): number {
-    const at = tiles.insert(slot, row);
-    tiles.values.fill(0, at, at + tiles.stride);
-    tiles.values[at] = start;
-    for (const column of this.#columns) {
-      if (column < 0) continue;
-      const input = at + column;
-      tiles.values[input + MINIMUM] = Number.POSITIVE_INFINITY;
-      tiles.values[input + MAXIMUM] = Number.NEGATIVE_INFINITY;
-      tiles.values[input + LATEST_TIME] = Number.NEGATIVE_INFINITY;
-      tiles.values[input + LATEST_SEQUENCE] = Number.NEGATIVE_INFINITY;
+  #addToTile(values: Float64Array, tile: number, time: number, sequence: number): void {
+    const inputs = this.#inputs;
+    const layouts = this.#layouts;
+    const slots = this.#slots;
+    values[tile + EVENTS] = (values[tile + EVENTS] ?? 0) + 1;
+    for (let input = 0; input < layouts.length; input += 1) {
+      const layout = layouts[input];
+      const value = inputs[input] ?? Number.NaN;
+      if (layout !== undefined && !Number.isNaN(value))
+        addToInput(values, tile, layout, value, time, sequence);
     }
-    for (const { slot, column } of this.#slots) slot.open(tiles.values, at + column);
-    return at;
+    for (let index = 0; index < slots.length; index += 1) {
+      const item = slots[index];
+      if (item === undefined) continue;
+      const value = inputs[item.slot.input] ?? Number.NaN;
+      item.slot.addToTile(values, tile + item.column, value, time, sequence);
+    }
   }
 
-  /** One event into the usual statistics of an input. */
-  #mergeInput(values: Float64Array, at: number, value: number, event: Held): void {
-    if (Number.isNaN(value)) return;
-    const sum = values[at + SUM] ?? 0;
-    const total = sum + value;
-    const rest = Math.abs(sum) >= Math.abs(value) ? sum - total + value : value - total + sum;
-    values[at + COUNT] = (values[at + COUNT] ?? 0) + 1;
-    values[at + SUM] = total;
-    // What rounding took from the sum, as the accumulator has it.
-    values[at + REST] = (values[at + REST] ?? 0) + rest;
-    values[at + MINIMUM] = Math.min(values[at + MINIMUM] ?? value, value);
-    values[at + MAXIMUM] = Math.max(values[at + MAXIMUM] ?? value, value);
-    const time = values[at + LATEST_TIME] ?? Number.NEGATIVE_INFINITY;
-    const later = event.time === time && event.sequence > (values[at + LATEST_SEQUENCE] ?? 0);
-    if (event.time > time || later) {
-      values[at + LATEST] = value;
-      values[at + LATEST_TIME] = event.time;
-      values[at + LATEST_SEQUENCE] = event.sequence;
+  /** What of a new tile does not begin with 0. */
+  #open(values: Float64Array, tile: number): void {
+    const layouts = this.#layouts;
+    for (let input = 0; input < layouts.length; input += 1) {
+      const layout = layouts[input];
+      if (layout !== undefined) openInput(values, tile, layout);
     }
+    for (const { slot, column } of this.#slots) slot.open(values, tile + column);
   }
 
   #candidateInput(input: number, candidate: Candidate): number {
@@ -251,75 +210,60 @@ export class TiledGroup {
     return evaluate === undefined ? Number.NaN : inputNumber(evaluate(candidate.values));
   }
 
-  /** Takes in the tiles from the one that holds `from`; `column`: of the input's statistics, -1 to count events alone. */
-  #collect(level: Level, key: string, from: number, column: number): void {
-    const { tiles, hopMs } = level;
-    const slot = tiles.find(key);
-    if (slot < 0) return;
-    const { values, stride } = tiles;
+  /** Takes in the tiles from the one that holds `from`, the newest first. */
+  #collect(slot: number, read: Place<InputLayout | undefined>, from: number): void {
+    const store = this.#store;
+    const { stride } = store;
     const accumulator = this.#accumulator;
-    const first = tiles.lowerBound(slot, Math.floor(from / hopMs) * hopMs, Number.NEGATIVE_INFINITY);
-    for (let row = tiles.count(slot) - 1; row >= first; row -= 1) {
-      const tile = tiles.start(slot) + row * stride;
+    const first = Math.floor(from / read.hopMs) * read.hopMs;
+    const count = store.locateAll(slot, read.level);
+    const { values, at } = store;
+    const layout = read.part;
+    for (let tile = at + (count - 1) * stride; tile >= at; tile -= stride) {
+      if ((values[tile + START] ?? 0) < first) break;
       accumulator.events += values[tile + EVENTS] ?? 0;
-      if (column < 0) continue;
-      const at = tile + column;
-      const count = values[at + COUNT] ?? 0;
-      if (count === 0) continue;
-      accumulator.count += count;
-      accumulator.addSum(values[at + SUM] ?? 0);
-      accumulator.rest += values[at + REST] ?? 0;
-      accumulator.minimum = Math.min(accumulator.minimum, values[at + MINIMUM] ?? 0);
-      accumulator.maximum = Math.max(accumulator.maximum, values[at + MAXIMUM] ?? 0);
-      // Tiles are walked from the newest: the first with a value has the latest.
-      if (Number.isNaN(accumulator.latest)) {
-        accumulator.latest = values[at + LATEST] ?? Number.NaN;
-        accumulator.latestTime = values[at + LATEST_TIME] ?? Number.NEGATIVE_INFINITY;
-      }
+      if (layout !== undefined) mergeInput(accumulator, values, tile, layout);
     }
   }
 
   /** Takes a slot's part of the tiles into its read. */
-  #collectSlot(level: Level, key: string, from: number, state: Slot, column: number): void {
-    const { tiles, hopMs } = level;
-    const slot = tiles.find(key);
-    if (slot < 0) return;
-    const first = tiles.lowerBound(slot, Math.floor(from / hopMs) * hopMs, Number.NEGATIVE_INFINITY);
-    for (let row = tiles.count(slot) - 1; row >= first; row -= 1)
-      state.addTile(tiles.values, tiles.start(slot) + row * tiles.stride + column);
+  #collectSlot(slot: number, read: Place<TileSlot>, from: number): void {
+    const store = this.#store;
+    const { stride } = store;
+    const first = Math.floor(from / read.hopMs) * read.hopMs;
+    const count = store.locateAll(slot, read.level);
+    const { values, at } = store;
+    for (let tile = at + (count - 1) * stride; tile >= at; tile -= stride) {
+      if ((values[tile + START] ?? 0) < first) break;
+      read.part.slot.addTile(values, tile + read.part.column);
+    }
   }
 }
 
-function finiteOrNull(value: number): number | null {
-  return Number.isNaN(value) ? null : value;
+function levelsOf(plan: GroupPlan): Level[] {
+  const hops = new Map<number, number>();
+  for (const { feature } of plan.all) {
+    if (feature.kind === 'expression') continue;
+    hops.set(feature.hopMs, Math.max(hops.get(feature.hopMs) ?? 0, feature.windowMs));
+  }
+  return [...hops].map(([hopMs, windowMs]) => ({ hopMs, keepMs: windowMs + 2 * hopMs }));
 }
 
-function push(heap: Held[], held: Held): void {
-  let index = heap.push(held) - 1;
-  while (index > 0) {
-    const parent = (index - 1) >>> 1;
-    const above = heap[parent];
-    if (above === undefined || above.time <= held.time) break;
-    heap[index] = above;
-    index = parent;
+/** The statistics of a tile into those of the read; tiles come from the newest on. */
+function mergeInput(accumulator: Accumulator, values: Float64Array, tile: number, layout: InputLayout): void {
+  const count = values[tile + layout.count] ?? 0;
+  if (count === 0) return;
+  accumulator.count += count;
+  if (layout.sum >= 0) {
+    accumulator.addSum(values[tile + layout.sum] ?? 0);
+    accumulator.rest += values[tile + layout.rest] ?? 0;
   }
-  heap[index] = held;
-}
-
-function pop(heap: Held[]): void {
-  const lastHeld = heap.pop();
-  if (lastHeld === undefined || heap.length === 0) return;
-  let index = 0;
-  for (;;) {
-    let child = index * 2 + 1;
-    const left = heap[child];
-    if (left === undefined) break;
-    const right = heap[child + 1];
-    if (right !== undefined && right.time < left.time) child += 1;
-    const smaller = child === index * 2 + 1 ? left : (right ?? left);
-    if (smaller.time >= lastHeld.time) break;
-    heap[index] = smaller;
-    index = child;
-  }
-  heap[index] = lastHeld;
+  if (layout.minimum >= 0)
+    accumulator.minimum = Math.min(accumulator.minimum, values[tile + layout.minimum] ?? 0);
+  if (layout.maximum >= 0)
+    accumulator.maximum = Math.max(accumulator.maximum, values[tile + layout.maximum] ?? 0);
+  // The first tile with a value has the latest.
+  if (layout.time < 0 || accumulator.latestTime !== Number.NEGATIVE_INFINITY) return;
+  accumulator.latestTime = values[tile + layout.time] ?? Number.NEGATIVE_INFINITY;
+  if (layout.latest >= 0) accumulator.latest = values[tile + layout.latest] ?? Number.NaN;
 }

@@ -62,6 +62,18 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
       `${service}: ${String(updates)} updates, ${String(counts.sent)} requests, p99 ${String(counts.msP99)} ms`,
     );
   }
+  // Answers that the gateway makes itself name its own build: serve's must be another one to tell them apart.
+  const { code, err } = await platform.tandem(
+    'deploy',
+    'serve',
+    '--version',
+    good[updates % good.length] ?? '',
+  );
+  if (code !== 0) ledger.violate(`one more update of serve: ${err.trim()}`);
+  await load.settled();
+  const between = load.take();
+  ledger.add('one more update of serve', between);
+  ledger.refuseAll('one more update of serve', between);
   for (const one of broken) {
     const build = await makeBuild(join(folder, 'broken'), 'broken', one.edits);
     await deployBroken({ platform, one, build, load, ledger, note });

@@ -36,6 +36,8 @@ interface Page {
   start: number;
   /** Newest event time of its entries. */
   newest: number;
+  /** Whether its memory was handed out to be saved: it is not used for other entries then. */
+  isSaved: boolean;
 }
 
 interface SavedPage {
@@ -150,7 +152,7 @@ export class ExpiringIndex {
       if (end < page.entries) break;
       this.#pages.delete(number);
       if (page === this.#page) this.#page = undefined;
-      if (this.#spare.length < SPARE_MAX) this.#spare.push(page);
+      if (!page.isSaved && this.#spare.length < SPARE_MAX) this.#spare.push(page);
     }
     return entries - left;
   }
@@ -168,7 +170,9 @@ export class ExpiringIndex {
         entries: entries - forgotten,
       })),
     );
-    for (const { columns, ends, bytes, entries, forgotten } of pages) {
+    for (const page of pages) {
+      page.isSaved = true;
+      const { columns, ends, bytes, entries, forgotten } = page;
       const from = forgotten === 0 ? 0 : endOf(ends[forgotten - 1] ?? 0);
       writer.numbers(columns.subarray(forgotten * this.#width, entries * this.#width));
       const rest = ends.subarray(forgotten, entries);
@@ -192,6 +196,7 @@ export class ExpiringIndex {
         forgotten: 0,
         start,
         newest,
+        isSaved: false,
       };
       this.#add(page);
       hashAll(page);
@@ -305,6 +310,7 @@ function pageLike(last: Page | undefined, width: number): Page {
     forgotten: 0,
     start: 0,
     newest: 0,
+    isSaved: false,
   };
 }
 

@@ -25,7 +25,6 @@ import {
   timestamp,
   vector,
 } from '../src/define/index.ts';
-import { readEvent } from '../src/services/features/feed.ts';
 import { OnlineState } from '../src/services/features/online/online-state.ts';
 import { Shard } from '../src/services/features/online/shard.ts';
 import { compilePlan, type Plan } from '../src/services/features/plan.ts';
@@ -177,7 +176,7 @@ function feed(plan: Plan, state: OnlineState, stream: OnlineStream): Round {
     const decoded: Event[] = [];
     decode += cpuSeconds(() => {
       for (const record of batch.records) {
-        const event = readEvent(sourcePlan, record);
+        const event = sourcePlan.records.read({ record: () => record }, 0);
         if (event !== undefined) decoded.push(event);
       }
     });

@@ -1,6 +1,7 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import { directoryObjects } from '../../src/adapters/objects/index.ts';
 import { type EmbeddedServer, startEmbedded } from '../../src/adapters/postgres/embedded/index.ts';
 import { openPostgres, type Postgres, removeEmbedded } from '../../src/adapters/postgres/index.ts';
@@ -160,6 +161,8 @@ async function write({ log }: Postgres, events: number, keys: number): Promise<R
     if (records.length === 0) return;
     waiting[partition] = [];
     await appends[partition];
+    // Answers of the server get their turn.
+    await turn();
     appends[partition] = log.append(TOPIC, partition, records);
   };
   for (let serial = 0; serial < events; serial += 1) {

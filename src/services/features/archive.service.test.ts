@@ -39,7 +39,7 @@ const app = defineApp('visits', { decisions: { d: decision('d', { model, subject
 const FILE_RECORDS = 10_000;
 const FILES = 4;
 /** Between two rounds of the archive, in milliseconds: with one file a round it would take FILES times that. */
-const ARCHIVE_MS = 8_000;
+const ARCHIVE_MS = 12_000;
 
 describe('the archive', () => {
   it('writes file after file until it has reached the end of the log', async () => {

@@ -1,4 +1,4 @@
-import { PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
+import { type Event, PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
 import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -168,14 +168,12 @@ export class Feed {
     const first = Math.max(0, (state.positions(source)[batch.partition] ?? 0) - batch.base);
     const startedAt = clock.monotonic();
     let sliceStart = startedAt;
-    for (let index = first; index < batch.count; index += 1) {
-      const event = plan.records.read(batch, index);
-      if (event === undefined) state.skip(source, batch.partition, batch.base + index);
-      else {
-        if (eventClock) state.advance(event.time);
-        state.apply(source, batch.partition, batch.base + index, event);
-      }
-      if (index % RECORDS_PER_LOOK === 0 && clock.monotonic() - sliceStart > options.applySliceMs) {
+    for (let index = first; index < batch.count; index += RECORDS_PER_LOOK) {
+      const end = Math.min(batch.count, index + RECORDS_PER_LOOK);
+      const events: (Event | undefined)[] = [];
+      for (let record = index; record < end; record += 1) events.push(plan.records.read(batch, record));
+      state.applyAll(source, batch.partition, batch.base + index, events, eventClock);
+      if (clock.monotonic() - sliceStart > options.applySliceMs) {
         await clock.sleep(0);
         sliceStart = clock.monotonic();
       }

@@ -79,4 +79,27 @@ describe('ExpiringIndex', () => {
     expect(index.locate('5/29999')).toBe(true);
     expect(index.locate('4/29999')).toBe(false);
   });
+
+  it('saves what it was, whatever is forgotten and remembered before the bytes are put together', () => {
+    const index = new ExpiringIndex(2, HORIZON);
+    const idsOf = (from: number): string[] =>
+      Array.from({ length: 50 }, (_, id) => `id-${String(from + id)}`);
+    for (const [number, id] of idsOf(0).entries()) {
+      index.insert(id, number);
+      index.set(1, number);
+    }
+    const writer = new SectionWriter();
+    index.save(writer);
+    index.expire(Number.POSITIVE_INFINITY);
+    // As many of the same length: they would lie where the others were.
+    for (const id of idsOf(1_000)) {
+      index.insert(id, HORIZON);
+      index.set(1, -1);
+    }
+    const loaded = new ExpiringIndex(2, HORIZON);
+    loaded.load(new SectionReader(writer.finish()));
+    const found = idsOf(0).map((id) => (loaded.locate(id) ? loaded.get(1) : undefined));
+    expect(found).toEqual(idsOf(0).map((_, number) => number));
+    expect(idsOf(1_000).some((id) => loaded.locate(id))).toBe(false);
+  });
 });

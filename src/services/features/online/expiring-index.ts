@@ -1,6 +1,6 @@
 import { HashCells } from './hash-cells.ts';
 import { bytesOf, integersOf, type SectionReader, type SectionWriter } from './sections.ts';
-import { tableHash } from './table-hash.ts';
+import { tableHash, tableHashOfBytes } from './table-hash.ts';
 
 /** Entries of a page; with them a page is found in the number of a row. */
 const PAGE_BITS = 12;
@@ -36,6 +36,8 @@ interface Page {
   start: number;
   /** Newest event time of its entries. */
   newest: number;
+  /** Whether its memory was handed out to be saved: it is not used for other entries then. */
+  isSaved: boolean;
 }
 
 interface SavedPage {
@@ -150,11 +152,15 @@ export class ExpiringIndex {
       if (end < page.entries) break;
       this.#pages.delete(number);
       if (page === this.#page) this.#page = undefined;
-      if (this.#spare.length < SPARE_MAX) this.#spare.push(page);
+      if (!page.isSaved && this.#spare.length < SPARE_MAX) this.#spare.push(page);
     }
     return entries - left;
   }
 
+  /**
+   * Hands out the memory itself: entries are only added behind what is there, so nothing of it changes while it is written, and
+   * saving millions of ids holds up nobody. Only a number that {@link set} replaces may come out new.
+   */
   save(writer: SectionWriter): void {
     const pages = [...this.#pages.values()].filter((page) => page.forgotten < page.entries);
     writer.json(
@@ -164,17 +170,23 @@ export class ExpiringIndex {
         entries: entries - forgotten,
       })),
     );
-    for (const { columns, ends, bytes, entries, forgotten } of pages) {
+    for (const page of pages) {
+      page.isSaved = true;
+      const { columns, ends, bytes, entries, forgotten } = page;
       const from = forgotten === 0 ? 0 : endOf(ends[forgotten - 1] ?? 0);
-      writer.numbers(columns.slice(forgotten * this.#width, entries * this.#width));
-      writer.bytes(bytesOf(ends.slice(forgotten, entries).map((end) => end - from * 2)));
-      writer.bytes(bytes.slice(from, endOf(ends[entries - 1] ?? 0)));
+      writer.numbers(columns.subarray(forgotten * this.#width, entries * this.#width));
+      const rest = ends.subarray(forgotten, entries);
+      writer.bytes(bytesOf(forgotten === 0 ? rest : rest.map((end) => end - from * 2)));
+      writer.bytes(bytes.subarray(from, endOf(ends[entries - 1] ?? 0)));
     }
   }
 
   /** Loads what {@link save} wrote. The object must be new. */
   load(reader: SectionReader): void {
-    for (const { start, newest, entries } of reader.json<SavedPage[]>()) {
+    const pages = reader.json<SavedPage[]>();
+    const pairs = new Int32Array(2 * pages.reduce((sum, { entries }) => sum + entries, 0));
+    let at = 0;
+    for (const { start, newest, entries } of pages) {
       const page: Page = {
         columns: reader.numbers().slice(),
         hashes: new Int32Array(entries),
@@ -184,14 +196,17 @@ export class ExpiringIndex {
         forgotten: 0,
         start,
         newest,
+        isSaved: false,
       };
       this.#add(page);
+      hashAll(page);
       for (let entry = 0; entry < entries; entry += 1) {
-        const hash = tableHash(textOf(page, entry));
-        page.hashes[entry] = hash;
-        this.#cells.add(hash, rowOf(this.#next - 1, entry));
+        pairs[at] = page.hashes[entry] ?? 0;
+        pairs[at + 1] = rowOf(this.#next - 1, entry);
+        at += 2;
       }
     }
+    this.#cells.addAll(pairs);
   }
 
   #open(time: number): Page {
@@ -266,11 +281,18 @@ function write(page: Page, entry: number, text: string): void {
   page.ends[entry] = (from + length * 2) * 2 + 1;
 }
 
-function textOf(page: Page, entry: number): string {
-  const from = entry === 0 ? 0 : endOf(page.ends[entry - 1] ?? 0);
-  const end = page.ends[entry] ?? 0;
-  const bytes = Buffer.from(page.bytes.buffer, page.bytes.byteOffset + from, endOf(end) - from);
-  return bytes.toString(end % 2 === 0 ? 'latin1' : 'utf16le');
+/** Hashes the texts of a page. */
+function hashAll({ bytes, ends, hashes, entries }: Page): void {
+  let from = 0;
+  for (let entry = 0; entry < entries; entry += 1) {
+    const packed = ends[entry] ?? 0;
+    const end = packed >>> 1;
+    hashes[entry] =
+      (packed & 1) === 0
+        ? tableHashOfBytes(bytes, from, end - from)
+        : tableHash(Buffer.from(bytes.buffer, bytes.byteOffset + from, end - from).toString('utf16le'));
+    from = end;
+  }
 }
 
 /** An empty page with room for what the one before has, and a little more. */
@@ -288,6 +310,7 @@ function pageLike(last: Page | undefined, width: number): Page {
     forgotten: 0,
     start: 0,
     newest: 0,
+    isSaved: false,
   };
 }
 

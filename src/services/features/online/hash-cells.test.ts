@@ -46,4 +46,20 @@ describe('HashCells', () => {
     expect(cells.bytes).toBeLessThan(full / 8);
     for (let row = 49_000; row < 50_000; row += 1) expect(rowsOf(cells, hash(row))).toEqual(new Set([row]));
   });
+
+  it('adds many as it adds one after another, to what is there', () => {
+    const property = fc.property(fc.array(hashes, { maxLength: 300 }), fc.nat(), (made, nat) => {
+      const cells = new HashCells();
+      const alone = nat % (made.length + 1);
+      for (const [row, hash] of made.slice(0, alone).entries()) cells.add(hash, row);
+      const many = made.slice(alone);
+      cells.addAll(Int32Array.from(many.flatMap((hash, index) => [hash, alone + index])));
+      expect(cells.size).toBe(made.length);
+      for (const hash of made)
+        expect(rowsOf(cells, hash)).toEqual(
+          new Set([...made.entries()].filter(([, item]) => item === hash).map(([row]) => row)),
+        );
+    });
+    fc.assert(property, { numRuns: 300, seed: 4 });
+  });
 });

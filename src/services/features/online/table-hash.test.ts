@@ -1,11 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { tableHash } from './table-hash.ts';
+import { tableHash, tableHashOfBytes } from './table-hash.ts';
 
 describe('tableHash', () => {
   it('is one number for a text, of 32 bits with a sign', () => {
     for (const text of ['', 'a', 'Zürich', '客户', '\u{1f600}', 'x'.repeat(1_000)]) {
       expect(tableHash(`${text}`)).toBe(tableHash(text));
       expect(tableHash(text) | 0).toBe(tableHash(text));
+    }
+  });
+
+  it('is the same for a text and for its bytes, wherever they lie', () => {
+    for (const text of ['', 'a', 'order-17', 'Z\u00fcrich', 'x'.repeat(127), `${'xyz'.repeat(100)}1`]) {
+      const bytes = Buffer.from(`..${text}..`, 'latin1');
+      expect(tableHashOfBytes(bytes, 2, text.length)).toBe(tableHash(text));
     }
   });
 

@@ -28,3 +28,20 @@ export function tableHash(text: string): number {
   // Signed: a number that needs no memory of its own.
   return (a & 0xffff_0000) | (b >>> 16);
 }
+
+/** The same of a text whose units are these bytes, without making it. */
+export function tableHashOfBytes(bytes: Uint8Array, from: number, length: number): number {
+  let a = Math.imul(length, KEYS[2 * UNITS] ?? 0);
+  let b = Math.imul(length, KEYS[2 * UNITS + 1] ?? 0);
+  for (let index = 0; index < length; index += 1) {
+    if (index >= UNITS && (index & (UNITS - 1)) === 0) {
+      a = Math.imul(a ^ (a >>> 15), 0x85ebca6b);
+      b = Math.imul(b ^ (b >>> 13), 0xc2b2ae35);
+    }
+    const unit = bytes[from + index] ?? 0;
+    const key = 2 * (index & (UNITS - 1));
+    a = (a + Math.imul(unit, KEYS[key] ?? 0)) | 0;
+    b = (b + Math.imul(unit, KEYS[key + 1] ?? 0)) | 0;
+  }
+  return (a & 0xffff_0000) | (b >>> 16);
+}

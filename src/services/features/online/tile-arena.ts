@@ -1,16 +1,9 @@
-import type { SectionReader, SectionWriter } from './sections.ts';
-
 /** Bytes of a chunk, at most. */
 const CHUNK_BYTES_MAX = 2 ** 21;
 const NUMBER_BYTES = 8;
 /** Rows of the first chunk at first: little, for there is one arena for each group and state partition. */
 const ROWS_MIN = 16;
 const NOTHING = new Float64Array(0);
-
-interface Head {
-  readonly used: number;
-  readonly free: readonly (readonly number[])[];
-}
 
 /**
  * Blocks of rows of `stride` float64 numbers. A block of size n has 2^n rows; freed blocks are reused by size. A block is named by
@@ -25,7 +18,7 @@ export class TileArena {
   readonly #shift: number;
   /** For each chunk a view that begins with it and goes on to the end of its array. */
   readonly #views: Float64Array[] = [];
-  #free: number[][] = [];
+  readonly #free: number[][] = [];
   /** Rows that are or were in a block. */
   #used = 0;
   /** Rows up to the end of the newest array. */
@@ -73,30 +66,6 @@ export class TileArena {
     const end = start + rows * this.#stride;
     let at = this.base(to);
     for (let index = start; index < end; index += 1, at += 1) target[at] = source[index] ?? 0;
-  }
-
-  save(writer: SectionWriter): void {
-    const free = Array.from(this.#free, (list) => [...(list ?? [])]);
-    writer.json({ used: this.#used, free } satisfies Head);
-    const values = new Float64Array(this.#used * this.#stride);
-    const length = this.#stride << this.#shift;
-    for (const [chunk, view] of this.#views.entries()) {
-      const left = values.length - chunk * length;
-      if (left > 0) values.set(view.subarray(0, Math.min(length, left)), chunk * length);
-    }
-    writer.numbers(values);
-  }
-
-  /** Loads what {@link save} wrote: blocks keep their places. The object must be new. */
-  load(reader: SectionReader): void {
-    const { used, free } = reader.json<Head>();
-    const values = reader.numbers();
-    this.#free = free.map((list) => [...list]);
-    const chunkRows = 1 << this.#shift;
-    if (used <= chunkRows) this.#growFirst(used);
-    else this.#add(Math.ceil(used / chunkRows));
-    this.#views[0]?.set(values);
-    this.#used = used;
   }
 
   #makeRoom(rows: number): void {

@@ -160,17 +160,43 @@ export class TileStore {
     }
   }
 
+  /** Of the blocks only the tiles are saved, key by key: what lies free between them can be as much again. */
   save(writer: SectionWriter): void {
     writer.numbers(Float64Array.of(this.#tiles));
     this.#keys.save(writer);
-    this.#arena.save(writer);
+    const packed = new Float64Array(this.#tiles * this.stride);
+    let to = 0;
+    for (let slot = 0; slot < this.#keys.slots; slot += 1) {
+      if (!this.#keys.isTaken(slot)) continue;
+      for (let level = 0; level < this.levels.length; level += 1) {
+        const length = this.locateAll(slot, level) * this.stride;
+        packed.set(this.values.subarray(this.at, this.at + length), to);
+        to += length;
+      }
+    }
+    writer.numbers(packed);
   }
 
   /** Loads what {@link save} wrote. The object must be new. */
   load(reader: SectionReader): void {
     this.#tiles = reader.numbers()[0] ?? 0;
     this.#keys.load(reader);
-    this.#arena.load(reader);
+    const packed = reader.numbers();
+    let from = 0;
+    for (let slot = 0; slot < this.#keys.slots; slot += 1) {
+      if (!this.#keys.isTaken(slot)) continue;
+      const words = this.#keys.words(slot);
+      for (let level = 0; level < this.levels.length; level += 1) {
+        const at = this.#keys.at(slot) + level * LEVEL_WORDS;
+        const size = words[at + SIZE] ?? 0;
+        if (size === 0) continue;
+        const block = this.#arena.allocate(size - 1);
+        words[at + BLOCK] = block;
+        const length = (words[at + COUNT] ?? 0) * this.stride;
+        this.#arena.values(block).set(packed.subarray(from, from + length), this.#arena.base(block));
+        from += length;
+      }
+    }
   }
 
   /** Puts a new tile before the one at `before`, and moves to it. */

@@ -25,7 +25,6 @@ import {
   timestamp,
   vector,
 } from '../src/define/index.ts';
-import { readEvent } from '../src/services/features/feed.ts';
 import { OnlineState } from '../src/services/features/online/online-state.ts';
 import { Shard } from '../src/services/features/online/shard.ts';
 import { compilePlan, type Plan } from '../src/services/features/plan.ts';
@@ -176,8 +175,8 @@ function feed(plan: Plan, state: OnlineState, stream: OnlineStream): Round {
     const batch = stream.batch(Math.min(BATCH, EVENTS - events));
     const decoded: Event[] = [];
     decode += cpuSeconds(() => {
-      for (const record of batch.records) {
-        const event = readEvent(sourcePlan, record);
+      for (let index = 0; index < batch.count; index += 1) {
+        const event = sourcePlan.records.read(batch, index);
         if (event !== undefined) decoded.push(event);
       }
     });

@@ -175,8 +175,8 @@ function feed(plan: Plan, state: OnlineState, stream: OnlineStream): Round {
     const batch = stream.batch(Math.min(BATCH, EVENTS - events));
     const decoded: Event[] = [];
     decode += cpuSeconds(() => {
-      for (const record of batch.records) {
-        const event = sourcePlan.records.read({ record: () => record }, 0);
+      for (let index = 0; index < batch.count; index += 1) {
+        const event = sourcePlan.records.read(batch, index);
         if (event !== undefined) decoded.push(event);
       }
     });

@@ -1,4 +1,5 @@
 import { partitionOf, SOURCE_PARTITIONS } from '../../src/contract/index.ts';
+import type { RecordBatch, RecordBody } from '../../src/runtime/index.ts';
 
 export interface StreamOptions {
   readonly keys: number;
@@ -11,12 +12,9 @@ export interface StreamOptions {
   readonly againShare: number;
 }
 
-/** Records of one partition of the log, as JSON. */
-export interface RecordBatch {
-  readonly partition: number;
-  /** Offset of the first. */
-  readonly base: number;
-  readonly records: readonly Buffer[];
+/** Records of one partition of the log, as JSON, as the log hands them over. */
+export interface StreamBatch extends RecordBatch {
+  readonly body: RecordBody;
   /** Event time of the latest. */
   readonly time: number;
 }
@@ -46,15 +44,22 @@ export class OnlineStream {
   }
 
   /** The next records, of the partition whose turn it is. */
-  batch(records: number): RecordBatch {
+  batch(records: number): StreamBatch {
     const partition = this.#batches % SOURCE_PARTITIONS;
     this.#batches += 1;
     const base = this.#offsets[partition] ?? 0;
     this.#offsets[partition] = base + records;
+    const texts = Array.from({ length: records }, () => JSON.stringify(this.#record(partition)));
+    const starts = new Uint32Array(records + 1);
+    for (const [index, text] of texts.entries()) starts[index + 1] = (starts[index] ?? 0) + text.length;
+    const bytes = Buffer.from(texts.join(''), 'latin1');
     return {
       partition,
       base,
-      records: Array.from({ length: records }, () => Buffer.from(JSON.stringify(this.#record(partition)))),
+      count: records,
+      appendedAt: this.#time,
+      record: (index) => bytes.subarray(starts[index], starts[index + 1]),
+      body: { bytes, starts },
       time: this.#time,
     };
   }

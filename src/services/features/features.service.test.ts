@@ -172,6 +172,31 @@ describe('the features service', () => {
     await second.stop(1_000);
   });
 
+  it('frees keys and ids that no window can see any more, and says what the others take', async () => {
+    await using world = await testWorld();
+    const service = await world.start(features, app, EVENT_CLOCK);
+    const sizes = async (): Promise<unknown> => {
+      const status = await callRoute(service, routes.getFeaturesStatus, {});
+      const group = status.groups.find((item) => item.group === 'customer');
+      const own = status.sources.find((item) => item.source === 'orders');
+      return { keys: group?.keys, bytesPerKey: group?.bytesPerKey, ids: own?.ids };
+    };
+    const early = Array.from({ length: 20 }, (_, serial) => order(serial));
+    await append(world, 'orders', 'customerId', early);
+    const customers = new Set(early.map(({ customerId }) => customerId)).size;
+    expect(customers).toBeGreaterThan(1);
+    const bytesPerKey = expect.any(Number) as number;
+    await expect.poll(sizes, { timeout: 20_000 }).toEqual({ keys: customers, bytesPerKey, ids: 20 });
+    const later = { ...order(20), at: order(20).at + 60 * DAY };
+    const after = await append(world, 'orders', 'customerId', [later]);
+    await expect.poll(sizes, { timeout: 20_000 }).toEqual({ keys: 1, bytesPerKey, ids: 1 });
+    const gone = early.find(({ customerId }) => customerId !== later.customerId) ?? order(0);
+    const stranger = { ...gone, customerId: 'stranger', orderId: 'of-a-stranger', at: later.at + 1 };
+    const result = await read(service, [{ ...gone, orderId: 'new', at: later.at + 1 }, stranger], after);
+    expect(result.rows[0]?.values).toEqual(result.rows[1]?.values);
+    await service.stop(1_000);
+  });
+
   it('builds datasets that equal what was served, censors what has not matured, and replays bit for bit', async () => {
     await using world = await testWorld();
     const service = await world.start(features, app, EVENT_CLOCK);

@@ -47,7 +47,7 @@ export async function measure(): Promise<Measurement> {
   await using stack = new AsyncDisposableStack();
   const subject = async (root: string): Promise<Subject> => {
     const server = stack.use(await Server.start(root));
-    const client = await Client.open(server);
+    const client = new Client(server);
     stack.defer(() => client.close());
     return { client, batches: [], singles: [], fresh: [] };
   };
@@ -64,8 +64,9 @@ export async function measure(): Promise<Measurement> {
       singles.push(await client.run((until) => client.sendSingles(until), PHASE_MS));
     }
   }
-  const half = median(own.singles.map(({ perSecond }) => perSecond)) / 2;
-  const freshPerSecond = Math.min(half, FRESH_PER_SECOND_MAX);
+  // The same for both, so that they can be compared, and of the slower one, which could not keep up with more.
+  const rates = subjects.map(({ singles }) => median(singles.map(({ perSecond }) => perSecond)));
+  const freshPerSecond = Math.min(Math.min(...rates) / 2, FRESH_PER_SECOND_MAX);
   for (const { client } of subjects) await client.freshness(freshPerSecond, WARM_UP_MS / 2);
   for (let round = 0; round < ROUNDS; round += 1)
     for (const { client, fresh } of subjects) fresh.push(await client.freshness(freshPerSecond, PHASE_MS));
@@ -145,13 +146,9 @@ class Client {
   readonly #wire: Wire;
   #serial = 0;
 
-  private constructor(server: Server, wire: Wire) {
+  constructor(server: Server) {
     this.#server = server;
-    this.#wire = wire;
-  }
-
-  static async open(server: Server): Promise<Client> {
-    return new Client(server, await Wire.open(server.url, SINGLES_IN_FLIGHT));
+    this.#wire = new Wire(server.url, SINGLES_IN_FLIGHT);
   }
 
   /** Sends for a while, then waits until everything is applied. */

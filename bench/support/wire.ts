@@ -27,21 +27,11 @@ export class Wire {
   readonly #all: readonly Connection[];
   readonly #waiting: Question[] = [];
 
-  private constructor(host: string, connections: readonly Connection[]) {
-    this.#host = host;
-    this.#all = connections;
-    this.#free = [...connections];
-  }
-
-  static async open(url: string, connections: number): Promise<Wire> {
+  constructor(url: string, connections: number) {
     const { hostname, port, host } = new URL(url);
-    const sockets = await Promise.all(
-      Array.from({ length: connections }, () => openSocket(hostname, Number(port))),
-    );
-    return new Wire(
-      host,
-      sockets.map((socket) => new Connection(socket)),
-    );
+    this.#host = host;
+    this.#all = Array.from({ length: connections }, () => new Connection(hostname, Number(port)));
+    this.#free = [...this.#all];
   }
 
   /** Sends a request, which waits while all connections are in use. `sent` must be ASCII. */
@@ -72,35 +62,40 @@ export class Wire {
   }
 }
 
-function openSocket(host: string, port: number): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host, port, noDelay: true });
-    socket.once('connect', () => resolve(socket.off('error', reject)));
-    socket.once('error', reject);
-  });
-}
-
 class Connection {
-  readonly #socket: Socket;
+  readonly #host: string;
+  readonly #port: number;
+  /** `undefined` before the first request, and when the server closed it for being idle. */
+  #socket: Socket | undefined;
   #came: Buffer | undefined;
   #question: Question | undefined;
   #done: (() => void) | undefined;
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('error', (error) => this.#question?.reject(error));
-    socket.on('close', () => this.#question?.reject(new Error('The server closed a connection in use')));
+  constructor(host: string, port: number) {
+    this.#host = host;
+    this.#port = port;
   }
 
   ask(question: Question, done: () => void): void {
     this.#question = question;
     this.#done = done;
+    this.#socket ??= this.#open();
     this.#socket.write(question.bytes, 'latin1');
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.#socket?.destroy();
+  }
+
+  #open(): Socket {
+    const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('error', (error) => this.#question?.reject(error));
+    socket.on('close', () => {
+      this.#socket = undefined;
+      this.#question?.reject(new Error('The server closed a connection in use'));
+    });
+    return socket;
   }
 
   #take(chunk: Buffer): void {
@@ -128,6 +123,6 @@ class Connection {
 
   #fail(text: string): void {
     this.#question?.reject(new Error(text));
-    this.#socket.destroy();
+    this.#socket?.destroy();
   }
 }

@@ -117,6 +117,8 @@ interface Cpu {
 
 function measured({ batches, singles, fresh }: Subject): Record<string, number> {
   const freshness = (share: number): number => median(fresh.map((values) => quantile(values, share)));
+  for (const [name, phases] of Object.entries({ 'batches of 500': batches, 'one by one': singles }))
+    console.error(`${name}: ${inWords(phases)}`);
   return {
     ...described('batch', batches),
     ...described('single', singles),
@@ -124,6 +126,16 @@ function measured({ batches, singles, fresh }: Subject): Record<string, number> 
     freshnessMsP99: freshness(0.99),
     freshnessMsMax: freshness(1),
   };
+}
+
+/** For whoever watches. */
+function inWords(phases: readonly Phase[]): string {
+  const of = (pick: (phase: Phase) => number): string => median(phases.map(pick)).toFixed(1);
+  return (
+    `${of(({ perSecond }) => perSecond)} events/s; microseconds of CPU an event: client ${of((phase) => phase.cpuUs.client)}, ` +
+    `main thread ${of((phase) => phase.cpuUs.main)}, other threads ${of((phase) => phase.cpuUs.threads)}, ` +
+    `PostgreSQL ${of((phase) => phase.cpuUs.database)}`
+  );
 }
 
 function described(name: string, phases: readonly Phase[]): Record<string, number> {

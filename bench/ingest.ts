@@ -5,58 +5,80 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Pool } from 'undici';
 import { removeEmbedded } from '../src/adapters/postgres/index.ts';
 import type { FeaturesStatus, IngestResult, SourceDescription, VectorRead } from '../src/contract/index.ts';
 import type { Measurement } from './run.ts';
 import { cpuTime } from './support/cpu-time.ts';
 import { median } from './support/median.ts';
+import { Wire } from './support/wire.ts';
 
 /*
- * Records over HTTP until they are durable and their 18 features are visible: `tandem dev` with its embedded server, and this
- * process as the client, all on one machine. Rates count until the last event is applied. Freshness is the time from the
- * sending of one event to the answer of a vector read that contains it, at half the rate of single events, offered at fixed
- * times so that a slow answer does not slow the next one down. CPU is what the system has counted.
+ * Records over HTTP until they are durable and their 18 features are visible: `tandem dev` with its embedded server, which
+ * is one process beside PostgreSQL's, and this process as the client, all on one machine. Rates count until the last event is
+ * applied. Freshness is the time from when an event was to be sent to the answer of a vector read that contains it, at half
+ * the rate of single events, offered at fixed times so that a slow answer does not slow the next one down. CPU is what the
+ * system has counted; its shares say who spent it.
+ *
+ * BENCH_ROUNDS (5) and BENCH_PHASE_MS (6,000) make it longer or shorter; the medians of the rounds count. BENCH_AGAINST names
+ * the folder of another checkout, whose server is measured in turn with this one's. BENCH_PROFILE_DIR gets a CPU profile of
+ * the server.
  */
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const ROUNDS = Number(process.env['BENCH_ROUNDS'] ?? 5);
 const PHASE_MS = Number(process.env['BENCH_PHASE_MS'] ?? 6_000);
+const AGAINST = process.env['BENCH_AGAINST'];
+const PROFILE_DIR = process.env['BENCH_PROFILE_DIR'];
+const WARM_UP_MS = 4_000;
 const CUSTOMERS = 100_000;
 const BATCH = 500;
 const BATCHES_IN_FLIGHT = 4;
 const SINGLES_IN_FLIGHT = 128;
 /** One of so many events of the freshness phase is also read. */
 const READ_EACH = 50;
+/** Freshness is measured at half the rate of single events, but at no more than half of their goal. */
+const FRESH_PER_SECOND_MAX = 4_000;
 /** How long the features may take to follow, in milliseconds. */
 const FOLLOW_MS = 300_000;
 
-const EVENTS = '/v1/sources/payments/events?results=quarantined';
+const EVENTS = 'POST /v1/sources/payments/events?results=quarantined';
 
 export async function measure(): Promise<Measurement> {
-  await using server = await Server.start();
-  const client = new Client(server);
-  const batches: Phase[] = [];
-  const singles: Phase[] = [];
-  const fresh: number[] = [];
-  try {
-    await client.run((until) => client.sendBatches(until), 3_000);
-    await client.run((until) => client.sendSingles(until), 2_000);
-    for (let round = 0; round < ROUNDS; round += 1) {
+  await using stack = new AsyncDisposableStack();
+  const subject = async (root: string): Promise<Subject> => {
+    const server = stack.use(await Server.start(root));
+    const client = new Client(server);
+    stack.defer(() => client.close());
+    return { client, batches: [], singles: [], fresh: [] };
+  };
+  const own = await subject(ROOT);
+  const other = AGAINST === undefined ? [] : [await subject(AGAINST)];
+  const subjects = [own, ...other];
+  for (const { client } of subjects) {
+    await client.run((until) => client.sendBatches(until), WARM_UP_MS);
+    await client.run((until) => client.sendSingles(until), WARM_UP_MS);
+  }
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const { client, batches, singles } of subjects) {
       batches.push(await client.run((until) => client.sendBatches(until), PHASE_MS));
       singles.push(await client.run((until) => client.sendSingles(until), PHASE_MS));
     }
-    const half = median(singles.map(({ perSecond }) => perSecond)) / 2;
-    for (let round = 0; round < ROUNDS; round += 1)
-      fresh.push(quantile(await client.freshness(Math.min(half, 4_000), PHASE_MS), 0.99));
-  } finally {
-    await client.close();
   }
+  // The same for both, so that they can be compared, and of the slower one, which could not keep up with more.
+  const rates = subjects.map(({ singles }) => median(singles.map(({ perSecond }) => perSecond)));
+  const freshPerSecond = Math.min(Math.min(...rates) / 2, FRESH_PER_SECOND_MAX);
+  for (const { client } of subjects) await client.freshness(freshPerSecond, WARM_UP_MS / 2);
+  for (let round = 0; round < ROUNDS; round += 1)
+    for (const { client, fresh } of subjects) fresh.push(await client.freshness(freshPerSecond, PHASE_MS));
   return {
     metrics: {
-      ...described('batch', batches),
-      ...described('single', singles),
-      freshnessMsP99: median(fresh),
+      ...measured(own),
+      freshnessEventsPerSecond: freshPerSecond,
+      ...Object.fromEntries(
+        other.flatMap((subject) =>
+          Object.entries(measured(subject)).map(([name, value]) => [`against.${name}`, value]),
+        ),
+      ),
     },
     goals: [
       { metric: 'batchEventsPerSecond', goal: 60_000 },
@@ -64,6 +86,15 @@ export async function measure(): Promise<Measurement> {
       { metric: 'freshnessMsP99', goal: 100, bound: 'max' },
     ],
   };
+}
+
+/** A server with its client, and what was measured of it. */
+interface Subject {
+  readonly client: Client;
+  readonly batches: Phase[];
+  readonly singles: Phase[];
+  /** Milliseconds, for each round. */
+  readonly fresh: (readonly number[])[];
 }
 
 /** What a phase came to: events until they were visible, and microseconds of CPU for each by whoever spent them. */
@@ -80,7 +111,31 @@ interface Cpu {
   readonly main: number;
   /** Its other threads. */
   readonly threads: number;
+  /** PostgreSQL, all its processes. */
   readonly database: number;
+}
+
+function measured({ batches, singles, fresh }: Subject): Record<string, number> {
+  const freshness = (share: number): number => median(fresh.map((values) => quantile(values, share)));
+  for (const [name, phases] of Object.entries({ 'batches of 500': batches, 'one by one': singles }))
+    console.error(`${name}: ${inWords(phases)}`);
+  return {
+    ...described('batch', batches),
+    ...described('single', singles),
+    freshnessMsP50: freshness(0.5),
+    freshnessMsP99: freshness(0.99),
+    freshnessMsMax: freshness(1),
+  };
+}
+
+/** For whoever watches. */
+function inWords(phases: readonly Phase[]): string {
+  const of = (pick: (phase: Phase) => number): string => median(phases.map(pick)).toFixed(1);
+  return (
+    `${of(({ perSecond }) => perSecond)} events/s; microseconds of CPU an event: client ${of((phase) => phase.cpuUs.client)}, ` +
+    `main thread ${of((phase) => phase.cpuUs.main)}, other threads ${of((phase) => phase.cpuUs.threads)}, ` +
+    `PostgreSQL ${of((phase) => phase.cpuUs.database)}`
+  );
 }
 
 function described(name: string, phases: readonly Phase[]): Record<string, number> {
@@ -100,12 +155,12 @@ function described(name: string, phases: readonly Phase[]): Record<string, numbe
 
 class Client {
   readonly #server: Server;
-  readonly #pool: Pool;
+  readonly #wire: Wire;
   #serial = 0;
 
   constructor(server: Server) {
     this.#server = server;
-    this.#pool = new Pool(server.url, { connections: SINGLES_IN_FLIGHT, pipelining: 1 });
+    this.#wire = new Wire(server.url, SINGLES_IN_FLIGHT);
   }
 
   /** Sends for a while, then waits until everything is applied. */
@@ -159,9 +214,9 @@ class Client {
         const event = this.#event();
         const isRead = sent % READ_EACH === 0;
         work.push(
-          this.#post('application/json', event).then(async ({ positions }) => {
+          this.#post('application/json', event).then(async (answer) => {
             if (!isRead) return;
-            await this.#read(event, positions);
+            await this.#read(event, (JSON.parse(answer) as IngestResult).positions);
             found.push(performance.now() - dueMs);
           }),
         );
@@ -173,8 +228,8 @@ class Client {
     return found;
   }
 
-  close(): Promise<void> {
-    return this.#pool.close();
+  close(): void {
+    this.#wire.close();
   }
 
   async #send(inFlight: number, untilMs: number, one: () => Promise<void>): Promise<void> {
@@ -198,40 +253,35 @@ class Client {
     });
   }
 
-  async #post(type: string, body: string): Promise<IngestResult> {
-    return this.#ask<IngestResult>('POST', EVENTS, { type, body });
+  /** The answer as text: a producer that only wants to know whether its event is durable does not parse it. */
+  #post(type: string, body: string): Promise<string> {
+    return this.#ask(EVENTS, { type, body });
   }
 
   async #read(event: string, after: IngestResult['positions']): Promise<void> {
     const body = JSON.stringify({ candidates: [JSON.parse(event) as unknown], after, atClock: true });
-    await this.#ask<VectorRead>('POST', '/v1/vectors/spending/read', { type: 'application/json', body });
+    const answer = await this.#ask('POST /v1/vectors/spending/read', { type: 'application/json', body });
+    const { rows } = JSON.parse(answer) as VectorRead;
+    if (rows.length !== 1) throw new Error(`A read of one candidate came to ${String(rows.length)} rows`);
   }
 
   async #applied(): Promise<void> {
     for (const endMs = performance.now() + FOLLOW_MS; performance.now() < endMs;) {
       const [source, features] = await Promise.all([
-        this.#ask<SourceDescription>('GET', '/v1/sources/payments'),
-        this.#ask<FeaturesStatus>('GET', '/v1/features'),
+        this.#ask('GET /v1/sources/payments'),
+        this.#ask('GET /v1/features'),
       ]);
-      if (source.lag === 0 && features.sources.length > 0) return;
+      const { lag } = JSON.parse(source) as SourceDescription;
+      if (lag === 0 && (JSON.parse(features) as FeaturesStatus).sources.length > 0) return;
       await sleep(20);
     }
     throw new Error('The features did not follow in time');
   }
 
-  async #ask<TResult>(
-    method: 'GET' | 'POST',
-    path: string,
-    sent?: { readonly type: string; readonly body: string },
-  ): Promise<TResult> {
-    const answer = await this.#pool.request({
-      method,
-      path,
-      ...(sent === undefined ? {} : { headers: { 'content-type': sent.type }, body: sent.body }),
-    });
-    if (answer.statusCode !== 200)
-      throw new Error(`${path} answered ${String(answer.statusCode)}: ${await answer.body.text()}`);
-    return (await answer.body.json()) as TResult;
+  async #ask(line: string, sent?: { readonly type: string; readonly body: string }): Promise<string> {
+    const { status, text } = await this.#wire.ask(line, sent);
+    if (status !== 200) throw new Error(`${line} answered ${String(status)}: ${text}`);
+    return text;
   }
 }
 
@@ -255,16 +305,17 @@ class Server implements AsyncDisposable {
     this.#postmaster = facts.postgresPid;
   }
 
-  static async start(): Promise<Server> {
+  static async start(root: string): Promise<Server> {
     const dataDir = await mkdtemp(join(tmpdir(), 'tandem-bench-'));
-    const app = join(ROOT, 'bench/fixtures/ingest/app.ts');
+    const app = join(root, 'bench/fixtures/ingest/app.ts');
     const parameters = ['dev', '--app', app, '--data-dir', dataDir, '--port', '0', '--json'];
     // One person sends all of it: the limit on that is not what is measured.
     const limits = ['--set', 'gateway.adminRequestsPerSecond=1000000', '--set', 'process.logLevel=error'];
+    const profile = PROFILE_DIR === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${PROFILE_DIR}`];
     const child = spawn(
       process.execPath,
-      ['--conditions=tandem-source', join(ROOT, 'src/cli/main.ts'), ...parameters, ...limits],
-      { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] },
+      [...profile, '--conditions=tandem-source', join(root, 'src/cli/main.ts'), ...parameters, ...limits],
+      { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] },
     );
     const line = await new Promise<string>((resolve, reject) => {
       createInterface({ input: child.stdout }).once('line', resolve);

@@ -144,6 +144,30 @@ function appending(openings: () => Openings): void {
     expect(ranges).toEqual(read.map((records) => ({ first: 0, next: records.length })));
   });
 
+  it('gives gapless offsets to openings that each store records of all partitions together', async () => {
+    const { one, two } = openings();
+    const partitions = 20;
+    const name = await newTopic(one.log, partitions);
+    const acknowledged = Array.from({ length: partitions }, () => new Map<number, string>());
+    const appender = async ({ log }: LogOpening, id: number): Promise<void> => {
+      for (let step = 0; step < 30; step += 1) {
+        // Some go up through the partitions and some down.
+        const place = (id + step) % partitions;
+        const partition = id % 4 < 2 ? place : partitions - 1 - place;
+        const value = `${id}-${step}`;
+        acknowledged[partition]?.set(await log.append(name, partition, [bytes(value)]), value);
+      }
+    };
+    await Promise.all(Array.from({ length: 60 }, (_, id) => appender(id % 2 === 0 ? one : two, id)));
+    let found = 0;
+    for (const [partition, known] of acknowledged.entries()) {
+      const read = (await readAll(one.log, name, partition)).map(text);
+      expect(read).toEqual(Array.from({ length: known.size }, (_, offset) => known.get(offset)));
+      found += read.length;
+    }
+    expect(found).toBe(60 * 30);
+  });
+
   it('never shows an offset before all below it', async () => {
     const { one, two } = openings();
     const name = await newTopic(one.log);
@@ -286,6 +310,59 @@ function waiting(openings: () => Openings): void {
     const second = one.log.read(name, 0, 1, { waitMs: 15_000 });
     await one.log.append(name, 0, [bytes('b')]);
     expect((await second).at(-1)?.base).toBe(1);
+  });
+
+  it('gives a follower what both openings store, once each and as it was stored', async () => {
+    const { one, two } = openings();
+    const name = await newTopic(one.log, 2);
+    const count = 300;
+    const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+    const follow = async (partition: number): Promise<RecordBatch[]> => {
+      const batches: RecordBatch[] = [];
+      for (let next = 0; next < count;) {
+        const came = await one.log.read(name, partition, next, { maxRecords: 50, waitMs: 15_000 });
+        for (const batch of came) {
+          expect(batch.base).toBeLessThanOrEqual(next);
+          next = batch.base + batch.count;
+          batches.push(batch);
+        }
+      }
+      return batches;
+    };
+    const store = async (partition: number): Promise<void> => {
+      let stored = 0;
+      while (stored < count) {
+        // Stretches of one opening, stretches of the other, and some of both at once.
+        const openingsNow = [[one], [two], [one, two]][Math.floor(stored / 40) % 3] ?? [one];
+        await Promise.all(
+          openingsNow.map(({ log }) =>
+            log.append(
+              name,
+              partition,
+              [bytes(`a${stored}`), bytes('b')],
+              stored % 3 === 0 ? { traceparent } : {},
+            ),
+          ),
+        );
+        stored += 2 * openingsNow.length;
+      }
+    };
+    const [first, second] = await Promise.all([follow(0), follow(1), store(0), store(1)]);
+    for (const [partition, batches] of [first, second].entries()) {
+      const shape = (batch: RecordBatch): unknown => [
+        batch.base,
+        batch.appendedAt,
+        batch.traceparents,
+        Array.from({ length: batch.count }, (_, index) => text(batch.record(index))),
+      ];
+      const inStore: RecordBatch[] = [];
+      for (let next = 0; next < count;) {
+        const came = await two.log.read(name, partition, next);
+        inStore.push(...came);
+        next = (came.at(-1)?.base ?? 0) + (came.at(-1)?.count ?? 0);
+      }
+      expect(batches.map(shape)).toEqual(inStore.slice(0, batches.length).map(shape));
+    }
   });
 
   it('returns nothing after the wait, and at once when told to stop', async () => {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, describe, expect, it } from 'vitest';
+import { PlatformError } from '../../src/contract/errors.ts';
 import { openPostgres, type Postgres } from '../../src/adapters/postgres/index.ts';
 import { createSegment } from '../../src/adapters/postgres/log/schema.ts';
 import type { MigrationSet } from '../../src/runtime/ports/index.ts';
@@ -251,6 +252,81 @@ describe('PostgreSQL: lost connections', () => {
       }
     }
     expect(acknowledged.size).toBe(0);
+  });
+});
+
+describe('PostgreSQL: what is appended together', () => {
+  const options = { applicationName: 'conformance', connectionsMax: 5 };
+
+  it('is one transaction, over all partitions that wait', async () => {
+    await using database = await freshDatabase();
+    await using postgres = await openPostgres(database.url, options);
+    const { log, tables } = postgres;
+    await postgres.migrate([]);
+    await log.createTopic('t', { partitions: 8 });
+    const append = (index: number): Promise<number> => log.append('t', index % 8, [Buffer.from(`${index}`)]);
+    const offsets = await Promise.all(Array.from({ length: 160 }, (_, index) => append(index)));
+    expect(offsets).toEqual(Array.from({ length: 160 }, (_, index) => Math.floor(index / 8)));
+    const [found] = await tables.query<{ rows: number; commits: number }>(
+      'select count(*)::int as rows, count(distinct xmin::text)::int as commits from tandem_log_1',
+    );
+    expect(found).toEqual({ rows: 8, commits: 1 });
+  });
+
+  it('is not shown to followers of the same process before it is on disk', async () => {
+    await using database = await freshDatabase();
+    let release = (): void => undefined;
+    let passed = 0;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const failPoints = {
+      pass: (name: string) => {
+        if (name !== 'log.append.before') return undefined;
+        passed += 1;
+        return passed === 2 ? held : undefined;
+      },
+    };
+    await using postgres = await openPostgres(database.url, { ...options, failPoints });
+    const { log } = postgres;
+    await postgres.migrate([]);
+    await log.createTopic('t', { partitions: 2 });
+    const following = log.read('t', 0, 0, { waitMs: 15_000 });
+    await log.append('t', 0, [Buffer.from('a')]);
+    expect((await following).map(({ base }) => base)).toEqual([0]);
+    const waiting = log.append('t', 0, [Buffer.from('b')]);
+    expect(await log.read('t', 0, 1, { waitMs: 300 })).toEqual([]);
+    const next = log.read('t', 0, 1, { waitMs: 15_000 });
+    release();
+    expect(await waiting).toBe(1);
+    expect((await next).map(({ base }) => base)).toEqual([1]);
+  });
+
+  it('reaches followers through the store when nobody knows what became of it', async () => {
+    await using database = await freshDatabase();
+    let isBroken = false;
+    const failPoints = {
+      pass: (name: string) =>
+        isBroken && name === 'log.append.committed'
+          ? Promise.reject(new PlatformError('UNAVAILABLE', 'on purpose'))
+          : undefined,
+    };
+    await using postgres = await openPostgres(database.url, { ...options, failPoints });
+    const { log } = postgres;
+    await postgres.migrate([]);
+    await log.createTopic('t', { partitions: 2 });
+    const first = log.read('t', 0, 0, { waitMs: 15_000 });
+    await log.append('t', 0, [Buffer.from('a')]);
+    expect((await first).map(({ base }) => base)).toEqual([0]);
+    isBroken = true;
+    const second = log.read('t', 0, 1, { waitMs: 15_000 });
+    const lost = Promise.all(
+      [0, 1].map((partition) => rejectionCode(log.append('t', partition, [Buffer.from('b')]))),
+    );
+    expect(await lost).toEqual(['UNAVAILABLE', 'UNAVAILABLE']);
+    expect((await second).map(({ base, count }) => [base, count])).toEqual([[1, 1]]);
+    isBroken = false;
+    const third = log.read('t', 0, 2, { waitMs: 15_000 });
+    expect(await log.append('t', 0, [Buffer.from('c')])).toBe(2);
+    expect((await third).map(({ base }) => base)).toEqual([2]);
   });
 });
 

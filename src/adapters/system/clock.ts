@@ -9,12 +9,20 @@ export function systemClock(): Clock {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     async sleep(ms, signal) {
+      // Whoever pauses for no time at all lets other work have its turn.
+      if (ms <= 0 && signal?.aborted !== true) return turn();
       const end = performance.now() + ms;
       for (let left = ms; left > 0 && signal?.aborted !== true; left = end - performance.now()) {
         await pause(Math.min(left, TIMER_MS_MAX), signal);
       }
     },
   };
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
 }
 
 function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {

@@ -1,3 +1,4 @@
+import { MessageChannel } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { systemClock, systemRandom } from './index.ts';
 
@@ -26,6 +27,23 @@ describe('systemClock', () => {
     const start = clock.monotonic();
     await clock.sleep(12.5);
     expect(clock.monotonic() - start).toBeGreaterThanOrEqual(12.5);
+  });
+
+  it('gives other work its turn when it sleeps for no time at all', async () => {
+    const clock = systemClock();
+    // Something that waits for the event loop, as a request does that has come while somebody works in turns.
+    const { port1, port2 } = new MessageChannel();
+    let heard = false;
+    port2.once('message', () => (heard = true));
+    port1.postMessage('here');
+    for (let turn = 0; turn < 10_000 && !heard; turn += 1) await clock.sleep(0);
+    expect(heard).toBe(true);
+    port1.close();
+    // Nobody waits for a turn who was told to stop.
+    let passed = false;
+    setImmediate(() => (passed = true));
+    await clock.sleep(0, AbortSignal.abort());
+    expect(passed).toBe(false);
   });
 
   it('ends a sleep at once when the signal is or gets aborted', async () => {

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type AnyRoute, PlatformError } from '../../contract/index.ts';
 import type { RawBody } from '../service.ts';
-import { type BodyLimits, decodeBody, readEncoding, tooLarge } from './decode.ts';
+import { type BodyLimits, decodeBody, readEncoding, stoodStill, tooLarge } from './decode.ts';
 import { parseJson } from './json.ts';
 import type { HttpLimits } from './limits.ts';
 
@@ -20,6 +20,9 @@ export function isStreamed(mediaType: string): boolean {
  */
 const LINGER_BYTES_MAX = 16 * 1_048_576;
 const LINGER_MS_MAX = 2_000;
+
+/** Raw bodies of at most so many bytes can be had as a whole. */
+const WHOLE_BYTES_MAX = 65_536;
 
 /** Whether the route takes raw bytes instead of JSON. */
 export function takesRawBody(route: AnyRoute): boolean {
@@ -81,14 +84,44 @@ function rawBody(request: IncomingMessage, mediaType: string, route: AnyRoute, l
   const announced = Number(request.headers['content-length'] ?? 0);
   if (!isStreamed(mediaType) && announced > bytesMax) throw tooLarge(bytesMax);
   const unlimited = isStreamed(mediaType) && encoding === 'identity';
+  const bounds: BodyLimits = {
+    bytesMax: unlimited ? Number.POSITIVE_INFINITY : bytesMax,
+    ratioMax: limits.decodedRatioMax,
+    idleMs: limits.bodyMs,
+  };
+  const isSmall = encoding === 'identity' && announced > 0 && announced <= WHOLE_BYTES_MAX;
   return {
     mediaType,
-    chunks: decodeBody(request, encoding, {
-      bytesMax: unlimited ? Number.POSITIVE_INFINITY : bytesMax,
-      ratioMax: limits.decodedRatioMax,
-      idleMs: limits.bodyMs,
-    }),
+    chunks: decodeBody(request, encoding, bounds),
+    whole: isSmall ? (arrived) => collectWatched(request, bounds, arrived) : undefined,
   };
+}
+
+/**
+ * A raw body as a whole, given up when nothing comes for a while. Unlike that of a JSON route it may take as long as its call
+ * as long as it goes on coming.
+ */
+async function collectWatched(
+  request: IncomingMessage,
+  { bytesMax, idleMs }: BodyLimits,
+  arrived: (bytes: number) => void,
+): Promise<Buffer> {
+  let isIdle = false;
+  const timer = setTimeout(() => {
+    isIdle = true;
+    request.destroy(new Error('The body stood still'));
+  }, idleMs);
+  try {
+    return await collectPlain(request, bytesMax, (bytes) => {
+      timer.refresh();
+      arrived(bytes);
+    });
+  } catch (error) {
+    if (!isIdle) throw error;
+    throw stoodStill(idleMs, error);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function collect(request: IncomingMessage, bytesMax: number, limits: HttpLimits): Promise<Buffer> {
@@ -105,11 +138,15 @@ async function collect(request: IncomingMessage, bytesMax: number, limits: HttpL
  * The same for a body as it is, without the machinery of streams: this is the path of every small request.
  * The timer of the call ends the wait for a client that stops sending.
  */
-export function collectPlain(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
+export function collectPlain(
+  request: IncomingMessage,
+  bytesMax: number,
+  arrived?: (bytes: number) => void,
+): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let size = 0;
-    const settle = (error: PlatformError): void => {
+    const settle = (error: unknown): void => {
       request.off('data', onData).off('end', onEnd).off('error', onBreak).off('close', onBreak);
       // The rest stays unread until the answer is on its way.
       request.pause();
@@ -118,7 +155,12 @@ export function collectPlain(request: IncomingMessage, bytesMax: number): Promis
     const onData = (chunk: Buffer): void => {
       chunks.push(chunk);
       size += chunk.length;
-      if (size > bytesMax) settle(tooLarge(bytesMax));
+      if (size > bytesMax) return settle(tooLarge(bytesMax));
+      try {
+        arrived?.(chunk.length);
+      } catch (error) {
+        settle(error);
+      }
     };
     const onEnd = (): void => {
       const [first] = chunks;

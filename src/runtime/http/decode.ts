@@ -79,6 +79,11 @@ export function tooLarge(bytesMax: number): PlatformError {
   });
 }
 
+/** The error of a body of which nothing came for too long. */
+export function stoodStill(idleMs: number, cause: unknown): PlatformError {
+  return new PlatformError('BAD_REQUEST', `body: nothing arrived for ${String(idleMs)} ms`, { cause });
+}
+
 interface Watched {
   readonly chunks: AsyncIterable<Uint8Array>;
   received(): number;
@@ -108,10 +113,10 @@ function watch(source: Readable, idleMs: number): Watched {
         timer.refresh();
       }
     } catch (error) {
-      const text = isIdle
-        ? `nothing arrived for ${String(idleMs)} ms`
-        : 'the connection was closed before its end';
-      throw new PlatformError('BAD_REQUEST', `body: ${text}`, { cause: error });
+      if (isIdle) throw stoodStill(idleMs, error);
+      throw new PlatformError('BAD_REQUEST', 'body: the connection was closed before its end', {
+        cause: error,
+      });
     }
   }
   return { chunks: chunks(), received: () => received, end };

@@ -7,7 +7,7 @@ import { createLogger } from '../logger.ts';
 import { createMetrics } from '../metrics.ts';
 import { openGate } from '../auth/index.ts';
 import { httpLimits, mountHttp } from './index.ts';
-import { serveTest, testClock, testRandom, type TestServer } from './test-service.ts';
+import { serveTest, testClock, testRandom, type TestServer, WHOLE_TAKEN_MAX } from './test-service.ts';
 
 let server: TestServer;
 beforeAll(async () => {
@@ -51,9 +51,15 @@ function rawGet(
 }
 
 /** Sends bytes as they are and gives everything that comes back. */
-function talk(url: URL, text: string): Promise<string> {
+function talk(url: URL, ...texts: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const socket = connect(Number(url.port), url.hostname, () => socket.write(text));
+    const socket = connect(Number(url.port), url.hostname, () => void say());
+    const say = async (): Promise<void> => {
+      for (const text of texts) {
+        socket.write(text);
+        await testClock.sleep(20);
+      }
+    };
     let answer = '';
     socket.on('data', (chunk) => (answer += chunk.toString('latin1')));
     socket.on('close', () => resolve(answer));
@@ -264,6 +270,36 @@ describe('raw bodies', () => {
     expect(await answer.json()).toEqual({ mediaType: 'application/x-ndjson', bytes: text.length });
   });
 
+  it('gives a small body as a whole, however it comes', async () => {
+    const json = { 'content-type': 'application/json' };
+    const whole = { mediaType: 'application/json, whole', bytes: 700 };
+    expect(await (await post('/v1/uploads', 'x'.repeat(700), json)).json()).toEqual(whole);
+    const head =
+      'POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n';
+    const slowly = talk(server.http.url, `${head}content-length: 700\r\n\r\n`, 'x'.repeat(699), 'x');
+    expect(await slowly).toContain(JSON.stringify(whole));
+    // Nobody knows how large these are before they are there.
+    const chunked = talk(
+      server.http.url,
+      `${head}transfer-encoding: chunked\r\n\r\n`,
+      '2\r\nxx\r\n',
+      '0\r\n\r\n',
+    );
+    expect(await chunked).toContain(JSON.stringify({ mediaType: 'application/json', bytes: 2 }));
+    const packed = await post('/v1/uploads', gzipSync('xx'), { ...json, 'content-encoding': 'gzip' });
+    expect(await packed.json()).toEqual({ mediaType: 'application/json', bytes: 2 });
+  });
+
+  it('lets the handler refuse a body while it comes, and goes on on the same connection', async () => {
+    const head = 'POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
+    const refused = `${head}content-length: ${String(WHOLE_TAKEN_MAX + 1)}\r\n\r\n${'x'.repeat(WHOLE_TAKEN_MAX + 1)}`;
+    const taken = `${head}connection: close\r\ncontent-length: 1\r\n\r\nx`;
+    const answers = await talk(server.http.url, refused, taken);
+    expect(answers).toContain('HTTP/1.1 503');
+    expect(answers).toContain('No more than that');
+    expect(answers).toContain('HTTP/1.1 200');
+  });
+
   it('limits everything but NDJSON by the route', async () => {
     expect((await post('/v1/uploads', text, ndjson)).status).toBe(200);
     expect(await problemOf(await post('/v1/uploads', text, { 'content-type': 'text/csv' }))).toMatchObject({
@@ -415,9 +451,10 @@ describe('time and load', () => {
     const upload =
       'POST /v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\ncontent-length: 50\r\n\r\na';
     const stream = talk(strict.http.url, upload);
+    const whole = talk(strict.http.url, upload.replace('text/csv', 'application/json'));
     expect(await body).toContain('body: expected all of it within 200 ms');
     expect(await headers).toContain('HTTP/1.1 408');
-    await stream;
+    await Promise.all([stream, whole]);
   });
 
   it('answers what has come before it stops, and refuses what comes later', async () => {

@@ -115,6 +115,9 @@ export const testRoutes = {
   ),
 };
 
+/** Bytes that the handler of `upload` takes of a body that it has as a whole. */
+export const WHOLE_TAKEN_MAX = 900;
+
 /** What happened inside the service. */
 export interface TestService {
   readonly service: RunningService;
@@ -148,8 +151,15 @@ export function testService(): TestService {
       return { tries: tried };
     }),
     handler(testRoutes.upload, async ({ body }) => {
-      const { mediaType, chunks } = body as RawBody;
+      const { mediaType, chunks, whole } = body as RawBody;
       let bytes = 0;
+      if (mediaType === 'application/json' && whole !== undefined) {
+        const all = await whole((count) => {
+          bytes += count;
+          if (bytes > WHOLE_TAKEN_MAX) throw new PlatformError('OVERLOADED', 'No more than that');
+        });
+        return { mediaType: `${mediaType}, whole`, bytes: all.byteLength };
+      }
       for await (const chunk of chunks) bytes += chunk.byteLength;
       return { mediaType, bytes };
     }),

@@ -4,7 +4,10 @@ export interface Clock {
   now(): number;
   /** A clock that never goes back, in milliseconds with a fraction; only differences mean anything. */
   monotonic(): number;
-  /** Resolves after `ms` milliseconds; at once when `signal` is aborted. It never rejects. */
+  /**
+   * Resolves after `ms` milliseconds; at once when `signal` is aborted. For 0 it resolves when other work that waits had its
+   * turn: requests that came, answers of the store. It never rejects.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
 }
 

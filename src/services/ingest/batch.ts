@@ -12,14 +12,12 @@ export class Batch {
   size = 0;
   bytes = 0;
   readonly #contract: SourceContract;
-  readonly #records: Uint8Array[][];
-  readonly #indexes: number[][];
+  /** By partition. */
+  readonly #shares = new Map<number, Share>();
 
   constructor(contract: SourceContract, first: number) {
     this.#contract = contract;
     this.first = first;
-    this.#records = Array.from({ length: contract.partitions }, () => []);
-    this.#indexes = Array.from({ length: contract.partitions }, () => []);
   }
 
   /** Place of the next record among the records of the request. */
@@ -29,8 +27,10 @@ export class Batch {
 
   accept(event: Event, bytes: Uint8Array): void {
     const partition = this.#contract.partitionOf(event.key);
-    this.#records[partition]?.push(bytes);
-    this.#indexes[partition]?.push(this.next);
+    let share = this.#shares.get(partition);
+    if (share === undefined) this.#shares.set(partition, (share = { records: [], indexes: [] }));
+    share.records.push(bytes);
+    share.indexes.push(this.next);
     this.size += 1;
     this.bytes += bytes.byteLength;
   }
@@ -48,14 +48,18 @@ export class Batch {
    */
   async append(log: EventLog, stored: (appended: Appended) => void): Promise<void> {
     const appends: Promise<void>[] = [];
-    for (const [partition, records] of this.#records.entries()) {
-      const indexes = this.#indexes[partition] ?? [];
-      if (records.length === 0) continue;
+    for (const [partition, { records, indexes }] of this.#shares) {
       const append = log.append(this.#contract.topic, partition, records);
       appends.push(append.then((base) => stored({ partition, base, indexes })));
     }
     await settleAll(appends);
   }
+}
+
+/** The records of one partition, and the place of each in the request. */
+interface Share {
+  readonly records: Uint8Array[];
+  readonly indexes: number[];
 }
 
 /** A record of a batch that broke the contract, with its place in the request. */
@@ -75,6 +79,7 @@ export interface Appended {
 
 /** Waits for all and then rejects with the first failure, so that nothing is still under way when it is reported. */
 export async function settleAll(work: readonly Promise<void>[]): Promise<void> {
+  if (work.length === 1) return work[0];
   for (const outcome of await Promise.allSettled(work)) {
     if (outcome.status === 'rejected') throw outcome.reason;
   }

@@ -1,4 +1,5 @@
 import { PlatformError } from '../../contract/index.ts';
+import type { RawBody } from '../../runtime/index.ts';
 import { PIECE_BYTES_MIN } from './limits.ts';
 
 /** What watches a body while it is read. */
@@ -47,6 +48,22 @@ export async function* readPieces(
   }
   if (waiting > 0) yield take();
   if (failure !== undefined) throw failure.error;
+}
+
+/** All of a body, without a byte order mark. Throws what {@link readPieces} throws. */
+export async function readWhole(body: RawBody, watch: BodyWatch): Promise<Buffer> {
+  if (body.whole === undefined) {
+    const pieces: Buffer[] = [];
+    for await (const piece of readPieces(body.chunks, watch)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
+  let total = 0;
+  const bytes = await body.whole((count) => {
+    total += count;
+    if (total > watch.bytesMax) throw bodyTooLarge(watch.bytesMax);
+    watch.arrived(count);
+  });
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).subarray(afterMark(bytes));
 }
 
 function bodyTooLarge(bytesMax: number): PlatformError {

@@ -1,7 +1,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { PlatformError, routes } from '../../contract/index.ts';
-import type { Warehouse } from '../../runtime/index.ts';
-import { emptyBody, readPieces, trim } from './body.ts';
+import type { RawBody, Warehouse } from '../../runtime/index.ts';
+import { emptyBody, readPieces, readWhole, trim } from './body.ts';
 import { type Row, RowCutter } from './csv.ts';
 import { compileRowFormat, type RowFormat } from './csv-record.ts';
 import type { Intake } from './intake.ts';
@@ -12,7 +12,7 @@ import { openParquet } from './parquet.ts';
 import { NOT_UTF8 } from './record.ts';
 
 /** Reads a body of one form and gives its records to the intake. Rejects with what is wrong with the body as a whole. */
-export type ReadForm = (chunks: AsyncIterable<Uint8Array>, intake: Intake, tools: FormTools) => Promise<void>;
+export type ReadForm = (body: RawBody, intake: Intake, tools: FormTools) => Promise<void>;
 
 /** What reading a body may need. */
 export interface FormTools {
@@ -34,15 +34,8 @@ export const FORMS: ReadonlyMap<string, ReadForm> = new Map([
 ]);
 
 /** One record, or an array of them. */
-async function readJson(
-  chunks: AsyncIterable<Uint8Array>,
-  intake: Intake,
-  { limits }: FormTools,
-): Promise<void> {
-  const pieces: Buffer[] = [];
-  for await (const piece of readPieces(chunks, intake.watch(bodyBytesMax, 'whole'))) pieces.push(piece);
-  const body = Buffer.concat(pieces);
-  const text = trim(body);
+async function readJson(body: RawBody, intake: Intake, { limits }: FormTools): Promise<void> {
+  const text = trim(await readWhole(body, intake.watch(bodyBytesMax, 'whole')));
   if (text.length === 0) throw emptyBody();
   const ascii = isAscii(text);
   if (!beginsArray(text)) {
@@ -65,11 +58,7 @@ async function readJson(
 }
 
 /** One record a line. */
-async function readNdjson(
-  chunks: AsyncIterable<Uint8Array>,
-  intake: Intake,
-  { limits }: FormTools,
-): Promise<void> {
+async function readNdjson({ chunks }: RawBody, intake: Intake, { limits }: FormTools): Promise<void> {
   const lines = new LineCutter(limits.recordBytesMax);
   const take = (line: Line): void => {
     if (line.size > limits.recordBytesMax) intake.refuse(intake.contract.tooLarge, line.bytes, line.size);
@@ -88,11 +77,7 @@ async function readNdjson(
 }
 
 /** A header line, then one record a row. */
-async function readCsv(
-  chunks: AsyncIterable<Uint8Array>,
-  intake: Intake,
-  { limits }: FormTools,
-): Promise<void> {
+async function readCsv({ chunks }: RawBody, intake: Intake, { limits }: FormTools): Promise<void> {
   const rows = new RowCutter(limits.recordBytesMax);
   let format: RowFormat | undefined;
   const takeAll = async (): Promise<void> => {
@@ -113,7 +98,7 @@ async function readCsv(
 
 /** A file, which cannot be read before its end has come: it waits in a folder of the warehouse. */
 async function readParquet(
-  chunks: AsyncIterable<Uint8Array>,
+  { chunks }: RawBody,
   intake: Intake,
   { limits, warehouse }: FormTools,
 ): Promise<void> {

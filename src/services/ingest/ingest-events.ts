@@ -29,7 +29,7 @@ export function ingestEvents(
     const listAccepted = input.query.results === 'all';
     const intake = new Intake(context, contract, { listAccepted, call });
     try {
-      await read(body.chunks, intake, { limits: context.limits, warehouse: context.host.warehouse });
+      await read(body, intake, { limits: context.limits, warehouse: context.host.warehouse });
       return await intake.finish();
     } catch (error) {
       throw await intake.fail(error);

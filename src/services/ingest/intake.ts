@@ -161,10 +161,8 @@ export class Intake {
     const { failPoints, log } = this.#context.host;
     try {
       await failPoints.pass('ingest.append.before');
-      await settleAll([
-        batch.append(log, (appended) => this.#accepted(appended, listed)),
-        this.#quarantine(batch, listed),
-      ]);
+      const stored = batch.append(log, (appended) => this.#accepted(appended, listed));
+      await settleAll(batch.refused.length === 0 ? [stored] : [stored, this.#quarantine(batch, listed)]);
       await failPoints.pass('ingest.append.after');
       this.#done = batch.next;
     } catch (error) {
@@ -186,7 +184,6 @@ export class Intake {
   }
 
   async #quarantine(batch: Batch, listed: RecordResult[]): Promise<void> {
-    if (batch.refused.length === 0) return;
     const { host, metrics } = this.#context;
     const { source } = this.contract;
     const refused = batch.refused.map((item) => ({ ...item, id: host.random.id() }));

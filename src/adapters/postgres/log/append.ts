@@ -3,8 +3,10 @@ import { PlatformError } from '../../../contract/errors.ts';
 import type { FailPoints } from '../../../runtime/fail-points.ts';
 import type { EventLogLimits } from '../../../runtime/ports/index.ts';
 import { isRefusal, stateOf, translate } from '../failures.ts';
-import { encodeFrame } from './frame.ts';
-import { batchTable } from './schema.ts';
+import { joinRecords, packFrame } from './frame.ts';
+import { type BatchRow, insertBatches, type StoredRow } from './insert.ts';
+import type { Appended } from './recent.ts';
+import { tracesOf } from './stored-batch.ts';
 import type { KnownTopic, Topics } from './topics.ts';
 
 /** Most records in one stored batch. */
@@ -14,6 +16,10 @@ const BATCH_RECORDS_MAX = 2_000;
  * own.
  */
 const BATCH_BYTES_MAX = 1_048_576;
+/** Most partitions that one insert stores; one statement for several costs the server little more than for one. */
+const PARTITIONS_MAX = 16;
+/** An insert takes no further partition when so many bytes are in it. */
+const INSERT_BYTES_MAX = 1_048_576;
 /** What a waiting record counts besides its bytes: many empty records take memory too. */
 const RECORD_OVERHEAD_BYTES = 64;
 /** Traces that a batch names; those of further appends are not found through the log. */
@@ -29,32 +35,37 @@ interface Call {
   reject(error: unknown): void;
 }
 
-/** One row to insert. */
-interface Batch {
-  /** Offset of its first record, relative to the first one of the insert. */
-  readonly start: number;
-  readonly count: number;
-  readonly bytes: number;
-  readonly data: Buffer;
-  /** Traces of its records; `null` when there are none, which is nearly always. */
-  readonly trace: string | null;
+/** Records that become one row, and their frame before it was packed. */
+interface Batch extends Omit<BatchRow, 'partition' | 'total'> {
+  readonly frame: Buffer;
+}
+
+/** What one insert stores of a partition. */
+interface Portion {
+  readonly queue: Queue;
+  readonly calls: readonly Call[];
+  readonly batches: readonly Batch[];
+  readonly total: number;
 }
 
 interface Queue {
   readonly topic: KnownTopic;
   readonly partition: number;
   calls: Call[];
+  /** Bytes of its calls. */
+  bytes: number;
   /** In the list of queues to write, or being written. */
   busy: boolean;
 }
 
-/** Told after every insert: the partition's records below `next` can be read. */
-export type AppendListener = (topic: KnownTopic, partition: number, next: number) => void;
+/** Told after every insert, of each partition: these batches are on disk and can be read. */
+export type AppendListener = (topic: KnownTopic, appended: readonly Appended[]) => void;
 
 /**
- * Group commit: every partition has a queue, and while one insert of a partition is under way its next batch
- * collects. There is no timer: the time that the disk takes forms the batches. At most `writers` inserts run
- * at once.
+ * Group commit: every partition has a queue, and while an insert of a partition is under way its next batch
+ * collects. An insert takes the partitions of a topic that wait, up to a size: records that come one by one, to all
+ * partitions, share one statement and one wait for the disk. There is no timer: the time that the disk takes forms the
+ * batches. At most `writers` inserts run at once.
  */
 export class Appender {
   readonly #pool: pg.Pool;
@@ -64,7 +75,7 @@ export class Appender {
   readonly #listener: AppendListener;
   readonly #failPoints: FailPoints;
   readonly #queues = new Map<number, Queue[]>();
-  readonly #ready: Queue[] = [];
+  #ready: Queue[] = [];
   #writers = 0;
   #queuedBytes = 0;
   #pumping = false;
@@ -105,6 +116,7 @@ export class Appender {
     this.#queuedBytes += bytes;
     return new Promise<number>((resolve, reject) => {
       queue.calls.push({ records, bytes, traceparent, resolve, reject });
+      queue.bytes += bytes;
       if (queue.busy) return;
       queue.busy = true;
       this.#ready.push(queue);
@@ -152,6 +164,7 @@ export class Appender {
         topic,
         partition: part,
         calls: [],
+        bytes: 0,
         busy: false,
       }));
       this.#queues.set(topic.id, queues);
@@ -170,64 +183,108 @@ export class Appender {
     this.#pumping = true;
     setImmediate(() => {
       this.#pumping = false;
-      while (this.#writers < this.#writersMax) {
-        const queue = this.#ready.shift();
-        if (queue === undefined) break;
+      while (this.#writers < this.#writersMax && this.#ready.length > 0) {
         this.#writers += 1;
-        void this.#write(queue);
+        void this.#write(this.#takeQueues());
       }
       if (this.#writers === 0 && this.#ready.length === 0) this.#idle?.();
     });
   }
 
-  async #write(queue: Queue): Promise<void> {
+  /** The queue that has waited longest, and others of its topic as far as one insert takes them. */
+  #takeQueues(): Queue[] {
+    const taken: Queue[] = [];
+    const left: Queue[] = [];
+    let bytes = 0;
+    for (const queue of this.#ready) {
+      const [first] = taken;
+      const fits =
+        first === undefined ||
+        (queue.topic === first.topic && taken.length < PARTITIONS_MAX && bytes < INSERT_BYTES_MAX);
+      if (fits) {
+        taken.push(queue);
+        bytes += queue.bytes;
+      } else left.push(queue);
+    }
+    this.#ready = left;
+    return taken;
+  }
+
+  async #write(queues: readonly Queue[]): Promise<void> {
     let client: pg.PoolClient | undefined;
-    let calls: Call[] = [];
+    let calls: readonly Call[] = [];
     let failure: unknown;
     try {
       client = await this.#pool.connect();
       await this.#failPoints.pass('log.append.before');
       // Taken only now: whoever came while the connection was awaited is in the batch.
-      calls = takeCalls(queue);
-      const batches = pack(calls);
-      const base = await this.#insert(client, queue, batches);
+      const taken = queues.map((queue) => ({ queue, calls: takeCalls(queue) }));
+      calls = taken.flatMap((part) => part.calls);
+      const portions = taken.map((part) => portionOf(part.queue, part.calls));
+      const stored = await this.#insert(client, portions);
       await this.#failPoints.pass('log.append.committed');
-      let offset = base;
-      for (const call of calls) {
-        call.resolve(offset);
-        offset += call.records.length;
-      }
-      this.#listener(queue.topic, queue.partition, offset);
+      for (const portion of portions) this.#settle(portion, stored);
     } catch (error) {
       failure = error;
-      if (calls.length === 0) calls = takeCalls(queue);
+      if (calls.length === 0) calls = queues.flatMap(takeCalls);
       const translated = translate(error);
       for (const call of calls) call.reject(translated);
     }
     client?.release(failure !== undefined && !isRefusal(failure));
     for (const call of calls) this.#queuedBytes -= call.bytes;
     this.#writers -= 1;
-    if (queue.calls.length > 0) this.#ready.push(queue);
-    else queue.busy = false;
+    for (const queue of queues) {
+      if (queue.calls.length > 0) this.#ready.push(queue);
+      else queue.busy = false;
+    }
     this.#pumpSoon();
   }
 
-  async #insert(client: pg.PoolClient, queue: Queue, batches: readonly Batch[]): Promise<number> {
+  /** Tells the callers of a partition where their records are, and the listener what can be read. */
+  #settle({ queue, calls, batches }: Portion, stored: readonly StoredRow[]): void {
     const { topic, partition } = queue;
-    let rows: InsertedRow[];
+    const rows = stored
+      .filter(({ part }) => part === partition)
+      .sort((left, right) => left.base - right.base);
+    const base = rows[0]?.base ?? 0;
+    let offset = base;
+    for (const call of calls) {
+      call.resolve(offset);
+      offset += call.records.length;
+    }
+    this.#listener(
+      topic,
+      batches.map(({ start, count, frame, trace }, index) => ({
+        partition,
+        base: base + start,
+        count,
+        appendedAt: rows[index]?.at ?? 0,
+        traceparents: tracesOf(trace),
+        frame,
+      })),
+    );
+  }
+
+  async #insert(client: pg.PoolClient, portions: readonly Portion[]): Promise<StoredRow[]> {
+    const topic = portions[0]?.queue.topic;
+    if (topic === undefined) return [];
+    const rows = portions.flatMap(({ queue: { partition }, batches, total }) =>
+      batches.map((batch) => ({ ...batch, partition, total })),
+    );
+    let stored: StoredRow[];
     try {
-      rows = await insert(client, topic.id, partition, batches);
+      stored = await insertBatches(client, topic.id, rows);
     } catch (error) {
       if (stateOf(error) !== NO_SEGMENT) throw error;
       // Nothing was stored. The process slept through midnight, or the segment was dropped by retention.
       await this.#topics.ensureSegments(topic);
-      rows = await insert(client, topic.id, partition, batches);
+      stored = await insertBatches(client, topic.id, rows);
     }
-    const first = rows[0];
-    if (first === undefined)
+    const [first] = stored;
+    if (first === undefined || stored.length !== rows.length)
       throw new PlatformError('TOPIC_NOT_FOUND', `Topic ${topic.name} is gone from the store`);
-    this.#prepareTomorrow(topic, first.day);
-    return rows.reduce((base, row) => Math.min(base, row.base), first.base);
+    this.#prepareTomorrow(topic, Math.max(...stored.map(({ day }) => day)));
+    return stored;
   }
 
   #prepareTomorrow(topic: KnownTopic, day: number): void {
@@ -238,6 +295,11 @@ export class Appender {
   }
 }
 
+function portionOf(queue: Queue, calls: readonly Call[]): Portion {
+  const batches = pack(calls);
+  return { queue, calls, batches, total: batches.reduce((sum, { count }) => sum + count, 0) };
+}
+
 /** Takes the calls of the next insert: as many as fit one batch, at least one. */
 function takeCalls(queue: Queue): Call[] {
   const { calls } = queue;
@@ -245,11 +307,13 @@ function takeCalls(queue: Queue): Call[] {
   let count = 0;
   let bytes = 0;
   for (const call of calls) {
+    const more = bytes + call.bytes;
     count += call.records.length;
-    bytes += call.bytes;
-    if (taken > 0 && (count > BATCH_RECORDS_MAX || bytes > BATCH_BYTES_MAX)) break;
+    if (taken > 0 && (count > BATCH_RECORDS_MAX || more > BATCH_BYTES_MAX)) break;
     taken += 1;
+    bytes = more;
   }
+  queue.bytes -= bytes;
   if (taken === calls.length) {
     queue.calls = [];
     return calls;
@@ -270,7 +334,8 @@ function pack(calls: readonly Call[]): Batch[] {
   const flush = (): void => {
     if (records.length === 0) return;
     const trace = traces.length === 0 ? null : traces.join(' ');
-    batches.push({ start, count: records.length, bytes, data: encodeFrame(records, bytes), trace });
+    const frame = joinRecords(records, bytes);
+    batches.push({ start, count: records.length, bytes, data: packFrame(frame), trace, frame });
     start += records.length;
     records = [];
     bytes = 0;
@@ -287,42 +352,4 @@ function pack(calls: readonly Call[]): Batch[] {
   }
   flush();
   return batches;
-}
-
-interface InsertedRow {
-  readonly base: number;
-  readonly day: number;
-}
-
-/**
- * Moves the head and inserts the batches in one statement. The head's row lock makes the appends of a
- * partition wait for each other until the commit, so offsets have no gaps and are in commit order: a reader
- * that sees an offset sees all below it.
- */
-async function insert(
-  client: pg.PoolClient,
-  topic: number,
-  part: number,
-  batches: readonly Batch[],
-): Promise<InsertedRow[]> {
-  const values: unknown[] = [part, batches.reduce((sum, { count }) => sum + count, 0)];
-  const rows = batches.map(({ start, count, bytes, data, trace }) => {
-    const at = values.push(start, count, bytes, data, trace) - 4;
-    return `($${at}::bigint, $${at + 1}::int, $${at + 2}::int, $${at + 3}::bytea, $${at + 4}::text)`;
-  });
-  const text = `
-    with head as (
-      update tandem_log_head
-      set next = next + $2::bigint, day = least(greatest(day, today), today + 1)
-      from (select (clock_timestamp() at time zone 'utc')::date as today) clock
-      where topic = ${topic} and part = $1::int
-      returning next - $2::bigint as base, day
-    )
-    insert into ${batchTable(topic)} (part, day, base, count, bytes, data, trace)
-    select $1::int, head.day, head.base + batch.start, batch.count, batch.bytes, batch.data, batch.trace
-    from head, (values ${rows.join(', ')}) batch (start, count, bytes, data, trace)
-    returning base, day - date '1970-01-01' as day`;
-  // The usual single row is parsed and planned once per connection.
-  const name = batches.length === 1 ? { name: `append_${topic}` } : {};
-  return (await client.query<InsertedRow>({ text, values, ...name })).rows;
 }

@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeFrame, encodeFrame } from './frame.ts';
+import { decodeFrame, joinRecords, packFrame } from './frame.ts';
 
 function total(records: readonly Uint8Array[]): number {
   return records.reduce((sum, record) => sum + record.byteLength, 0);
 }
 
 function encode(records: readonly Uint8Array[]): Buffer {
-  return encodeFrame(records, total(records));
+  return packFrame(joinRecords(records, total(records)));
 }
 
 describe('frame', () => {

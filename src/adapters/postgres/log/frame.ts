@@ -31,8 +31,8 @@ function frameBytes(count: number, recordBytes: number): number {
   return HEADER_BYTES + 4 + 4 * count + recordBytes;
 }
 
-/** Puts records into one frame. `recordBytes` is the sum of their lengths. */
-export function encodeFrame(records: readonly Uint8Array[], recordBytes: number): Buffer {
+/** Puts records into one frame, as it is before compression. `recordBytes` is the sum of their lengths. */
+export function joinRecords(records: readonly Uint8Array[], recordBytes: number): Buffer {
   const frame = Buffer.allocUnsafe(frameBytes(records.length, recordBytes));
   frame.writeUInt32LE(RAW, 0);
   frame.writeUInt32LE(frame.length - HEADER_BYTES, 4);
@@ -45,7 +45,17 @@ export function encodeFrame(records: readonly Uint8Array[], recordBytes: number)
     frame.set(record, at);
     at += record.byteLength;
   }
+  return frame;
+}
+
+/** The frame as it is stored: compressed where that pays. */
+export function packFrame(frame: Buffer): Buffer {
   return frame.length - HEADER_BYTES < COMPRESS_BYTES_MIN ? frame : compress(frame);
+}
+
+/** The records of a frame that was not packed, which share its memory. */
+export function framedRecords(frame: Buffer): Frame {
+  return new StoredRecords(frame.subarray(HEADER_BYTES));
 }
 
 function compress(frame: Buffer): Buffer {

@@ -6,6 +6,7 @@ import { translated } from '../failures.ts';
 import { Appender } from './append.ts';
 import { postgresGroups } from './groups.ts';
 import { Reader } from './read.ts';
+import { Recent } from './recent.ts';
 import { retain } from './retain.ts';
 import { Tail } from './tail.ts';
 import { type KnownTopic, Topics } from './topics.ts';
@@ -41,15 +42,19 @@ export function postgresLog(options: PostgresLogOptions): PostgresLog {
   const limits = { ...LOG_LIMITS, ...options.limits };
   const topics = new Topics(tables);
   const tail = new Tail(options.readers);
+  const recent = new Recent();
   const appender = new Appender(
     options.writers,
     topics,
     limits,
     options.writersMax,
-    (topic, partition, next) => tail.advance(topic, partition, next),
+    (topic, appended) => {
+      for (const batch of appended) recent.keep(topic.id, batch);
+      for (const { partition, base, count } of appended) tail.advance(topic, partition, base + count);
+    },
     options.failPoints,
   );
-  const reader = new Reader(options.readers, tail);
+  const reader = new Reader(options.readers, tail, recent);
   const log: EventLog = {
     limits,
     createTopic: async (name, topicOptions) => describe(await topics.create(name, topicOptions)),
@@ -71,7 +76,12 @@ export function postgresLog(options: PostgresLogOptions): PostgresLog {
       return translated(() => reader.read(topic, partition, offset, readOptions));
     },
     ranges: async (name) => translated(async () => reader.ranges(await topics.find(name))),
-    retain: async (name, before, keepFrom) => retain(tables, await topics.find(name), before, keepFrom),
+    async retain(name, before, keepFrom) {
+      const topic = await topics.find(name);
+      const dropped = await retain(tables, topic, before, keepFrom);
+      recent.forget(topic.id);
+      return dropped;
+    },
   };
   return {
     log,

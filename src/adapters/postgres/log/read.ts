@@ -1,16 +1,16 @@
 import type pg from 'pg';
 import { PlatformError } from '../../../contract/errors.ts';
-import type { PartitionRange, ReadOptions, RecordBatch, RecordBody } from '../../../runtime/ports/index.ts';
+import type { PartitionRange, ReadOptions, RecordBatch } from '../../../runtime/ports/index.ts';
 import { isRefusal, stateOf, translate } from '../failures.ts';
 import { copyRows } from './copy.ts';
-import { decodeFrame, type Frame } from './frame.ts';
+import { decodeFrame } from './frame.ts';
+import type { Recent } from './recent.ts';
 import { batchTable, dayText } from './schema.ts';
+import { READ_BYTES_MAX, StoredBatch, tracesOf } from './stored-batch.ts';
 import type { Tail } from './tail.ts';
 import type { KnownTopic } from './topics.ts';
 
 const RECORDS_MAX = 10_000;
-/** A read ends with the batch in which its records reach this many bytes. */
-const READ_BYTES_MAX = 16 * 1_048_576;
 const UNDEFINED_TABLE = '42P01';
 
 /**
@@ -26,11 +26,13 @@ interface Place {
 export class Reader {
   readonly #pool: pg.Pool;
   readonly #tail: Tail;
+  readonly #recent: Recent;
   readonly #places = new Map<number, Map<number, Place>>();
 
-  constructor(pool: pg.Pool, tail: Tail) {
+  constructor(pool: pg.Pool, tail: Tail, recent: Recent) {
     this.#pool = pool;
     this.#tail = tail;
+    this.#recent = recent;
   }
 
   async read(
@@ -40,13 +42,23 @@ export class Reader {
     options: ReadOptions,
   ): Promise<RecordBatch[]> {
     const { maxRecords = RECORDS_MAX, waitMs = 0, signal } = options;
+    const follows = waitMs > 0;
+    if (follows) this.#recent.follow(topic.id, partition);
     const deadline = performance.now() + waitMs;
+    // Whoever has read to the end that is known here asks nothing: the tail tells of what comes, also of what others store.
+    let knowsEnd = follows && offset === this.#tail.next(topic, partition) && signal?.aborted !== true;
     for (;;) {
       // Before looking, so that an append in between is not missed.
       using watch = this.#tail.watch(topic, partition, offset);
-      const batches = await this.#readNow(topic, partition, offset, maxRecords);
-      const leftMs = deadline - performance.now();
-      if (batches.length > 0 || leftMs <= 0 || signal?.aborted === true) return batches;
+      const kept = follows ? this.#recent.take(topic.id, partition, offset, maxRecords) : [];
+      if (kept.length > 0) return kept;
+      let leftMs = waitMs;
+      if (!knowsEnd) {
+        const batches = await this.#readNow(topic, partition, offset, maxRecords);
+        leftMs = deadline - performance.now();
+        if (batches.length > 0 || leftMs <= 0 || signal?.aborted === true) return batches;
+      }
+      knowsEnd = false;
       await watch.wait(leftMs, signal);
       if (watch.closed) return [];
     }
@@ -164,53 +176,17 @@ function readSql(
   ) to stdout (format binary)`;
 }
 
-const NO_TRACES: readonly string[] = [];
-
-class StoredBatch implements RecordBatch {
-  readonly partition: number;
-  readonly base: number;
-  readonly appendedAt: number;
-  readonly traceparents: readonly string[];
-  readonly #frame: Frame;
-
-  constructor(
-    partition: number,
-    base: number,
-    appendedAt: number,
-    traceparents: readonly string[],
-    frame: Frame,
-  ) {
-    this.partition = partition;
-    this.traceparents = traceparents;
-    this.base = base;
-    this.appendedAt = appendedAt;
-    this.#frame = frame;
-  }
-
-  get count(): number {
-    return this.#frame.count;
-  }
-
-  get body(): RecordBody {
-    return this.#frame.body;
-  }
-
-  record(index: number): Uint8Array {
-    return this.#frame.record(index);
-  }
-}
-
 function toBatch(partition: number, fields: readonly Buffer[]): RecordBatch {
   const [base, appendedAt, , data, trace] = fields;
   if (base === undefined || appendedAt === undefined || data === undefined || trace === undefined)
     throw new Error('A copied row is too short');
-  return new StoredBatch(
+  const facts = {
     partition,
-    Number(base.readBigInt64BE(0)),
-    Number(appendedAt.readBigInt64BE(0)),
-    trace.length === 0 ? NO_TRACES : trace.toString('latin1').split(' '),
-    decodeFrame(data),
-  );
+    base: Number(base.readBigInt64BE(0)),
+    appendedAt: Number(appendedAt.readBigInt64BE(0)),
+    traceparents: tracesOf(trace.toString('latin1')),
+  };
+  return new StoredBatch(facts, decodeFrame(data));
 }
 
 function outOfRange(

@@ -66,6 +66,8 @@ async function dropSegment(
   );
   if (parts.some(({ part, next, newest }) => newest >= before || next > (keepFrom[part] ?? 0)))
     return undefined;
+  // In the order of the partitions, as appends of several of them do: nobody waits in a circle.
+  await tx.query('select 1 from tandem_log_head where topic = $1 order by part for update', [topic.id]);
   await tx.query(
     `update tandem_log_head head set first = greatest(head.first, part.next)
      from unnest($2::int[], $3::int8[]) part (part, next) where head.topic = $1 and head.part = part.part`,

@@ -2,8 +2,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { KnownTopic } from './topics.ts';
 
-/** How often the ends of partitions are looked up while somebody waits for records, in milliseconds. */
-const POLL_MS = 100;
+/**
+ * How often the ends of partitions are looked up while somebody waits for records, in milliseconds: at the least pause while
+ * each look finds something, twice as long after each that finds nothing. A look costs about 0.2 ms of CPU, here and in the
+ * store together.
+ */
+const POLL_MS_MIN = 10;
+const POLL_MS_MAX = 100;
 
 /** A reader that waits for the record at an offset. */
 export interface Watch extends Disposable {
@@ -24,6 +29,8 @@ export class Tail {
   readonly #watches = new Set<TailWatch>();
   #waiting = 0;
   #polling = false;
+  /** Pause before the next look, in milliseconds. */
+  #pauseMs = POLL_MS_MAX;
   #closed = false;
 
   constructor(pool: pg.Pool) {
@@ -39,15 +46,16 @@ export class Tail {
     return this.#next.get(topic.id)?.get(partition) ?? 0;
   }
 
-  /** Notes that the partition has records below `next` and wakes who waits for them. */
-  advance(topic: { readonly id: number }, partition: number, next: number): void {
+  /** Notes that the partition has records below `next` and wakes who waits for them. `false`: that was known. */
+  advance(topic: { readonly id: number }, partition: number, next: number): boolean {
     let known = this.#next.get(topic.id);
     if (known === undefined) this.#next.set(topic.id, (known = new Map()));
-    if ((known.get(partition) ?? 0) >= next) return;
+    if ((known.get(partition) ?? 0) >= next) return false;
     known.set(partition, next);
     for (const watch of this.#watches) {
       if (watch.topic === topic.id && watch.partition === partition && watch.offset < next) watch.wake();
     }
+    return true;
   }
 
   watch(topic: KnownTopic, partition: number, offset: number): Watch {
@@ -78,13 +86,15 @@ export class Tail {
 
   async #run(): Promise<void> {
     while (this.#waiting > 0 && !this.#closed) {
-      await sleep(POLL_MS);
-      if (this.#waiting > 0 && !this.#closed) await this.#poll();
+      await sleep(this.#pauseMs);
+      if (this.#waiting === 0 || this.#closed) break;
+      this.#pauseMs = (await this.#poll()) ? POLL_MS_MIN : Math.min(2 * this.#pauseMs, POLL_MS_MAX);
     }
     this.#polling = false;
   }
 
-  async #poll(): Promise<void> {
+  /** Whether something was found that this process did not know of. */
+  async #poll(): Promise<boolean> {
     const topics = [...new Set([...this.#watches].map((watch) => watch.topic))];
     try {
       const { rows } = await this.#pool.query<{ topic: number; part: number; next: number }>({
@@ -92,10 +102,12 @@ export class Tail {
         text: 'select topic, part, next from tandem_log_head where topic = any($1)',
         values: [topics],
       });
-      for (const { topic, part, next } of rows) this.advance({ id: topic }, part, next);
+      const grown = rows.filter(({ topic, part, next }) => this.advance({ id: topic }, part, next));
+      return grown.length > 0;
     } catch {
       // The readers look for themselves and report what is wrong.
       this.#wakeAll();
+      return false;
     }
   }
 

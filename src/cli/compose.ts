@@ -204,6 +204,7 @@ async function openPorts(
     warehouse: duckdbWarehouse({
       directory: warehouse,
       memoryBytesMax: config.section(PROCESS).warehouseMemoryBytesMax,
+      spillBytesMax: config.section(PROCESS).warehouseSpillBytesMax,
       threads: config.section(PROCESS).warehouseThreads,
       // Where one process does everything, there is one of everything.
       ...(definitions.length === 1 ? { lower: (pid: number) => giveWay(pid, BACKGROUND_NICENESS) } : {}),

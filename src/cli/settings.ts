@@ -54,6 +54,8 @@ export interface ProcessOptions {
   readonly databaseWaitMs: number;
   /** Memory of one session of the warehouse, in bytes; beyond it it spills to disk. Default 1 GiB. */
   readonly warehouseMemoryBytesMax: number;
+  /** Disk space for what one session of the warehouse spills, in bytes. Default 64 GiB. */
+  readonly warehouseSpillBytesMax: number;
   /** Threads of one session of the warehouse. Default 2. */
   readonly warehouseThreads: number;
   /** Name that this process has at each of its starts, as `serve-2`: what it owned before is its own at once. Default: none. */
@@ -120,6 +122,12 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .min(64 * 2 ** 20)
       .default(2 ** 30)
       .describe('Memory of one session of the warehouse, in bytes'),
+    warehouseSpillBytesMax: z
+      .number()
+      .int()
+      .min(2 ** 20)
+      .default(64 * 2 ** 30)
+      .describe('Disk space for what one session of the warehouse spills, in bytes'),
     warehouseThreads: z
       .number()
       .int()

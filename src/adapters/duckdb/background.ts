@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { PlatformError } from '../../contract/errors.ts';
 import type { ColumnSpec, ResultColumns, RowAppender, WarehouseSession } from '../../runtime/ports/index.ts';
 import { fromFailure, type Order, type Report, type Row } from './orders.ts';
-import type { DuckdbWarehouseOptions } from './options.ts';
+import { type DuckdbWarehouseOptions, WAREHOUSE_DEFAULTS } from './options.ts';
 import { receiveFile } from './receive.ts';
 
 /** In the repository the sources run as they are, in the package they are compiled. */
@@ -64,16 +64,25 @@ export class BackgroundSessions {
 
 /** The process, as its sessions see it. */
 class SessionProcess {
+  /** Memory of each of its sessions, in bytes. */
+  readonly memoryBytesMax: number;
   readonly #child: ChildProcess;
   readonly #waiting = new Map<number, Waiting>();
   #last = 0;
   #failure: PlatformError | undefined;
 
   constructor(
-    { directory, memoryBytesMax, threads, sessionsMax }: DuckdbWarehouseOptions,
+    {
+      directory,
+      memoryBytesMax = WAREHOUSE_DEFAULTS.memoryBytesMax,
+      spillBytesMax,
+      threads,
+      sessionsMax,
+    }: DuckdbWarehouseOptions,
     lower: (pid: number) => Promise<void>,
   ) {
-    const options = { directory, memoryBytesMax, threads, sessionsMax };
+    this.memoryBytesMax = memoryBytesMax;
+    const options = { directory, memoryBytesMax, spillBytesMax, threads, sessionsMax };
     this.#child = fork(fileURLToPath(PROCESS), [JSON.stringify(options)], {
       // A session of its own: where the kernel shares processors among sessions first, it is the session that gives way.
       detached: true,
@@ -151,6 +160,7 @@ class SessionProcess {
 
 class BackgroundSession implements WarehouseSession {
   readonly scratch: string;
+  readonly memoryBytesMax: number;
   readonly #process: SessionProcess;
   readonly #number: number;
   readonly #release: () => void;
@@ -160,6 +170,7 @@ class BackgroundSession implements WarehouseSession {
     this.#process = process;
     this.#number = number;
     this.scratch = scratch;
+    this.memoryBytesMax = process.memoryBytesMax;
     this.#release = release;
   }
 

@@ -6,6 +6,8 @@ export interface DuckdbWarehouseOptions {
   readonly directory: string;
   /** Memory of one session, in bytes; beyond it DuckDB spills to disk. */
   readonly memoryBytesMax?: number;
+  /** Disk space of one session for what it spills, in bytes; beyond it a statement fails with STORAGE_FULL. */
+  readonly spillBytesMax?: number;
   /** Threads of one session. */
   readonly threads?: number;
   /** Sessions open at a time; further ones wait their turn. */
@@ -22,6 +24,7 @@ export interface DuckdbWarehouseOptions {
 /** Defaults of {@link DuckdbWarehouseOptions}. */
 export const WAREHOUSE_DEFAULTS = {
   memoryBytesMax: 1_073_741_824,
+  spillBytesMax: 68_719_476_736,
   threads: 2,
   sessionsMax: 2,
   waitingMax: 100,

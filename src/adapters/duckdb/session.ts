@@ -14,7 +14,7 @@ const INTERRUPT_MS = 20;
 
 /** Opens a session in this process; `release` is called once it has ended. */
 export async function openSession(
-  settings: { readonly memoryBytesMax: number; readonly threads: number },
+  settings: { readonly memoryBytesMax: number; readonly spillBytesMax: number; readonly threads: number },
   scratch: Scratch,
   release: () => void,
 ): Promise<WarehouseSession> {
@@ -30,8 +30,11 @@ export async function openSession(
       autoload_known_extensions: 'false',
     });
     const connection = await instance.connect();
-    await connection.run(`set timezone = 'UTC'`);
-    return new Session(folder, instance, connection, async () => {
+    // Given with the others above, the bound is not kept.
+    await connection.run(
+      `set timezone = 'UTC'; set max_temp_directory_size = '${String(settings.spillBytesMax)}B'`,
+    );
+    return new Session(folder, settings.memoryBytesMax, instance, connection, async () => {
       try {
         await scratch.remove(folder);
       } finally {
@@ -46,6 +49,7 @@ export async function openSession(
 
 class Session implements WarehouseSession {
   readonly scratch: string;
+  readonly memoryBytesMax: number;
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
   readonly #cleanUp: () => Promise<void>;
@@ -59,11 +63,13 @@ class Session implements WarehouseSession {
 
   constructor(
     scratch: string,
+    memoryBytesMax: number,
     instance: DuckDBInstance,
     connection: DuckDBConnection,
     cleanUp: () => Promise<void>,
   ) {
     this.scratch = scratch;
+    this.memoryBytesMax = memoryBytesMax;
     this.#instance = instance;
     this.#connection = connection;
     this.#cleanUp = cleanUp;

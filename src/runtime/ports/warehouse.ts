@@ -28,6 +28,8 @@ export interface RowAppender {
 export interface WarehouseSession extends AsyncDisposable {
   /** A folder of this session's own for files to write; removed at the end. */
   readonly scratch: string;
+  /** Memory that it may take, in bytes: a statement works with little more at a time, the rest lies on disk. */
+  readonly memoryBytesMax: number;
   /** Runs one or more statements without a result. */
   run(sql: string): Promise<void>;
   query(sql: string): Promise<ResultColumns>;

@@ -12,10 +12,10 @@ import {
 import { definitionHash, type LabelDefinition, SEMANTICS_VERSION } from '../../define/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
+import { computeGroup } from './offline/compute-group.ts';
 import { eventsSql } from './offline/event-tables.ts';
 import { candidateColumn, outcomesSql, outcomesTable, positiveSql } from './offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, storedQueryTableSql } from './offline/query-table.ts';
-import { computeGroup } from './offline/replay-group.ts';
 import { expressionSql, identifier, literal } from './offline/sql.ts';
 import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -168,7 +168,8 @@ export class Datasets {
   ): Promise<void> {
     for (const plan of this.#sources(vector, label)) {
       const rows = await this.#archive.rowsSql(plan);
-      await session.run(eventsSql(plan.source, rows, head.positions[plan.source.name] ?? []));
+      const positions = head.positions[plan.source.name] ?? [];
+      await session.run(eventsSql(plan.source, { rows, positions, horizonMs: this.#state.plan.horizonMs }));
     }
     const labels = new Map<string, LabelDefinition>();
     if (label !== undefined) labels.set(label.name, label);
@@ -186,12 +187,19 @@ export class Datasets {
       split = await createQueryTable(session, vector, partitions, rows);
     }
     for (const group of vector.groups) {
-      await computeGroup(session, {
+      const { method, tiled, statistics } = await computeGroup(session, {
         group,
         candidate: vector.candidate,
         knowledge: head.knowledge,
         rows: split ? groupQueryTable(group.index) : 'q',
         pause: () => this.#host.clock.sleep(0),
+      });
+      this.#host.logger.info('computed a group of a dataset', {
+        vector: vector.vector.name,
+        group: group.group.name,
+        method,
+        ...(tiled.length === 0 ? {} : { tiledWindowsMs: tiled.map(({ windowMs }) => windowMs) }),
+        ...statistics,
       });
     }
   }
@@ -206,7 +214,9 @@ export class Datasets {
     const keys = Object.entries(source.fields)
       .filter(([name, field]) => (field.kind === 'key' || field.kind === 'id') && name !== source.id)
       .map(([name]) => name);
-    await session.run(`create temp table assembled as ${assembledSql(vector, label, keys, head)}`);
+    await session.run(
+      `create temp table assembled as ${assembledSql(vector, label, keys, { ...head, horizonMs: this.#state.plan.horizonMs })}`,
+    );
     const counts = await session.query(`select
       count(*) filter (where not _censored) as rows,
       count(*) filter (where _censored) as censored,
@@ -311,7 +321,7 @@ function assembledSql(
   vector: VectorPlan,
   label: LabelDefinition | undefined,
   keys: readonly string[],
-  { knowledge, asOf }: DatasetHead,
+  { knowledge, asOf, horizonMs }: Pick<DatasetHead, 'knowledge' | 'asOf'> & { readonly horizonMs: number },
 ): string {
   const { source } = vector.candidate;
   const time = `q.${candidateColumn(source.time)}`;
@@ -329,7 +339,8 @@ function assembledSql(
   let censored = 'false';
   if (label !== undefined) {
     const maturity = `(${time} + ${String(label.maturesAfterMs)})`;
-    columns.push(`${positiveSql('outcomes.outcomes', maturity, undefined)} as "label"`);
+    const spanMs = label.maturesAfterMs + horizonMs;
+    columns.push(`${positiveSql('outcomes.outcomes', { maturity, spanMs })} as "label"`);
     joins.push(
       `left join ${outcomesTable(label.name)} outcomes on outcomes.target = q.${candidateColumn(source.id)}`,
     );

@@ -79,6 +79,8 @@ export interface GroupPlan {
   readonly windowMsMax: number;
   /** Added to the event time: 0, or the label's maturity. */
   readonly delayMs: number;
+  /** How far before its event an outcome may lie, in milliseconds: {@link Plan.horizonMs}. */
+  readonly horizonMs: number;
   /** Name of the label among the values of a matured stream. */
   readonly labelName: string | undefined;
 }
@@ -138,7 +140,11 @@ export interface Plan {
 
 /** Compiles an app. */
 export function compilePlan(app: App): Plan {
-  const groups = [...app.groups.values()].map(compileGroup);
+  const compiled = [...app.groups.values()].map((group, index) => compileGroup(group, index));
+  const windowMsMax = Math.max(0, ...compiled.map((plan) => plan.windowMsMax));
+  const maturityMsMax = Math.max(0, ...[...app.labels.values()].map((label) => label.maturesAfterMs));
+  const horizonMs = windowMsMax + maturityMsMax;
+  const groups = compiled.map((plan): GroupPlan => ({ ...plan, horizonMs }));
   const labels: LabelPlan[] = [...app.labels.values()].map((label) => ({
     label,
     groups: groups.filter((plan) => plan.group.from.matured?.name === label.name).map((plan) => plan.index),
@@ -158,14 +164,12 @@ export function compilePlan(app: App): Plan {
   }
   const vectors = new Map<string, VectorPlan>();
   for (const vector of app.vectors.values()) vectors.set(vector.name, compileVector(vector, groups, sources));
-  const windowMsMax = Math.max(0, ...groups.map((plan) => plan.windowMsMax));
-  const maturityMsMax = Math.max(0, ...labels.map((plan) => plan.label.maturesAfterMs));
   return {
     groups,
     labels,
     sources,
     vectors,
-    horizonMs: windowMsMax + maturityMsMax,
+    horizonMs,
     hashes: [...app.groups.values(), ...app.labels.values(), ...app.sources.values()].map(
       (item) => item.hash,
     ),
@@ -175,7 +179,7 @@ export function compilePlan(app: App): Plan {
 /** Kinds whose value comes from the usual statistics of an input, which are kept for all of them together. */
 const USUAL: ReadonlySet<Feature['kind']> = new Set(['count', 'sum', 'mean', 'min', 'max', 'last']);
 
-function compileGroup(group: FeatureGroup, index: number): GroupPlan {
+function compileGroup(group: FeatureGroup, index: number): Omit<GroupPlan, 'horizonMs'> {
   const inputPlans: InputPlan[] = [];
   const known = new Map<string, number>();
   const inputOf = (feature: Feature): number => {

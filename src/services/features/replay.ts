@@ -118,7 +118,8 @@ export class Replay {
     const select = async (plan: SourcePlan, condition: string): Promise<ArchivedEvent[]> => {
       const { source } = plan;
       const rows = await this.#archive.rowsSql(plan);
-      const sql = eventsOfSql(source, rows, positions[source.name] ?? [], condition);
+      const known = { rows, positions: positions[source.name] ?? [], horizonMs: this.#plan.horizonMs };
+      const sql = eventsOfSql(source, known, condition);
       return archivedEvents(source, await session.query(sql));
     };
     for (const plan of vector.sources) {

@@ -1,7 +1,8 @@
 import type { Warehouse } from '../../../runtime/index.ts';
 import type { ArchivedEvent } from '../offline/event-tables.ts';
 import type { GroupPlan, VectorPlan } from '../plan.ts';
-import { archivedRecords, offlineRows, type RowValues } from './offline.ts';
+import { type ChosenPlan, type Method, possiblePlans } from '../offline/choose-plan.ts';
+import { archivedRecords, everything, offlineRows, type RowValues } from './offline.ts';
 import { play, type Played, type Read } from './play.ts';
 import { recompute } from './recompute.ts';
 import type { Stream } from './stream.ts';
@@ -52,6 +53,60 @@ export async function comparePlayed(
   const archived = await archivedRecords(warehouse, subject.plan, played);
   return compareReads(subject, warehouse, played, archived);
 }
+
+/** A value that one way of computing it offline gets wrong. */
+export interface PlanMismatch {
+  readonly method: Method;
+  readonly mismatch: Mismatch;
+}
+
+/**
+ * Computes the reads of played streams in each way that a dataset could be computed, as if each had known everything, and compares
+ * with replay. What the reads answered online is no part of it: they did not know everything.
+ */
+export async function comparePlans(
+  subject: Subject,
+  warehouse: Warehouse,
+  played: readonly Played[],
+): Promise<{ readonly values: number; readonly mismatches: readonly PlanMismatch[] }> {
+  const { plan } = subject;
+  const all = everything(plan);
+  const mismatches: PlanMismatch[] = [];
+  let values = 0;
+  for (const vector of plan.vectors.values()) {
+    const reads = played.flatMap((item, stream) =>
+      item.reads
+        .filter((read) => read.vector === vector)
+        .map((read) => ({ item, stream, read: { ...read, positions: vector.groups.map(() => all) } })),
+    );
+    const replayed = reads.map(({ item, read }) => recompute(plan, read, item.arrivals));
+    const ways = Math.max(...vector.groups.map((group) => possiblePlans(group).length));
+    for (let way = 0; way < ways && reads.length > 0; way += 1) {
+      const methods = new Map(
+        vector.groups.map((group) => {
+          const possible = possiblePlans(group);
+          return [group, possible[way % possible.length] ?? possible[0]] as const;
+        }),
+      );
+      const choose = (group: GroupPlan): ChosenPlan => methods.get(group) ?? JOIN;
+      const sql = await offlineRows(warehouse, subject, vector, played, reads, {
+        knowledge: 'latest',
+        choose,
+      });
+      for (const [row, { item, read }] of reads.entries()) {
+        const replay = replayed[row] ?? [];
+        const found = firstMismatch(item, { ...read, values: replay }, sql[row] ?? [], replay);
+        values += vector.values.length;
+        const [group] = vector.groups;
+        if (found !== undefined && group !== undefined)
+          mismatches.push({ method: choose(group).method, mismatch: found });
+      }
+    }
+  }
+  return { values, mismatches };
+}
+
+const JOIN: ChosenPlan = { method: 'join', tiled: [] };
 
 /**
  * Which streams have a mismatch, as cheaply as can be said: replay is fed without the archive, and SQL is not asked where the

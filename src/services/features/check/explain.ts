@@ -188,7 +188,7 @@ class Explanation {
       (item) => item.step < arrival.step && item.source === source,
     );
     const isRepeated = earlier.some((item) => item.partition === partition && item.event.id === event.id);
-    if (isRepeated) note(3, 'same id as before', 'an id came again: the first event wins');
+    if (isRepeated) note(3, 'same id as before', 'an id came again: within the horizon the first event wins');
     else if (earlier.some((item) => item.event.id === event.id))
       note(3, 'same id under another key', 'the same id under another key is another event');
     if (event.time < arrival.appendedAt) note(6, 'late', 'an event came later than it happened');

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { Event, Positions } from '../../../contract/index.ts';
 import type { Value } from '../../../define/index.ts';
 import type { ResultColumns, Warehouse, WarehouseSession } from '../../../runtime/index.ts';
+import type { ChosenPlan } from '../offline/choose-plan.ts';
+import { computeGroup } from '../offline/compute-group.ts';
 import {
   type ArchivedEvent,
   archiveColumns,
@@ -9,11 +11,10 @@ import {
   archiveRow,
   eventsSql,
 } from '../offline/event-tables.ts';
-import { candidateColumn, outcomesSql } from '../offline/point-in-time.ts';
+import { candidateColumn, type Knowledge, outcomesSql } from '../offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, type QueryRow } from '../offline/query-table.ts';
-import { computeGroup } from '../offline/replay-group.ts';
 import { expressionSql, literal } from '../offline/sql.ts';
-import type { Plan, SourcePlan, VectorPlan } from '../plan.ts';
+import type { GroupPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import type { Arrival, Played, Read } from './play.ts';
 import { PARTITIONS } from './stream.ts';
 import type { Subject } from './subject.ts';
@@ -32,6 +33,17 @@ export interface Asked {
   readonly stream: number;
 }
 
+/** By what is known, and how a group is computed; without that it is chosen as for datasets. */
+export interface Way {
+  readonly knowledge: Knowledge;
+  readonly choose?: (group: GroupPlan) => ChosenPlan;
+}
+
+/** What a read would know had it come after everything else. */
+export function everything(plan: Plan): Positions {
+  return Object.fromEntries([...plan.sources.keys()].map((name) => [name, ALL]));
+}
+
 /**
  * Computes the reads of a vector by the statements that make datasets: the records of all streams go to Parquet, and one
  * statement a group answers all reads. The streams lie in one log, one behind the other; ids and keys are made different by stream.
@@ -42,6 +54,7 @@ export async function offlineRows(
   vector: VectorPlan,
   played: readonly Played[],
   asked: readonly Asked[],
+  way: Way = { knowledge: 'as-served' },
 ): Promise<RowValues[]> {
   const { plan } = subject;
   const mark = played.length === 1 ? (_: SourcePlan, event: Event) => event : marker(subject);
@@ -58,14 +71,19 @@ export async function offlineRows(
         })),
     );
     const rows = await parquetOf(session, source, records);
-    await session.run(eventsSql(source.source, rows, ALL));
+    await session.run(eventsSql(source.source, { rows, positions: ALL, horizonMs: plan.horizonMs }));
   }
   const labels = plan.labels.filter((item) =>
     vector.groups.some((group) => item.groups.includes(group.index)),
   );
   for (const { label } of labels) await session.run(outcomesSql(label.name, label.from.name, label.on));
   const isOne = vector.groups.length === 1;
+  const all = everything(plan);
   const rows = asked.map(({ read, stream }): QueryRow => {
+    if (way.knowledge === 'latest') {
+      const event = mark(vector.candidate, read.event, stream);
+      return { event, asOf: read.asOf, positions: all };
+    }
     const groups = read.positions.map((positions) => added(positions, bases[stream] ?? {}));
     const [first = {}] = groups;
     const event = mark(vector.candidate, read.event, stream);
@@ -73,7 +91,7 @@ export async function offlineRows(
     return isOne ? at : { ...at, groups };
   });
   const isSplit = await createQueryTable(session, vector, PARTITIONS, rows);
-  const columns = await valueColumns(session, vector, isSplit);
+  const columns = await valueColumns(session, vector, isSplit, way);
   return asked.map((_, row) => columns.map((column) => column.get(row) ?? null));
 }
 
@@ -183,6 +201,7 @@ async function valueColumns(
   session: WarehouseSession,
   vector: VectorPlan,
   isSplit: boolean,
+  { knowledge, choose }: Way,
 ): Promise<ValueColumn[]> {
   const tables = new Map<number, ResultColumns>();
   for (const [index, group] of vector.groups.entries()) {
@@ -190,10 +209,11 @@ async function valueColumns(
     await computeGroup(session, {
       group,
       candidate: vector.candidate,
-      knowledge: 'as-served',
+      knowledge,
       rows: table,
       pause: () => Promise.resolve(),
       portionEvents: PORTION_EVENTS,
+      ...(choose === undefined ? {} : { chosen: choose(group) }),
     });
     tables.set(index, await session.query(`select * from group_${String(group.index)} order by q`));
   }

@@ -1,4 +1,5 @@
 import { type Event, partitionOf, type Positions } from '../../../contract/index.ts';
+import { EVER_MS } from '../../../define/aggregate.ts';
 import type { SourcePlan, VectorPlan } from '../plan.ts';
 import { Fleet, type Stored } from './fleet.ts';
 import type { RecordValues } from './records.ts';
@@ -51,8 +52,6 @@ class Player {
   readonly #arrivals: Arrival[] = [];
   readonly #reads: Read[] = [];
   #now: number;
-  /** The latest that any clock has been. */
-  #latest = Number.NEGATIVE_INFINITY;
   #quarantined = 0;
 
   constructor(subject: Subject, stream: Stream) {
@@ -73,7 +72,6 @@ class Player {
     for (const [index, step] of this.#stream.steps.entries()) {
       this.#now += step.wait;
       if (step.isOnGrid) this.#now = Math.ceil(this.#now / this.#grid(step)) * this.#grid(step);
-      this.#latest = Math.max(this.#latest, this.#now);
       this.#take(step, index);
     }
     return {
@@ -150,13 +148,12 @@ class Player {
     const record: Record<string, unknown> = { ...drawn, [source.id]: stored.record[source.id] };
     // One in sixteen keeps only its id: another event.
     if (step.pick % 8 > 0 || !step.flag) record[source.key] = stored.record[source.key];
-    // Rule 3 holds for as long as the first event can matter: only until then may it come again at a later time.
-    const first = this.#arrivals.find(
-      (item) => item.source === source.name && item.event.id === stored.event.id,
-    );
-    const time = (first ?? stored).event.time;
-    const isRemembered = time >= this.#latest - this.#subject.plan.horizonMs;
-    if (!step.flag || (!isRemembered && Number(drawn[source.time]) > time)) record[source.time] = time;
+    const { time } = stored.event;
+    const { horizonMs } = this.#subject.plan;
+    if (!step.flag) record[source.time] = time;
+    // Where an id is no longer remembered: the last instant at which it is, and one millisecond later.
+    else if (step.pick % 3 === 0 && horizonMs < EVER_MS)
+      record[source.time] = time + horizonMs + Number(step.isAligned);
     this.#append(plan, record, index);
   }
 
@@ -172,7 +169,6 @@ class Player {
       this.#quarantined += 1;
       return;
     }
-    this.#latest = Math.max(this.#latest, event.time);
     const partition = partitionOf(event.key, PARTITIONS);
     const offset = this.#fleet.append(source.name, partition, event);
     this.#arrivals.push({

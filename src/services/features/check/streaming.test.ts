@@ -8,6 +8,7 @@ import { partitionOf } from '../../../contract/index.ts';
 import {
   count,
   defineApp,
+  distinct,
   type FeatureGroup,
   features,
   id,
@@ -41,9 +42,8 @@ const FOLDER = process.env['STREAMING_DATA'] ?? resolve('../shared/data/streamin
 const NOT_EXPRESSED: Readonly<Record<string, string>> = {
   session_window: 'a session has no fixed length: features have windows of a stated length',
   global_session_window: 'the same',
-  offset_impulse_join: 'a join of two streams row by row: a feature belongs to one stream',
-  windowed_inner_join: 'counts distinct drivers: no aggregate of this corpus does',
-  windowed_outer_join: 'the same',
+  offset_impulse_join:
+    'pairs the rows of two streams and lists them: a feature is one value of a key that is asked for',
 };
 
 const cars = source('cars', {
@@ -81,6 +81,18 @@ const numbers = (o: { readonly counter: Parameters<typeof sum>[0] }) => ({
   count: count().over('400d'),
   avg: mean(o.counter).over('400d'),
 });
+
+/** Drivers by kind of event in each hour: what the two sides of a join count is two features of one group. */
+const drivers = features('drivers', { from: cars, key: 'all' }, (o) => ({
+  dropoffs: distinct(o.driver_id).over('1h').where(o.event_type.equals('dropoff')),
+  pickups: distinct(o.driver_id).over('1h').where(o.event_type.equals('pickup')),
+}));
+const driversByHour = (golden: readonly Golden[]): Question[] =>
+  golden.map((row) => ({
+    at: instant(row['hour']) + HOUR,
+    key: {},
+    values: named(row, ['drivers', 'pickups']),
+  }));
 
 interface Case {
   readonly group: FeatureGroup;
@@ -142,6 +154,8 @@ const CASES: Readonly<Record<string, Case>> = {
         values: named(row, ['count', 'min', 'max']),
       })),
   },
+  windowed_inner_join: { group: drivers, rows: driversByHour },
+  windowed_outer_join: { group: drivers, rows: driversByHour },
   aggregates: {
     group: features('aggregates', { from: impulse, key: 'all' }, numbers),
     rows: (golden) =>

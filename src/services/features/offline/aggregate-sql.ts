@@ -16,31 +16,58 @@ export function isReplayed({ feature }: FeaturePlan): boolean {
   return REPLAYED.has(feature.kind);
 }
 
+/** An aggregate function of SQL over the events of a window. */
+export interface Call {
+  readonly name: 'count' | 'sum' | 'fsum' | 'min' | 'max' | 'arg_min' | 'arg_max' | 'list';
+  readonly of: string;
+  /** Of `arg_min` and `arg_max`: what they order by, and how many they take where it is not one. */
+  readonly by?: string;
+  readonly size?: string;
+}
+
+/** A call over the events of one window for which `condition` is true too. */
+export interface Total {
+  readonly column: string;
+  readonly call: Call;
+  readonly condition: string | undefined;
+  readonly window: Pick<Feature, 'windowMs' | 'hopMs'>;
+}
+
 /** What is aggregated over the pairs of a row and its events: each expression once, however many features use it. */
 export class Totals {
   readonly #closed: 'left' | 'right';
-  readonly #names = new Map<string, string>();
+  readonly #totals = new Map<string, Total>();
 
   constructor(closed: 'left' | 'right') {
     this.#closed = closed;
   }
 
-  /** Expressions with their names. */
-  get columns(): string[] {
-    return [...this.#names].map(([sql, name]) => `${sql} as ${name}`);
+  get all(): Total[] {
+    return [...this.#totals.values()];
+  }
+
+  /** The total as SQL over pairs, with its name. */
+  sql({ call, condition, window, column }: Total): string {
+    const also = condition === undefined ? '' : ` and ${condition}`;
+    return `${callSql(call)} filter (where ${this.#inside(window)}${also}) as ${column}`;
   }
 
   /** The column with an aggregate over the events of the feature's window for which `condition` is true too. */
-  column(plan: FeaturePlan, aggregate: string, condition?: string): string {
-    const also = condition === undefined ? '' : ` and ${condition}`;
-    const sql = `${aggregate} filter (where ${this.#inside(plan.feature)}${also})`;
-    const name = this.#names.get(sql) ?? `_total_${String(this.#names.size)}`;
-    this.#names.set(sql, name);
-    return name;
+  column({ feature: { windowMs, hopMs } }: FeaturePlan, call: Call, condition?: string): string {
+    const window = { windowMs, hopMs };
+    const what = JSON.stringify([call, condition, window]);
+    const total = this.#totals.get(what) ?? {
+      column: `_total_${String(this.#totals.size)}`,
+      call,
+      condition,
+      window,
+    };
+    this.#totals.set(what, total);
+    return total.column;
   }
 
   /** Whether an event lies in the window; its right edge is cut by the join. */
-  #inside({ windowMs, hopMs }: Feature): string {
+  #inside({ windowMs, hopMs }: Total['window']): string {
     const from = `(_as_of - ${String(windowMs)})`;
     const hop = String(hopMs);
     const edge = hopMs === 0 ? from : `${from} - (((${from} % ${hop}) + ${hop}) % ${hop})`;
@@ -48,13 +75,18 @@ export class Totals {
   }
 }
 
+export function callSql({ name, of, by, size }: Call): string {
+  return `${name}(${[of, by, size].filter((part) => part !== undefined).join(', ')})`;
+}
+
 /** A feature's value as SQL over its totals and the columns of table q: fallbacks, time to live, money in its main unit. */
 export function valueSql(plan: FeaturePlan, totals: Totals): string {
   const { feature } = plan;
   const input = `input_${String(plan.input)}`;
-  const count = `coalesce(${totals.column(plan, plan.input < 0 ? 'count(*)' : `count(${input})`)}, 0)`;
+  const count = `coalesce(${totals.column(plan, { name: 'count', of: plan.input < 0 ? '*' : input })}, 0)`;
   const ttl = feature.ttlMs;
-  const newest = ttl === undefined ? '' : totals.column(plan, 'max(_at)', `${input} is not null`);
+  const newest =
+    ttl === undefined ? '' : totals.column(plan, { name: 'max', of: '_at' }, `${input} is not null`);
   const isEmpty =
     ttl === undefined ? `${count} = 0` : `${count} = 0 or q.as_of - ${newest} >= ${String(ttl)}`;
   const text = feature.inputType === 'string';
@@ -78,7 +110,7 @@ function literalSql(value: number | null, text: boolean): string {
 function presentSql(plan: FeaturePlan, totals: Totals, input: string, count: string): string {
   const { feature } = plan;
   const unit = `1e${String(feature.decimals)}`;
-  const total = (aggregate: string, condition?: string): string => totals.column(plan, aggregate, condition);
+  const total = (call: Call, condition?: string): string => totals.column(plan, call, condition);
   const number = (sql: string): string =>
     feature.inputType === 'string' ? sql : `(${sql}::double / ${unit})`;
   const size = String(feature.parameters?.size ?? 1);
@@ -93,21 +125,25 @@ function presentSql(plan: FeaturePlan, totals: Totals, input: string, count: str
       return `(${sumSql(plan, totals, input)}::double / ${count}::double / ${unit})`;
     case 'min':
     case 'max':
-      return number(total(`${feature.kind}(${input})`));
+      return number(total({ name: feature.kind, of: input }));
     case 'variance':
       return `(${varianceSql(plan, totals, input, count)} / ${unit} / ${unit})`;
     case 'std':
       return `(sqrt(${varianceSql(plan, totals, input, count)}) / ${unit})`;
     case 'first':
-      return number(total(`arg_min(${input}, ${ORDER})`, present));
+      return number(total({ name: 'arg_min', of: input, by: ORDER }, present));
     case 'last':
-      return number(total(`arg_max(${input}, ${ORDER})`, present));
+      return number(total({ name: 'arg_max', of: input, by: ORDER }, present));
     case 'firstK':
-      return number(`${total(`arg_min(${input}, ${ORDER}, ${size})`, present)}[${String(rank + 1)}]`);
+      return number(
+        `${total({ name: 'arg_min', of: input, by: ORDER, size }, present)}[${String(rank + 1)}]`,
+      );
     case 'lastK':
-      return number(`${total(`arg_max(${input}, ${ORDER}, ${size})`, present)}[${String(rank + 1)}]`);
+      return number(
+        `${total({ name: 'arg_max', of: input, by: ORDER, size }, present)}[${String(rank + 1)}]`,
+      );
     case 'histogram':
-      return `${total('count(*)', bucketSql(plan, input))}::double`;
+      return `${total({ name: 'count', of: '*' }, bucketSql(plan, input))}::double`;
     case 'distinct':
     case 'topK':
     case 'percentile':
@@ -117,8 +153,8 @@ function presentSql(plan: FeaturePlan, totals: Totals, input: string, count: str
 }
 
 function sumSql(plan: FeaturePlan, totals: Totals, input: string): string {
-  if (plan.whole) return totals.column(plan, `sum(${input})`);
-  return floatSumSql(input, (aggregate) => totals.column(plan, aggregate));
+  if (plan.whole) return totals.column(plan, { name: 'sum', of: input });
+  return floatSumSql(input, (name, of) => totals.column(plan, { name, of }));
 }
 
 /**
@@ -126,10 +162,10 @@ function sumSql(plan: FeaturePlan, totals: Totals, input: string): string {
  * size, so that the last digits do not depend on the order of the rows.
  */
 function varianceSql(plan: FeaturePlan, totals: Totals, input: string, count: string): string {
-  const list = `list_sort(${totals.column(plan, `list(${input}::double)`, `${input} is not null`)})`;
-  const sum = floatSumSql(`${input}::double`, (aggregate) => totals.column(plan, aggregate));
+  const list = `list_sort(${totals.column(plan, { name: 'list', of: `${input}::double` }, `${input} is not null`)})`;
+  const sum = floatSumSql(`${input}::double`, (name, of) => totals.column(plan, { name, of }));
   const mean = `(${sum} / ${count})`;
-  const largest = totals.column(plan, `max(abs(${input}::double))`);
+  const largest = totals.column(plan, { name: 'max', of: `abs(${input}::double)` });
   // A list of one element, so that the mean is computed once and not for each value.
   const squares = `list_sum(list_transform(${list}, lambda x: (x - m) * (x - m)))`;
   const rest = `list_sum(list_transform(${list}, lambda x: x - m))`;

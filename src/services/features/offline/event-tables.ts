@@ -25,36 +25,67 @@ export function archiveRow(
   return row;
 }
 
-/**
- * SQL that makes the table of a source's visible events from archive rows: the first record of each (partition, id), and
- * of those the ones below the positions. The first record has the smallest offset, so cutting last is the same.
- */
-export function eventsSql(source: Source, rows: string, positions: readonly number[]): string {
-  return `create temp table ${eventsTable(source.name)} as
-select * exclude (_rank) from (
-  select *, ${identifier(source.id)} as _id, ${identifier(source.time)} as _time,
-    row_number() over (partition by _partition, ${identifier(source.id)} order by _offset) as _rank
-  from ${rows}
-) where _rank = 1 and _offset < (${listSql(positions)})[_partition + 1]`;
+/** Which records of a source are looked at, and how far they are known. */
+export interface Known {
+  /** SQL of rows of the archive. */
+  readonly rows: string;
+  /** By partition: records from this offset on are not known. */
+  readonly positions: readonly number[];
+  /** How long an event can matter to the app, in milliseconds: {@link Plan.horizonMs}. */
+  readonly horizonMs: number;
 }
 
 /**
- * SQL of the visible events that meet a condition over the source's fields, in the order of the log. Which record of an id is the
- * first is looked for among all of its records, also those that do not meet it.
+ * SQL that makes the table of a source's visible events from rows of the archive. An event's id and time are there twice, by the
+ * names of their fields and as `_id` and `_time`, but stored once.
+ *
+ * Only records whose id comes more than once are sorted. A window over all of them, as it was before, took 2.6 s of CPU and 760 MiB for
+ * 3 million records of which 1 % are repetitions, this 1.7 s and 400 MiB. Ids are grouped by their hash, which takes less memory than
+ * their text: two ids with one hash are only looked at without need.
  */
-export function eventsOfSql(
-  source: Source,
-  rows: string,
-  positions: readonly number[],
-  condition: string,
-): string {
+export function eventsSql(source: Source, known: Known): string {
+  const stored = identifier(`stored_${source.name}`);
   const id = identifier(source.id);
-  return `select * exclude (_rank) from (
-  select r.*, row_number() over (partition by r._partition, r.${id} order by r._offset) as _rank
-  from ${rows} r semi join (select distinct _partition, ${id} from ${rows} where ${condition}) hit
-    on hit._partition = r._partition and hit.${id} = r.${id}
-) where _rank = 1 and _offset < (${listSql(positions)})[_partition + 1] and (${condition})
-order by _partition, _offset`;
+  const { rows } = known;
+  return `create temp table ${stored} as
+with repeated as (select hash(${id}) as _hash from ${rows} group by 1 having count(*) > 1)
+select * exclude (_appended_at) from ${rows} where hash(${id}) not in (from repeated) and ${belowSql(known)}
+union all
+select * exclude (_appended_at) from (
+  ${countingSql(source, `(from ${rows} where hash(${id}) in (from repeated))`, known.horizonMs)}
+) where ${belowSql(known)};
+create temp view ${eventsTable(source.name)} as
+select *, ${id} as _id, ${identifier(source.time)} as _time from ${stored}`;
+}
+
+/** SQL of the visible events that meet a condition over the source's fields, in the order of the log. */
+export function eventsOfSql(source: Source, known: Known, condition: string): string {
+  const id = identifier(source.id);
+  // Which record of an id counts is decided among all of its records, also those that do not meet the condition.
+  const rows = `(select r.* from ${known.rows} r
+    semi join (select distinct _partition, ${id} from ${known.rows} where ${condition}) hit
+    on hit._partition = r._partition and hit.${id} = r.${id})`;
+  return `select * from (
+  ${countingSql(source, rows, known.horizonMs)}
+) where ${belowSql(known)} and (${condition}) order by _partition, _offset`;
+}
+
+/**
+ * SQL of the records that count (rule 3), in the one place that decides it: those whose event time lies more than the horizon after
+ * those of all earlier records with their id, in their partition. `rows` must have all records of the ids that are in it. That looks at
+ * earlier offsets alone, so it does not matter that the positions cut last.
+ */
+function countingSql(source: Source, rows: string, horizonMs: number): string {
+  const [id, time] = [identifier(source.id), identifier(source.time)];
+  return `select * exclude (_newest) from (
+    select *, max(${time}) over (partition by _partition, ${id} order by _offset
+      rows between unbounded preceding and 1 preceding) as _newest
+    from ${rows}
+  ) where (_newest is null or ${time} > _newest + ${String(horizonMs)})`;
+}
+
+function belowSql({ positions }: Known): string {
+  return `_offset < (${listSql(positions)})[_partition + 1]`;
 }
 
 /** A list of whole numbers as SQL. */

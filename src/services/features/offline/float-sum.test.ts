@@ -16,7 +16,7 @@ describe('sums of doubles in SQL', () => {
       await session.run('create table two as select * from one order by hash(v)');
       const sums = async (table: string, threads: number): Promise<string[]> => {
         await session.run(`set threads = ${String(threads)}`);
-        const sql = `select k, ${floatSumSql('v', (aggregate) => `${aggregate} filter (where v > -290000)`)} as s,
+        const sql = `select k, ${floatSumSql('v', (name, of) => `${name}(${of}) filter (where v > -290000)`)} as s,
           fsum(v) filter (where v > -290000) as f from ${table} group by k order by k`;
         const { columns } = await session.query(sql);
         return ['s', 'f'].map((name) => [...(columns.get(name) ?? [])].join(' '));
@@ -52,7 +52,7 @@ describe('sums of doubles in SQL', () => {
       await using session = await duckdbWarehouse({ directory }).session();
       const rows = values.map((value) => `(${value === null ? 'null' : `${String(value)}::double`})`);
       const { columns } = await session.query(
-        `select ${floatSumSql('v', (aggregate) => aggregate)} as s from (values ${rows.join(', ')}) t(v)`,
+        `select ${floatSumSql('v', (name, of) => `${name}(${of})`)} as s from (values ${rows.join(', ')}) t(v)`,
       );
       const sum = Number(columns.get('s')?.[0]);
       if (expected === null) expect(sum).toBeNaN();

@@ -6,15 +6,18 @@
  * Each value is cut into a multiple of 2^-10 and the rest, a multiple of 2^-100, both exactly; sums of whole numbers of 128 bits are
  * exact. Values from 1e24 on, and sums of nothing but values below 1e-15, are summed as DuckDB does it.
  *
- * `total` makes an aggregate over the rows that are meant, from its text without a filter.
+ * `total` makes an aggregate over the rows that are meant, from its name and what it is of.
  */
-export function floatSumSql(column: string, total: (aggregate: string) => string): string {
+export function floatSumSql(
+  column: string,
+  total: (name: 'sum' | 'max' | 'fsum', of: string) => string,
+): string {
   const high = `trunc(${column} * ${HIGH})`;
   const low = `trunc((${column} - ${high} / ${HIGH}) * ${LOW})`;
   const whole = (part: string): string =>
-    `coalesce(${total(`sum(case when abs(${column}) < ${LARGEST} then ${part}::hugeint end)`)}, 0)::double`;
-  const largest = total(`max(abs(${column}))`);
-  return `(case when ${largest} >= ${LARGEST} or ${largest} < ${SMALLEST} then ${total(`fsum(${column})`)}
+    `coalesce(${total('sum', `case when abs(${column}) < ${LARGEST} then ${part}::hugeint end`)}, 0)::double`;
+  const largest = total('max', `abs(${column})`);
+  return `(case when ${largest} >= ${LARGEST} or ${largest} < ${SMALLEST} then ${total('fsum', column)}
       when ${largest} is null then null
       else ${whole(high)} / ${HIGH} + ${whole(low)} / ${LOW} end)`;
 }

@@ -37,38 +37,75 @@ select ${identifier(on)} as target, list({'t': _time, 'p': _partition, 'o': _off
 from ${eventsTable(from)} group by 1`;
 }
 
-/** SQL that is true when an outcome before the maturity is known, for outcomes `list` and rows of table `row`. */
-export function positiveSql(list: string, maturity: string, knownBefore: string | undefined): string {
+/**
+ * SQL that is true when one of the outcomes in `list` lies before the maturity, and not more than `spanMs` before it: the maturity's
+ * own time and the horizon. `knownBefore` are the positions that cut them.
+ */
+export function positiveSql(
+  list: string,
+  { maturity, spanMs, knownBefore }: { maturity: string; spanMs: number; knownBefore?: string | undefined },
+): string {
   const known = knownBefore === undefined ? '' : ` and x.o < ${knownBefore}[x.p + 1]`;
   return `(case when ${list} is null then false
-    else len(list_filter(${list}, lambda x: x.t < ${maturity}${known})) > 0 end)`;
+    else len(list_filter(${list}, lambda x: x.t < ${maturity} and x.t >= ${maturity} - ${String(spanMs)}${known})) > 0 end)`;
 }
 
 /**
  * One statement that computes a group's features for every row of table `q` (or of `rows`, of the same form), into table
- * `group_<index>` with the columns `q, feature_0 ...`. Table q has the columns `q` (row number), `as_of`, `place` and `stored_at`
+ * `group_<index>` (or `table`) with the columns `q, feature_0 ...`. Table q has the columns `q` (row number), `as_of`, `place` and `stored_at`
  * (place and event time of the stored candidate, or null) and {@link candidateColumn}s; as-served also
  * {@link positionsColumn}s. Semantics: docs/concepts/semantics.md, rules 4, 5 and 7.
  */
-export function groupSql(plan: GroupPlan, candidateSource: string, knowledge: Knowledge, rows = 'q'): string {
-  const { group } = plan;
-  const own = group.from.source.name === candidateSource;
-  const merge = own && group.from.matured === undefined && group.candidate === 'merge';
-  const totals = new Totals(group.closed);
-  const values = plan.all.flatMap((item) =>
-    item.feature.kind === 'expression' ? [] : [`${valueSql(item, totals)} as ${partColumn(item.place)}`],
-  );
-  const candidates = merge ? `union all ${candidatesSql(plan, rows)}` : '';
-  return `create temp table ${identifier(`group_${String(plan.index)}`)} as
+export function groupSql(
+  plan: GroupPlan,
+  candidateSource: string,
+  knowledge: Knowledge,
+  rows = 'q',
+  table: string = groupTable(plan),
+): string {
+  const own = isOwn(plan, candidateSource);
+  const { totals, values } = valuesOf(plan);
+  const candidates = merges(plan, candidateSource) ? `union all ${candidatesSql(plan, rows)}` : '';
+  return `create temp table ${table} as
 with pairs as (${pairsSql(plan, own, knowledge, rows)}
   ${candidates}),
 totals as (
-  select ${['_q', ...totals.columns].join(',\n    ')}
+  select ${['_q', ...totals.all.map((total) => totals.sql(total))].join(',\n    ')}
   from pairs where _passes group by _q
 ),
-parts as (
+${featuresSql(plan, values, `${rows} q left join totals on totals._q = q.q`)}`;
+}
+
+/** Name of the table that {@link groupSql} makes. */
+export function groupTable({ index }: GroupPlan): string {
+  return identifier(`group_${String(index)}`);
+}
+
+/** Whether the group is of the source of the events being decided. */
+export function isOwn({ group }: GroupPlan, candidateSource: string): boolean {
+  return group.from.source.name === candidateSource;
+}
+
+/** Whether the candidate enters the group's windows. */
+export function merges(plan: GroupPlan, candidateSource: string): boolean {
+  const { from, candidate } = plan.group;
+  return isOwn(plan, candidateSource) && from.matured === undefined && candidate === 'merge';
+}
+
+/** The values of a group's aggregates as SQL, and the totals that they are made of. */
+export function valuesOf(plan: GroupPlan): { readonly totals: Totals; readonly values: readonly string[] } {
+  const totals = new Totals(plan.group.closed);
+  const values = plan.all.flatMap((item) =>
+    item.feature.kind === 'expression' ? [] : [`${valueSql(item, totals)} as ${partColumn(item.place)}`],
+  );
+  return { totals, values };
+}
+
+/** The end of a statement `with`: the group's features from rows `q` and their totals. */
+export function featuresSql(plan: GroupPlan, values: readonly string[], from: string): string {
+  return `parts as (
   select q.*, ${values.join(',\n    ')}
-  from ${rows} q left join totals on totals._q = q.q
+  from ${from}
 )
 select ${['q', ...plan.features.map((item) => featureSql(item))].join(',\n  ')} from parts`;
 }
@@ -95,43 +132,78 @@ function featureSql({ feature, place }: FeaturePlan): string {
  */
 function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: string): string {
   const { group } = plan;
-  const label = group.from.matured;
   const right = group.closed === 'right';
-  // Among events at exactly as_of those before the candidate count; one that only matures now happened earlier.
-  const before = plan.delayMs > 0 ? 'true' : 'q.place is null or e._place < q.place';
   const conditions = [
     `e._key = q.${candidateColumn(group.key)}`,
     `e._at ${right ? '>' : '>='} q.as_of - ${String(plan.windowMsMax)}`,
-    right ? `(e._at < q.as_of or (e._at = q.as_of and (${before})))` : 'e._at < q.as_of',
+    rightEdgeSql(plan, 'e', 'q'),
     // The candidate enters explicitly; only a tile cannot leave out its stored record.
     ...(own && group.exact ? ['e._place is distinct from q.place'] : []),
     ...(knowledge === 'as-served'
       ? [`e._offset < q.${positionsColumn(group.from.source.name)}[e._partition + 1]`]
       : []),
   ];
+  const label = group.from.matured;
   const known = knowledge === 'as-served' && label ? `q.${positionsColumn(label.from.name)}` : undefined;
-  const positive = label === undefined ? 'false' : positiveSql('e._outcomes', 'e._at', known);
-  const field = (name: string): string => (name === label?.name ? '_positive' : identifier(name));
-  const where = group.where === undefined ? 'true' : expressionSql(group.where, field);
-  const inputs = inputsSql(plan, field);
   return `
-  select ${['_q', '_as_of', '_at', '_place', `coalesce(${where}, false) as _passes`, ...inputs].join(', ')}
+  select ${['_q', '_as_of', ...inputColumns(plan)].join(', ')}
   from (
-    select q.q as _q, q.as_of as _as_of, e.*, ${positive} as _positive
-    from ${rows} q join (
-      select events.*, ${identifier(group.key)} as _key, _time + ${String(plan.delayMs)} as _at, ${PLACE_SQL} as _place
+    select q.q as _q, q.as_of as _as_of, e.*, ${positiveOf(plan, known)} as _positive
+    from ${rows} q join ${groupEventsSql(plan)} e on ${conditions.join('\n      and ')}
+  )`;
+}
+
+/** Whether an event of table `event` lies before the right edge of the windows of a row, which has `as_of` and `place`. */
+export function rightEdgeSql({ group, delayMs }: GroupPlan, event: string, row: string): string {
+  if (group.closed === 'left') return `${event}._at < ${row}.as_of`;
+  // Among events at exactly as_of those before the candidate count; one that only matures now happened earlier.
+  const before = delayMs > 0 ? 'true' : `${row}.place is null or ${event}._place < ${row}.place`;
+  return `(${event}._at < ${row}.as_of or (${event}._at = ${row}.as_of and (${before})))`;
+}
+
+/** The events of a group's stream with key, instant and place, and the outcomes that name them. */
+function groupEventsSql({ group, delayMs }: GroupPlan): string {
+  const label = group.from.matured;
+  return `(
+      select events.*, ${identifier(group.key)} as _key, _time + ${String(delayMs)} as _at, ${PLACE_SQL} as _place
         ${label === undefined ? '' : ', outcomes.outcomes as _outcomes'}
       from ${eventsTable(group.from.source.name)} events
       ${label === undefined ? '' : `left join ${outcomesTable(label.name)} outcomes on outcomes.target = events._id`}
-    ) e on ${conditions.join('\n      and ')}
-  )`;
+    )`;
+}
+
+function positiveOf({ group, delayMs, horizonMs }: GroupPlan, knownBefore: string | undefined): string {
+  if (group.from.matured === undefined) return 'false';
+  return positiveSql('e._outcomes', { maturity: 'e._at', spanMs: delayMs + horizonMs, knownBefore });
+}
+
+/** Instant, place and inputs of a group's event, and whether it passes the filter. */
+function inputColumns(plan: GroupPlan): string[] {
+  const { where, from } = plan.group;
+  const field = (name: string): string => (name === from.matured?.name ? '_positive' : identifier(name));
+  const passes = where === undefined ? 'true' : expressionSql(where, field);
+  return ['_at', '_place', `coalesce(${passes}, false) as _passes`, ...inputsSql(plan, field)];
+}
+
+/**
+ * SQL of the events that pass the group's filter, with their inputs, where all that the event tables have is known: `_k` is the
+ * number of the key in table `keys` (`_k`, `_key`), which leaves out the others.
+ */
+export function inputsOfEventsSql(plan: GroupPlan, keys: string): string {
+  return `select * exclude (_passes) from (
+  select ${['_k', ...inputColumns(plan)].join(', ')}
+  from (
+    select e.*, keys._k, ${positiveOf(plan, undefined)} as _positive
+    from ${groupEventsSql(plan)} e join ${keys} keys on keys._key = e._key
+  )
+) where _passes`;
 }
 
 /**
  * The candidate of each row as one more event: later than all others. In tiles, one that is stored and lies in a tile already is
  * not merged a second time.
  */
-function candidatesSql(plan: GroupPlan, rows: string): string {
+export function candidatesSql(plan: GroupPlan, rows: string): string {
   const { where, exact } = plan.group;
   const field = (name: string): string => `q.${candidateColumn(name)}`;
   const passes = where === undefined ? 'true' : `coalesce(${expressionSql(where, field)}, false)`;

@@ -24,7 +24,7 @@ export function groupQueryTable(group: number): string {
 
 /**
  * Makes table `q` from served rows (see `groupSql`), numbered in their order. The candidate's place is where its record
- * lies if it was already visible at the row's positions and can still matter. Needs the events table of the candidate's source.
+ * lies (the last event with its id) if it was already visible at the row's positions and can still matter. Needs the events table of the candidate's source.
  *
  * `true` when some rows were read from several owners: then each group of the vector has a {@link groupQueryTable} with the
  * positions and places that hold for it.
@@ -81,13 +81,17 @@ export async function createQueryTable(
   // The row's partition, not the event's: a condition with both sides in one term would keep the join from hashing.
   const known = `e._offset < r.${positionsColumn(source.name)}[q_rows.partition + 1]`;
   const tableSql = (table: string, read: string): string => `create temp table ${table} as
-with r as (select read, ${positions.join(', ')} from q_reads)
-select q_rows.*, r.* exclude (read), case when e._id is not null then ${PLACE_SQL} end as place,
-  e._time as stored_at
+with r as (select read, ${positions.join(', ')} from q_reads),
+stored as (
+  select q_rows.q, max(${PLACE_SQL}) as place, arg_max(e._time, e._offset) as stored_at
+  from q_rows join r on r.read = q_rows.${read}
+  join ${eventsTable(source.name)} e on e._id = q_rows.${candidateColumn(source.id)}
+    and e._partition = q_rows.partition and ${known}
+  group by q_rows.q
+)
+select q_rows.*, r.* exclude (read), stored.place, stored.stored_at
 from q_rows join r on r.read = q_rows.${read}
-left join ${eventsTable(source.name)} e on e._id = q_rows.${candidateColumn(source.id)}
-  and e._partition = q_rows.partition and ${known}
-  and e._time >= q_rows.as_of - ${String(vector.horizonMs)}`;
+left join stored on stored.q = q_rows.q and stored.stored_at >= q_rows.as_of - ${String(vector.horizonMs)}`;
   await session.run(tableSql('q', 'read'));
   for (const [index, read] of groupReads.entries()) {
     const group = vector.groups[index];

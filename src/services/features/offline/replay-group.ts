@@ -4,12 +4,10 @@ import { type Candidate, ExactGroup } from '../online/exact-group.ts';
 import { TiledGroup } from '../online/tiled-group.ts';
 import { placeOf } from '../place.ts';
 import type { GroupPlan, SourcePlan } from '../plan.ts';
-import { isReplayed } from './aggregate-sql.ts';
 import { type ArchivedEvent, archivedEvents } from './event-tables.ts';
 import {
   candidateColumn,
   eventsTable,
-  groupSql,
   type Knowledge,
   outcomesTable,
   positionsColumn,
@@ -20,34 +18,21 @@ const PORTION_EVENTS = 200_000;
 /** Other work is let in after so many events or rows. */
 const TURN = 2_000;
 
-export interface GroupRequest {
+/** What a replay takes of a {@link GroupRequest}. */
+export interface ReplayRequest {
   readonly group: GroupPlan;
-  /** The source of the events being decided. */
   readonly candidate: SourcePlan;
   readonly knowledge: Knowledge;
-  /** Table of the rows, as in {@link groupSql}. */
   readonly rows: string;
-  /** Lets other work in. */
   readonly pause: () => Promise<void>;
-  /** Events that are held at a time, about: keys are taken in portions of so many. Default 200,000. */
   readonly portionEvents?: number;
 }
 
 /**
- * Computes a group's features for every row into table `group_<index>`, as {@link groupSql} describes it: by that statement, or
- * by replay where a feature has no SQL.
- */
-export async function computeGroup(session: WarehouseSession, request: GroupRequest): Promise<void> {
-  const { group, candidate, knowledge, rows } = request;
-  if (group.all.some((plan) => isReplayed(plan))) await replayGroup(session, request);
-  else await session.run(groupSql(group, candidate.source.name, knowledge, rows));
-}
-
-/**
- * The same by the online class itself, fed with the events that each row could know. Keys are taken in portions, and within one
+ * Computes a group's features for every row, as `groupSql` describes it, by the online class itself, fed with the events that each row could know. Keys are taken in portions, and within one
  * rows in the order of their instants; rows that knew less than others before them get a state of their own.
  */
-export async function replayGroup(session: WarehouseSession, request: GroupRequest): Promise<void> {
+export async function replayGroup(session: WarehouseSession, request: ReplayRequest): Promise<void> {
   const { group } = request;
   const table = `group_${String(group.index)}`;
   const events = eventsTable(group.group.from.source.name);
@@ -201,11 +186,11 @@ function byPartition<TItem extends Place>(items: readonly TItem[]): TItem[][] {
 
 async function readFeed(
   session: WarehouseSession,
-  { group }: GroupRequest,
+  { group: { group, horizonMs } }: ReplayRequest,
   inPortion: (key: string) => string,
 ): Promise<Feed> {
-  const { source, matured } = group.group.from;
-  const key = identifier(group.group.key);
+  const { source, matured } = group.from;
+  const key = identifier(group.key);
   const result = await session.query(
     `select * from ${eventsTable(source.name)} where ${inPortion(key)} order by _partition, _offset`,
   );
@@ -216,7 +201,7 @@ async function readFeed(
       select e._partition, e._offset, ${maturity} as maturity, unnest(o.outcomes) as outcome
       from ${eventsTable(source.name)} e join ${outcomesTable(matured.name)} o on o.target = e._id
       where ${inPortion(`e.${key}`)}
-    ) where outcome.t < maturity order by p, o`);
+    ) where outcome.t < maturity and outcome.t >= maturity - ${String(matured.maturesAfterMs + horizonMs)} order by p, o`);
   const column = (name: string): ColumnValues => marks.columns.get(name) ?? [];
   return {
     events,
@@ -233,7 +218,7 @@ async function readFeed(
 
 async function readRows(
   session: WarehouseSession,
-  request: GroupRequest,
+  request: ReplayRequest,
   inPortion: (key: string) => string,
 ): Promise<Row[]> {
   const { group, candidate, knowledge, rows } = request;

@@ -11,6 +11,12 @@ export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
+/** A whole number divided by a positive one and rounded down, also below 0. */
+export function floorDivideSql(value: string, divisor: number): string {
+  const by = String(divisor);
+  return `(((${value}) - ((((${value}) % ${by}) + ${by}) % ${by})) // ${by})`;
+}
+
 /** The column type that holds a field's values: the forms of `Event.values`. */
 export function columnType(field: Field): ColumnType {
   switch (field.kind) {

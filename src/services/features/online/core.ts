@@ -8,7 +8,15 @@ import { tableHash } from './table-hash.ts';
 /** Columns of the index of known events. */
 const OFFSET = 0;
 const TIME = 1;
-const KNOWN_COLUMNS = 2;
+/** The newest event time of any record with the id, repetitions included. */
+const NEWEST = 2;
+const KNOWN_COLUMNS = 3;
+/** Columns of the index of outcomes: times between which there is never a gap longer than the horizon. */
+const EARLIEST = 0;
+const LATEST = 1;
+const OUTCOME_COLUMNS = 2;
+/** What a snapshot looks like; one of another form is not loaded. */
+const FORMAT = 2;
 
 /** What one application of a record did. */
 export type Applied = 'applied' | 'duplicate' | 'seen';
@@ -26,6 +34,7 @@ interface SourceState {
 }
 
 interface CoreHead {
+  readonly format: number;
   readonly hashes: readonly string[];
   readonly clock: number | null;
   readonly sources: readonly { source: string; positions: number[]; duplicates: number }[];
@@ -39,7 +48,7 @@ export class Core {
   readonly plan: Plan;
   readonly #readBehindMs: number;
   readonly #sources = new Map<string, SourceState>();
-  /** By label: earliest time of an outcome that names the event. */
+  /** By label: times of outcomes by the event that they name. */
   readonly #outcomes = new Map<string, ExpiringIndex>();
   #latest: SourceState | undefined;
   /** Never goes back. */
@@ -60,11 +69,12 @@ export class Core {
       this.#sources.set(source.source.name, {
         plan: source,
         positions: Array.from({ length: count }, () => 0),
-        known: Array.from({ length: count }, () => new ExpiringIndex(KNOWN_COLUMNS, keepMs)),
+        known: Array.from({ length: count }, () => new ExpiringIndex(KNOWN_COLUMNS, keepMs + plan.horizonMs)),
         duplicates: 0,
       });
     }
-    for (const label of plan.labels) this.#outcomes.set(label.label.name, new ExpiringIndex(1, keepMs));
+    for (const label of plan.labels)
+      this.#outcomes.set(label.label.name, new ExpiringIndex(OUTCOME_COLUMNS, keepMs));
   }
 
   /** The largest instant issued or passed so far, -Infinity before the first. */
@@ -116,7 +126,10 @@ export class Core {
     this.#source(source).positions[partition] = offset + 1;
   }
 
-  /** Takes in the record at an offset. Records of a partition come in order; one seen before is left alone. */
+  /**
+   * Takes in the record at an offset. Records of a partition come in order; one seen before is left alone. One whose event time lies
+   * more than the horizon after those of all records with its id is another event (rule 3).
+   */
   admit(
     source: string,
     partition: number,
@@ -131,12 +144,20 @@ export class Core {
     if (known === undefined)
       throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
     if (known.locate(event.id, hash)) {
-      state.duplicates += 1;
-      return 'duplicate';
+      const newest = known.get(NEWEST);
+      if (event.time <= newest + this.plan.horizonMs) {
+        if (event.time > newest) {
+          known.set(NEWEST, event.time);
+          known.renew(event.time);
+        }
+        state.duplicates += 1;
+        return 'duplicate';
+      }
     }
     known.insert(event.id, event.time, hash);
     known.set(OFFSET, offset);
     known.set(TIME, event.time);
+    known.set(NEWEST, event.time);
     return 'applied';
   }
 
@@ -145,29 +166,46 @@ export class Core {
     return this.#source(source).known[partition]?.touch(hashes, count) ?? 0;
   }
 
-  /** Whether the record at the offset was the first with its id. Of what no window can see it may have forgotten so. */
-  isFirst(source: string, partition: number, offset: number, id: string): boolean {
+  /** Whether the record at the offset counts as an event. Of what no window can see it may have forgotten so. */
+  isEvent(source: string, partition: number, offset: number, id: string): boolean {
     const known = this.#source(source).known[partition];
-    return known?.locate(id) === true && known.get(OFFSET) === offset;
+    let isFound = known?.locate(id) === true;
+    while (isFound && known?.get(OFFSET) !== offset) isFound = known?.locateOlder(id) === true;
+    return isFound;
   }
 
-  /** Whether an outcome makes the event positive that matures at `maturity`. */
-  isPositive(label: string, id: string, maturity: number): boolean {
+  /** Whether an outcome makes the event of this time positive that matures at `maturity`. */
+  isPositive(label: string, id: string, time: number, maturity: number): boolean {
     const outcomes = this.#outcomes.get(label);
+    if (outcomes === undefined) return false;
     // Only outcomes from before the maturity count: whoever is decided on at the maturity could know no later one.
-    return outcomes?.locate(id) === true && outcomes.get(0) < maturity;
+    for (let isFound = outcomes.locate(id); isFound; isFound = outcomes.locateOlder(id))
+      if (outcomes.get(EARLIEST) < maturity && outcomes.get(LATEST) >= time - this.plan.horizonMs)
+        return true;
+    return false;
   }
 
-  /** Remembers an outcome for events that are still to come: the earliest of each. */
+  /** Remembers an outcome for events that are still to come. */
   learn(plan: LabelPlan, outcome: Event): void {
     const target = String(outcome.values[plan.label.on]);
     const outcomes = this.#outcomes.get(plan.label.name);
     if (outcomes === undefined) return;
-    if (!outcomes.locate(target)) {
-      // Kept by when it came: one with an old time may be ahead of its event nevertheless.
-      outcomes.insert(target, Math.max(outcome.time, this.#clock));
-      outcomes.set(0, outcome.time);
-    } else if (outcome.time < outcomes.get(0)) outcomes.set(0, outcome.time);
+    const { time } = outcome;
+    const { horizonMs } = this.plan;
+    // Kept by when it came: one with an old time may be ahead of its event nevertheless.
+    const came = Math.max(time, this.#clock);
+    for (let isFound = outcomes.locate(target); isFound; isFound = outcomes.locateOlder(target)) {
+      const [earliest, latest] = [outcomes.get(EARLIEST), outcomes.get(LATEST)];
+      if (time < earliest - horizonMs || time > latest + horizonMs) continue;
+      // An event looks for outcomes over more than a horizon, so it meets one of those without gaps if it meets the stretch.
+      outcomes.set(EARLIEST, Math.min(earliest, time));
+      outcomes.set(LATEST, Math.max(latest, time));
+      outcomes.renew(came);
+      return;
+    }
+    outcomes.insert(target, came);
+    outcomes.set(EARLIEST, time);
+    outcomes.set(LATEST, time);
   }
 
   /** Calls `mark` for each known event that the outcome makes positive, with its maturity and place. */
@@ -175,13 +213,16 @@ export class Core {
     const { label } = plan;
     const target = String(outcome.values[label.on]);
     for (const [partition, known] of this.#source(label.of.name).known.entries()) {
-      if (!known.locate(target)) continue;
-      const maturity = known.get(TIME) + label.maturesAfterMs;
-      if (outcome.time < maturity) mark(maturity, placeOf(partition, known.get(OFFSET)));
+      for (let isFound = known.locate(target); isFound; isFound = known.locateOlder(target)) {
+        const time = known.get(TIME);
+        const maturity = time + label.maturesAfterMs;
+        if (outcome.time < maturity && outcome.time >= time - this.plan.horizonMs)
+          mark(maturity, placeOf(partition, known.get(OFFSET)));
+      }
     }
   }
 
-  /** Where the candidate itself is stored, if it is and can still matter. */
+  /** Where the candidate itself is stored, if it is and can still matter: the last event with its id. */
   place(vector: VectorPlan, event: Event, asOf: number): { sequence: number; time: number } {
     const { known } = this.#source(vector.candidate.source.name);
     const partition = partitionOf(event.key, known.length);
@@ -196,7 +237,9 @@ export class Core {
   expire(): void {
     const before = this.readableFrom - this.plan.horizonMs;
     if (!Number.isFinite(before)) return;
-    for (const state of this.#sources.values()) for (const known of state.known) known.expire(before);
+    // Twice as long: a late repetition must be known as one for as long as a window can see it.
+    for (const state of this.#sources.values())
+      for (const known of state.known) known.expire(before - this.plan.horizonMs);
     // Twice as long: an event may come that much after its outcome, and be read once more that much after itself.
     for (const outcomes of this.#outcomes.values()) outcomes.expire(before - this.plan.horizonMs);
   }
@@ -207,7 +250,7 @@ export class Core {
     if (!Number.isFinite(before)) return;
     for (const state of this.#sources.values()) {
       let left = ids;
-      for (const known of state.known) left -= known.sweep(before, left);
+      for (const known of state.known) left -= known.sweep(before - this.plan.horizonMs, left);
     }
     for (const outcomes of this.#outcomes.values()) outcomes.sweep(before - this.plan.horizonMs, ids);
   }
@@ -226,6 +269,7 @@ export class Core {
   save(): SectionWriter {
     const writer = new SectionWriter();
     writer.json({
+      format: FORMAT,
       hashes: this.plan.hashes,
       clock: Number.isFinite(this.#clock) ? this.#clock : null,
       sources: [...this.#sources].map(([source, state]) => ({
@@ -239,11 +283,12 @@ export class Core {
     return writer;
   }
 
-  /** Loads what {@link save} made. `false`, and nothing is loaded, when it belongs to other definitions. It must be new. */
+  /** Loads what {@link save} made. `false`, and nothing is loaded, when it belongs to other definitions or another form. It must be new. */
   load(bytes: Uint8Array): boolean {
     const reader = new SectionReader(bytes);
     const head = reader.json<CoreHead>();
-    if (JSON.stringify(head.hashes) !== JSON.stringify(this.plan.hashes)) return false;
+    if (head.format !== FORMAT || JSON.stringify(head.hashes) !== JSON.stringify(this.plan.hashes))
+      return false;
     for (const saved of head.sources) {
       if (this.#source(saved.source).positions.length !== saved.positions.length) return false;
     }

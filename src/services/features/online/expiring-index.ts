@@ -32,6 +32,8 @@ interface Page {
   entries: number;
   /** Entries that are forgotten already, from the first. */
   forgotten: number;
+  /** Greater than that of the page before. */
+  sequence: number;
   /** Event time that opened the page; never below that of the page before. */
   start: number;
   /** Newest event time of its entries. */
@@ -63,6 +65,8 @@ export class ExpiringIndex {
   /** By number modulo {@link PAGES_MAX}: those from `#oldest` up to `#next`, less those that are forgotten. */
   readonly #pages = new Map<number, Page>();
   #next = 0;
+  /** Of the page that was added last. */
+  #sequence = 0;
   #last: Page | undefined;
   readonly #spare: Page[] = [];
   /** The cursor. */
@@ -88,21 +92,42 @@ export class ExpiringIndex {
     return bytes;
   }
 
-  /** Moves the cursor to the string's entry; `false` when it is not known. `hash` is its {@link tableHash}. */
+  /** Moves the cursor to the string's newest entry; `false` when it is not known. `hash` is its {@link tableHash}. */
   locate(text: string, hash: number = tableHash(text)): boolean {
+    return this.#locateBefore(text, hash, Number.POSITIVE_INFINITY, 0);
+  }
+
+  /** Moves the cursor from an entry of the string to the one before it; `false` when there is none. */
+  locateOlder(text: string, hash: number = tableHash(text)): boolean {
+    return this.#page !== undefined && this.#locateBefore(text, hash, this.#page.sequence, this.#entry);
+  }
+
+  /** Keeps the cursor's entry for as long as one of this time. */
+  renew(time: number): void {
+    if (this.#page !== undefined && time > this.#page.newest) this.#page.newest = time;
+  }
+
+  /** To the newest entry before that place. */
+  #locateBefore(text: string, hash: number, sequence: number, end: number): boolean {
     const cells = this.#cells;
+    let found: Page | undefined;
+    let at = -1;
     for (let row = cells.first(hash); row >= 0; row = cells.next(hash)) {
       const page = this.#pages.get(row >>> PAGE_BITS);
       const entry = row & (PAGE_ENTRIES_MAX - 1);
       if (page === undefined || !holds(page, entry, text)) continue;
-      this.#page = page;
-      this.#entry = entry;
-      return true;
+      if (page.sequence > sequence || (page.sequence === sequence && entry >= end)) continue;
+      if (found !== undefined && (page.sequence < found.sequence || (page === found && entry < at))) continue;
+      found = page;
+      at = entry;
     }
-    return false;
+    if (found === undefined) return false;
+    this.#page = found;
+    this.#entry = at;
+    return true;
   }
 
-  /** Adds a string that is not known yet and moves the cursor to it. All its numbers are 0. */
+  /** Adds an entry for a string, beside those that it has, and moves the cursor to it. All its numbers are 0. */
   insert(text: string, time: number, hash: number = tableHash(text)): void {
     const page = this.#open(time);
     const entry = page.entries;
@@ -194,6 +219,7 @@ export class ExpiringIndex {
         bytes: new Uint8Array(reader.bytes()),
         entries,
         forgotten: 0,
+        sequence: 0,
         start,
         newest,
         isSaved: false,
@@ -226,6 +252,8 @@ export class ExpiringIndex {
   }
 
   #add(page: Page): void {
+    this.#sequence += 1;
+    page.sequence = this.#sequence;
     if (this.#pages.size === PAGES_MAX) throw new RangeError('More ids than an index can hold');
     while (this.#pages.has(this.#next % PAGES_MAX)) this.#next += 1;
     this.#pages.set(this.#next % PAGES_MAX, page);
@@ -308,6 +336,7 @@ function pageLike(last: Page | undefined, width: number): Page {
     bytes: new Uint8Array(Math.max(BYTES_MIN, Math.ceil(text * entries * 1.1))),
     entries: 0,
     forgotten: 0,
+    sequence: 0,
     start: 0,
     newest: 0,
     isSaved: false,

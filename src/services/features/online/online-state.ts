@@ -206,7 +206,7 @@ export class OnlineState {
   }
 
   /**
-   * Applies a record out of the gap that these shards have there, if it was the first of its id. Shards are at the index of
+   * Applies a record out of the gap that these shards have there, if it counts as an event. Shards are at the index of
    * their state partition.
    */
   catchUp(
@@ -216,7 +216,7 @@ export class OnlineState {
     offset: number,
     event: Event,
   ): void {
-    if (!this.core.isFirst(source, partition, offset, event.id)) return;
+    if (!this.core.isEvent(source, partition, offset, event.id)) return;
     const plan = this.core.source(source);
     for (const group of plan.groups) {
       const key = event.values[group.group.key];
@@ -322,7 +322,7 @@ export class OnlineState {
       return;
     }
     const label = plan.labelName;
-    const positive = label !== undefined && this.core.isPositive(label, event.id, time);
+    const positive = label !== undefined && this.core.isPositive(label, event.id, event.time, time);
     // An event may be needed until the longest window at the oldest instant that can still be read has passed it.
     const droppable = this.core.readableFrom - plan.windowMsMax;
     shard.addExact(plan, key, time, place, event.values, positive, droppable);
@@ -332,7 +332,7 @@ export class OnlineState {
   #mend(shard: Shard, plan: GroupPlan, place: number, event: Event): void {
     const label = plan.labelName;
     const maturity = event.time + plan.delayMs;
-    if (label !== undefined && this.core.isPositive(label, event.id, maturity))
+    if (label !== undefined && this.core.isPositive(label, event.id, event.time, maturity))
       shard.markPositive(plan.index, maturity, place);
   }
 

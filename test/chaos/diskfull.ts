@@ -17,6 +17,8 @@ import { compareWithTruth, embeddedUrl } from './support/truth.ts';
 const DISK_BYTES = 1_500 * 2 ** 20;
 /** What is left free at most when the disk is full, in bytes. */
 const LEFT_BYTES_MAX = 512 * 2 ** 10;
+/** How often filling the disk is tried while others take space too. */
+const FILLS_MAX = 20;
 /** How soon writes must be back once there is space, in milliseconds. */
 const BACK_MS_MAX = 10_000;
 /** How long it may take until a full disk is noticed: the database has some room of its own, in milliseconds. */
@@ -114,9 +116,17 @@ const READ = {
 /** Takes all space but some bytes. Resolves with the file that has it. */
 async function fill(disk: string, left: number): Promise<string> {
   const filler = join(disk, 'filler');
-  const { bavail, bsize } = await statfs(disk);
-  await command('fallocate', '-l', String(Math.max(bsize, bavail * bsize - left)), filler);
-  return filler;
+  for (let tried = 1; ; tried += 1) {
+    const { bavail, bsize } = await statfs(disk);
+    try {
+      await command('fallocate', '-l', String(Math.max(bsize, bavail * bsize - left)), filler);
+      return filler;
+    } catch (error) {
+      // Somebody else, the database, took space after the look at how much there is.
+      await rm(filler, { force: true });
+      if (tried === FILLS_MAX) throw error;
+    }
+  }
 }
 
 /** Waits until an event is refused; resolves with how. */

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { SectionReader, SectionWriter } from './sections.ts';
 import { TileArena } from './tile-arena.ts';
 
 const STRIDE = 10;
@@ -22,8 +21,8 @@ function isWhole(arena: TileArena, { block, size, mark }: Block): boolean {
 }
 
 describe('TileArena', () => {
-  it('keeps blocks of every size apart while it grows over several chunks, and when it was saved and loaded', () => {
-    let arena = new TileArena(STRIDE);
+  it('keeps blocks of every size apart while it grows over several chunks', () => {
+    const arena = new TileArena(STRIDE);
     let blocks: Block[] = [];
     for (let turn = 1; turn <= 4_000; turn += 1) {
       // Mostly small ones; some are longer than a chunk of 16,384 rows.
@@ -34,12 +33,6 @@ describe('TileArena', () => {
       if (turn % 3 === 0) {
         const [gone] = blocks.splice((turn * 31) % blocks.length, 1);
         if (gone !== undefined) arena.release(gone.block, gone.size);
-      }
-      if (turn === 300 || turn === 2_500) {
-        const writer = new SectionWriter();
-        arena.save(writer);
-        arena = new TileArena(STRIDE);
-        arena.load(new SectionReader(writer.finish()));
       }
     }
     expect(blocks.filter((block) => !isWhole(arena, block))).toEqual([]);

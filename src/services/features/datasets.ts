@@ -168,7 +168,8 @@ export class Datasets {
   ): Promise<void> {
     for (const plan of this.#sources(vector, label)) {
       const rows = await this.#archive.rowsSql(plan);
-      await session.run(eventsSql(plan.source, rows, head.positions[plan.source.name] ?? []));
+      const positions = head.positions[plan.source.name] ?? [];
+      await session.run(eventsSql(plan.source, rows, positions, head.knowledge));
     }
     const labels = new Map<string, LabelDefinition>();
     if (label !== undefined) labels.set(label.name, label);

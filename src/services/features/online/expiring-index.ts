@@ -121,6 +121,11 @@ export class ExpiringIndex {
     return sum;
   }
 
+  /** Remembers the string that the cursor is at for as long as one of this time, and its page with it. */
+  renew(time: number): void {
+    if (this.#page !== undefined && time > this.#page.newest) this.#page.newest = time;
+  }
+
   get(column: number): number {
     return this.#page?.columns[this.#entry * this.#width + column] ?? 0;
   }

@@ -12,7 +12,7 @@ import {
   text,
   timestamp,
 } from '../define/index.ts';
-import { compileEventReader, type QuarantineCode } from './event.ts';
+import { compileEventReader, compileRecordReader, type QuarantineCode } from './event.ts';
 
 const orders = source('orders', {
   id: 'orderId',
@@ -273,5 +273,72 @@ describe('whatever comes', () => {
         expect(outcome('due', date.getTime())).toBe(date.getTime());
       }),
     );
+  });
+});
+
+describe('a record that corrects or deletes an event', () => {
+  const definition = {
+    id: 'orderId',
+    time: 'at',
+    key: 'customerId',
+    fields: {
+      orderId: id(),
+      at: timestamp(),
+      customerId: key({ personal: 'pseudonym' }),
+      total: money('EUR'),
+    },
+  } as const;
+  const corrected = compileRecordReader(source('orders', { ...definition, corrections: true }));
+  const plain = compileRecordReader(source('orders', definition));
+  const order = { orderId: 'o-1', at: 1_714_557_600_000, customerId: 'c-1', total: 12.5 };
+  const rejection = (result: ReturnType<typeof plain>): unknown =>
+    'rejection' in result ? [result.rejection.code, result.rejection.field] : result.event;
+
+  it('is an event with a revision, or an id, a key and nothing else', () => {
+    const values = { orderId: 'o-1', at: 1_714_557_600_000, customerId: 'c-1', total: 1_250 };
+    const event = { id: 'o-1', time: values.at, key: 'c-1', values };
+    expect(corrected(order)).toEqual({ event });
+    expect(corrected({ ...order, _revision: 0, _deleted: false })).toEqual({ event });
+    expect(corrected({ ...order, _revision: null, _deleted: null })).toEqual({ event });
+    expect(corrected({ ...order, _revision: 3 })).toEqual({ event: { ...event, revision: 3 } });
+    const gone = {
+      event: {
+        id: 'o-1',
+        time: Number.NEGATIVE_INFINITY,
+        key: 'c-1',
+        values: { orderId: 'o-1', at: null, customerId: 'c-1', total: null },
+        revision: 4,
+        deleted: true,
+      },
+    };
+    const deletion = { orderId: 'o-1', customerId: 'c-1', _revision: 4, _deleted: true };
+    expect(corrected(deletion)).toEqual(gone);
+    // The row as it was may stand beside it, however broken it is by now.
+    expect(corrected({ ...order, total: 'gone', ...deletion })).toEqual(gone);
+  });
+
+  it.each([
+    [{ _revision: 1.5 }, 'FIELD_RANGE', '_revision'],
+    [{ _revision: -1 }, 'FIELD_RANGE', '_revision'],
+    [{ _revision: 2 ** 53 }, 'FIELD_RANGE', '_revision'],
+    [{ _revision: '7' }, 'FIELD_TYPE', '_revision'],
+    [{ _deleted: 'yes', _revision: 1 }, 'FIELD_TYPE', '_deleted'],
+    [{ _deleted: true }, 'FIELD_MISSING', '_revision'],
+    [{ _deleted: true, _revision: 0 }, 'FIELD_RANGE', '_revision'],
+    [{ _deleted: true, _revision: 1, orderId: null }, 'FIELD_MISSING', 'orderId'],
+    [{ _deleted: true, _revision: 1, customerId: true }, 'FIELD_TYPE', 'customerId'],
+    [{ _deleted: true, _revision: 1, colour: 'red' }, 'FIELD_UNKNOWN', 'colour'],
+    [{ _revision: 1, total: 'much' }, 'FIELD_TYPE', 'total'],
+    [{ _revision: 1, _operation: 'delete' }, 'FIELD_UNKNOWN', '_operation'],
+  ])('goes to quarantine with %j', (change, code, field) => {
+    expect(rejection(corrected({ ...order, ...change }))).toEqual([code, field]);
+  });
+
+  it('is refused by a source that takes none, and as an event to decide on', () => {
+    expect(rejection(plain({ ...order, _revision: 1 }))).toEqual(['NO_CORRECTIONS', '_revision']);
+    expect(rejection(plain({ ...order, _deleted: true }))).toEqual(['NO_CORRECTIONS', '_deleted']);
+    expect(rejection(plain({ ...order, colour: 'red' }))).toEqual(['FIELD_UNKNOWN', 'colour']);
+    const asked = compileEventReader(source('orders', { ...definition, corrections: true }));
+    expect(rejection(asked({ ...order, _revision: 1 }))).toEqual(['FIELD_UNKNOWN', '_revision']);
   });
 });

@@ -12,6 +12,7 @@ export type QuarantineCode =
   | 'FIELD_UNKNOWN'
   | 'FIELD_TYPE'
   | 'FIELD_RANGE'
+  | 'NO_CORRECTIONS'
   | 'TIME_IN_FUTURE';
 
 /** What was wrong with a record. */
@@ -33,7 +34,18 @@ export interface Event {
   readonly time: number;
   readonly key: string;
   readonly values: Values;
+  /** Which of the records with the id counts: the highest. Absent for the first one, which is 0. */
+  readonly revision?: number;
+  /** Whether it takes the event away. Then it has an id and a key, other values are null, and its time is -Infinity. */
+  readonly deleted?: boolean;
 }
+
+/** What a record says beside the fields of its source. No field's name begins with `_`. */
+export const REVISION_FIELD = '_revision';
+export const DELETED_FIELD = '_deleted';
+
+/** What a record does to the event with its id. */
+export type EventMark = Pick<Event, 'revision' | 'deleted'>;
 
 export type EventResult = { readonly event: Event } | { readonly rejection: Rejection };
 
@@ -41,13 +53,85 @@ export type EventResult = { readonly event: Event } | { readonly rejection: Reje
 export type EventReader = (record: unknown) => EventResult;
 
 /** The event that has these values, which keep the contract of its source. */
-export function eventFromValues(source: Source, values: Values): Event {
-  return {
+export function eventFromValues(source: Source, values: Values, mark?: EventMark): Event {
+  const event = {
     id: String(values[source.id]),
-    time: Number(values[source.time]),
+    time: mark?.deleted === true ? Number.NEGATIVE_INFINITY : Number(values[source.time]),
     key: String(values[source.key]),
     values,
   };
+  return mark === undefined ? event : { ...event, ...mark };
+}
+
+/**
+ * Compiles how records of the log are read: events, and of a source with corrections whatever has a `_revision` above 0, which
+ * replaces the event of that id or, with `_deleted`, takes it away.
+ */
+export function compileRecordReader(source: Source): EventReader {
+  const read = compileEventReader(source);
+  if (source.corrections !== true) {
+    return (record) => {
+      const result = read(record);
+      if (!('rejection' in result) || result.rejection.code !== 'FIELD_UNKNOWN') return result;
+      const { field } = result.rejection;
+      if (field !== REVISION_FIELD && field !== DELETED_FIELD) return result;
+      return reject(
+        'NO_CORRECTIONS',
+        field,
+        `'${source.name}' takes no corrections: corrections: true is not set`,
+      );
+    };
+  }
+  const readDeletion = compileDeletionReader(source);
+  return (record) => {
+    if (!isObject(record) || !(REVISION_FIELD in record || DELETED_FIELD in record)) return read(record);
+    const { [REVISION_FIELD]: rawRevision, [DELETED_FIELD]: rawDeleted, ...given } = record;
+    const deleted = rawDeleted ?? false;
+    const revision = rawRevision ?? (deleted === true ? null : 0);
+    if (typeof deleted !== 'boolean')
+      return reject('FIELD_TYPE', DELETED_FIELD, `'${DELETED_FIELD}': expected true or false`);
+    if (revision === null)
+      return reject('FIELD_MISSING', REVISION_FIELD, `a deletion needs a '${REVISION_FIELD}' from 1 on`);
+    const expected = `'${REVISION_FIELD}': expected a whole number from ${deleted ? '1' : '0'} to 2^53 - 1`;
+    if (typeof revision !== 'number' || Number.isNaN(revision))
+      return reject('FIELD_TYPE', REVISION_FIELD, expected);
+    if (!Number.isSafeInteger(revision) || revision < (deleted ? 1 : 0))
+      return reject('FIELD_RANGE', REVISION_FIELD, expected);
+    if (deleted) return readDeletion(given, { revision, deleted });
+    const result = read(given);
+    if (revision === 0 || !('event' in result)) return result;
+    return { event: { ...result.event, revision } };
+  };
+}
+
+/** A deletion names its event by id and key. Other fields may stand beside them, as in the row that was deleted: nobody reads them. */
+function compileDeletionReader(
+  source: Source,
+): (given: Readonly<Record<string, unknown>>, mark: EventMark) => EventResult {
+  const names = Object.keys(source.fields);
+  const needed = [...new Set([source.id, source.key])].flatMap((name) => {
+    const field = source.fields[name];
+    return field === undefined ? [] : [{ name, field, read: fieldReader(field) }];
+  });
+  return (given, mark) => {
+    const values: Record<string, Value> = Object.fromEntries(names.map((name) => [name, null]));
+    for (const { name, field, read } of needed) {
+      const raw = Object.hasOwn(given, name) ? (given[name] ?? null) : null;
+      if (raw === null) return reject('FIELD_MISSING', name, `field '${name}' is required`);
+      const value = read(raw);
+      if (typeof value === 'object')
+        return reject(value.code, name, `field '${name}': ${explain(value, field, raw)}`);
+      values[name] = value;
+    }
+    const unknown = Object.keys(given).find((name) => !names.includes(name));
+    if (unknown === undefined) return { event: eventFromValues(source, values, mark) };
+    const shown = printable(unknown);
+    return reject('FIELD_UNKNOWN', shown, `'${source.name}' has no field '${shown}'`);
+  };
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Compiles the contract of a source: one check per field, no interpretation per record. */

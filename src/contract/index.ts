@@ -23,13 +23,17 @@ export {
 export {
   compileEventReader,
   compileFieldChecks,
+  compileRecordReader,
+  DELETED_FIELD,
   type Event,
   eventFromValues,
+  type EventMark,
   type EventReader,
   type EventResult,
   type FieldCheck,
   type QuarantineCode,
   type Rejection,
+  REVISION_FIELD,
 } from './event.ts';
 export {
   keyHash,

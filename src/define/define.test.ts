@@ -6,6 +6,7 @@ import {
   defineModel,
   distinct,
   embedding,
+  env,
   features,
   firstK,
   histogram,
@@ -21,6 +22,7 @@ import {
   number,
   percentile,
   pick,
+  postgresTable,
   ratio,
   source,
   sum,
@@ -302,6 +304,35 @@ describe('aggregates', () => {
     ],
   ])('refuse %s', (_, define) => {
     expect(define).toThrow(TypeError);
+  });
+
+  it('of sources with corrections end somewhere, and are no outcomes', () => {
+    const options = {
+      id: 'orderId',
+      time: 'at',
+      key: 'customerId',
+      fields: { orderId: id(), at: timestamp(), customerId: key() },
+    } as const;
+    const corrected = source('orders', { ...options, corrections: true });
+    expect(source('orders', { ...options, corrections: false }).hash).toBe(source('orders', options).hash);
+    expect(corrected.hash).not.toBe(source('orders', options).hash);
+    const ever = (): unknown =>
+      features('g', { from: corrected, key: 'customerId' }, () => ({
+        n: count().over('1d'),
+        share: ratio(count().over('1d'), count().over('ever')),
+      }));
+    expect(ever).toThrow("a window over 'ever' of 'orders', which takes corrections");
+    const late = { on: 'orderId', maturesAfter: '1d' } as const;
+    expect(() => label('l', { of: orders, from: corrected, ...late })).toThrow('outcomes cannot come from');
+    const own = label('l', { of: corrected, from: returns, ...late });
+    expect(
+      features('m', { from: own.matured(), key: 'customerId', hop: 'exact' }, () => ({
+        n: count().over('1d'),
+      })).exact,
+    ).toBe(true);
+    const poll = postgresTable({ url: env('URL'), table: 't', id: 'i', updatedAt: 'u', deleted: 'gone' });
+    expect(source('orders', { ...options, corrections: true, poll }).poll?.deleted).toBe('gone');
+    expect(() => source('orders', { ...options, poll })).toThrow('needs corrections: true');
   });
 
   it('are held apart by the compiler', () => {

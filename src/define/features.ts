@@ -136,6 +136,7 @@ export function features<const TName extends string, TFrom extends EventStream>(
   if (where !== undefined) assertOfEvents(name, where);
   const { features: defined, parts } = expandAll(name, build(event), options.hop);
   if (defined.length === 0) throw new TypeError(`Group '${name}' defines no feature`);
+  assertBounded(name, options.from, [...defined, ...parts]);
   const definition = {
     type: 'features' as const,
     name,
@@ -231,6 +232,16 @@ function expandAll(
     };
   });
   return { features, parts };
+}
+
+/** Whatever may be corrected is kept event by event, and that must end. */
+function assertBounded(group: string, from: EventStream, all: readonly Feature[]): void {
+  const source = from.type === 'source' ? from : from.label.of;
+  if (source.corrections !== true || all.every(({ windowMs }) => windowMs < EVER_MS)) return;
+  throw new TypeError(
+    `Group '${group}': a window over 'ever' of '${source.name}', which takes corrections, would keep every event of a key; ` +
+      `the longest window is 400d`,
+  );
 }
 
 /** What is the same in two features that have the same value. */

@@ -7,7 +7,7 @@ import type { Fields, Source } from './source.ts';
 export interface LabelOptions<TOf extends Source, TFrom extends Source> {
   /** The source whose events are labelled. */
   readonly of: TOf;
-  /** The source of outcomes: an event of it that names an event of `of` makes that event positive. */
+  /** The source of outcomes, which takes no corrections: an event of it that names an event of `of` makes that event positive. */
   readonly from: TFrom;
   /** The field of `from` that holds the id of the labelled event. */
   readonly on: keyof TFrom['fields'] & string;
@@ -66,6 +66,11 @@ export function label<const TName extends string, TOf extends Source, TFrom exte
   if (outcome === undefined || (outcome.kind !== 'id' && outcome.kind !== 'key') || outcome.optional) {
     throw new TypeError(
       `Label '${name}': '${options.on}' is not an id or key field of '${options.from.name}'`,
+    );
+  }
+  if (options.from.corrections === true) {
+    throw new TypeError(
+      `Label '${name}': outcomes cannot come from '${options.from.name}', which takes corrections: a label that has matured stays`,
     );
   }
   const definition = {

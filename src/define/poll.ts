@@ -32,6 +32,11 @@ export interface PostgresTableOptions {
   readonly id: string;
   /** The column with the time of the row's last change, which every change must set; an index on it and `id` makes polls cheap. */
   readonly updatedAt: string;
+  /**
+   * A column that marks deleted rows, of a source with `corrections: true`: true, or any value of another type, such as the time of the
+   * deletion. The mark must set `updatedAt` like any change. Default: rows are never deleted.
+   */
+  readonly deleted?: string;
   /** Columns of fields that are called otherwise in the table, by field. Default: the field's own name. */
   readonly columns?: Readonly<Record<string, string>>;
   /** How long to wait at the end of the table. Default `'5s'`. */
@@ -50,6 +55,7 @@ export interface PolledTable {
   readonly table: string;
   readonly id: string;
   readonly updatedAt: string;
+  readonly deleted?: string;
   readonly columns: Readonly<Record<string, string>>;
   readonly everyMs: number;
   readonly overlapMs: number;
@@ -57,7 +63,8 @@ export interface PolledTable {
 
 /**
  * Says that a source's events are the states of the rows of a PostgreSQL table. The source's id field is made by ingest, of the
- * row's id and the time of its change: a changed row is a new event.
+ * row's id and the time of its change: a changed row is a new event. With `corrections: true` it is the row's id alone: a changed row
+ * corrects its event.
  *
  * @example
  * poll: postgresTable({ url: env('ORDERS_URL'), table: 'orders', id: 'order_id', updatedAt: 'updated_at' })
@@ -66,7 +73,14 @@ export function postgresTable(options: PostgresTableOptions): PolledTable {
   const parts = options.table.split('.');
   if (parts.length > 2)
     throw new TypeError(`postgresTable(): '${options.table}' is no table or schema.table`);
-  for (const name of [...parts, options.id, options.updatedAt, ...Object.values(options.columns ?? {})]) {
+  const marks = options.deleted === undefined ? [] : [options.deleted];
+  for (const name of [
+    ...parts,
+    options.id,
+    options.updatedAt,
+    ...marks,
+    ...Object.values(options.columns ?? {}),
+  ]) {
     if (name === '' || name.length > 63 || name.includes('\0'))
       throw new TypeError(`postgresTable(): a name in PostgreSQL has 1 to 63 characters; got '${name}'`);
   }
@@ -76,6 +90,7 @@ export function postgresTable(options: PostgresTableOptions): PolledTable {
     table: options.table,
     id: options.id,
     updatedAt: options.updatedAt,
+    ...(options.deleted === undefined ? {} : { deleted: options.deleted }),
     columns: options.columns ?? {},
     everyMs: durationMs(options.every ?? '5s'),
     overlapMs: durationMs(options.overlap ?? '1m'),

@@ -24,6 +24,11 @@ export interface SourceOptions<TFields extends Fields> {
   readonly fields: TFields;
   /** How far an event's time may be ahead of the clock before the record is quarantined. Default `'5m'`. */
   readonly maxSkew?: Duration;
+  /**
+   * Whether an event that was sent may be corrected or deleted later, by a record with its id and a higher `_revision`. Feature
+   * groups over the source then keep each event of their longest window, tiled ones too. Default `false`.
+   */
+  readonly corrections?: boolean;
   /** A table that ingest reads the events from. Default: only what is sent. */
   readonly poll?: PolledTable;
 }
@@ -37,6 +42,8 @@ export interface Source<TName extends string = string, TFields extends Fields = 
   readonly key: string;
   readonly fields: TFields;
   readonly maxSkewMs: number;
+  /** Present, and true, when events may be corrected and deleted. */
+  readonly corrections?: boolean;
   /** Hash of everything above: the version of the contract. */
   readonly hash: string;
   /** Where events come from beside what is sent; no part of the contract. */
@@ -67,12 +74,19 @@ export function source<const TName extends string, const TFields extends Fields>
     key: options.key,
     fields: options.fields,
     maxSkewMs: durationMs(options.maxSkew ?? '5m'),
+    // Absent otherwise: the hashes of sources without corrections stay as they were.
+    ...(options.corrections === true ? { corrections: true } : {}),
   };
   const hash = definitionHash(definition);
   if (options.poll === undefined) return { ...definition, hash };
   const unknown = Object.keys(options.poll.columns).find((name) => !Object.hasOwn(options.fields, name));
   if (unknown !== undefined)
     throw new TypeError(`Source '${name}' polls a column for '${unknown}', which is none of its fields`);
+  if (options.poll.deleted !== undefined && options.corrections !== true) {
+    throw new TypeError(
+      `Source '${name}' polls a column that marks deleted rows, which needs corrections: true`,
+    );
+  }
   return { ...definition, hash, poll: options.poll };
 }
 

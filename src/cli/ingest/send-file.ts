@@ -50,7 +50,13 @@ export interface SentFile {
 export async function sendFile(path: string, options: SendOptions, totals: Totals): Promise<SentFile> {
   const { source, output, signal } = options;
   const file = await openRecords(path, options.format, {
-    source: { name: source.name, fields: source.contract.fields as Fields },
+    source: {
+      name: source.name,
+      fields: source.contract.fields as Fields,
+      id: source.contract.id,
+      key: source.contract.key,
+      corrections: source.contract.corrections ?? false,
+    },
     // Loaded for Parquet alone: it costs a good part of a second.
     warehouse: async () => {
       const { duckdbWarehouse } = await import('../../adapters/duckdb/index.ts');

@@ -176,6 +176,8 @@ export function sourceDifferences(reader: SourceContract, writer: SourceContract
       ? []
       : [`its ${role} is '${reader[role]}' for one and '${writer[role]}' for the other`],
   );
+  if (writer.corrections === true && reader.corrections !== true)
+    problems.push('it knows no corrections, but they may come');
   for (const [name, field] of Object.entries(writer.fields)) {
     const known = reader.fields[name];
     if (known === undefined) problems.push(`field '${name}' is not known, but may come`);

@@ -43,6 +43,8 @@ interface AppChange {
   readonly picks?: boolean;
   /** Decision `check` is answered by a model with a vector of its own; the old model stays unless `drops`. */
   readonly moved?: 'keeps' | 'drops';
+  /** Orders may be corrected and deleted. */
+  readonly corrections?: boolean;
 }
 
 function app(change: AppChange = {}): App {
@@ -50,6 +52,7 @@ function app(change: AppChange = {}): App {
     id: 'orderId',
     time: 'at',
     key: 'customerId',
+    corrections: change.corrections ?? false,
     fields: { orderId: id(), at: timestamp(), customerId: key() },
   });
   const reports = source('reports', {
@@ -292,6 +295,16 @@ describe('the app of a build', () => {
     ).toEqual([]);
     const gone = incompatibilities(party('features', 'old'), [party('serve', 'new', { app: more })]);
     expect(gone[0]).toContain('it is still needed');
+  });
+
+  it('may let a source take corrections once features know them', () => {
+    const ingest = party('ingest', 'new', { app: app({ corrections: true }) });
+    expect(incompatibilities(ingest, [OLD_FEATURES])).toEqual([
+      "source 'orders', as features (old) reads what ingest (new) accepts: it knows no corrections, but they may come",
+    ]);
+    const features = party('features', 'new', { app: app({ corrections: true }) });
+    expect(incompatibilities(features, [party('ingest', 'old')])).toEqual([]);
+    expect(incompatibilities(ingest, [features])).toEqual([]);
   });
 
   it('may add an optional field to a source, features first, and nothing else', () => {

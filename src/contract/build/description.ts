@@ -41,6 +41,8 @@ const sourceContract = z.object({
   time: z.string(),
   key: z.string(),
   fields: z.record(z.string(), field),
+  /** Present, and true, when records may correct and delete events. */
+  corrections: z.boolean().optional(),
 });
 
 const groupContract = z.object({
@@ -184,9 +186,16 @@ function describeApp(app: App): BuildContract['app'] {
   return {
     name: app.name,
     sources: Object.fromEntries(
-      [...app.sources].map(([name, { hash, id, time, key, fields }]) => [
+      [...app.sources].map(([name, { hash, id, time, key, fields, corrections }]) => [
         name,
-        { hash, id, time, key, fields: describeFields(fields) },
+        {
+          hash,
+          id,
+          time,
+          key,
+          fields: describeFields(fields),
+          ...(corrections === true ? { corrections } : {}),
+        },
       ]),
     ),
     vectors: hashes(app.vectors),

@@ -70,6 +70,8 @@ const sourceDescription = z.object({
     time: z.string(),
     key: z.string(),
     fields: z.record(z.string(), z.unknown()),
+    /** Whether records may correct and delete events; servers of before say nothing of it. */
+    corrections: z.boolean().optional(),
   }),
   partitions: z.number().int(),
   /** Records in the log, duplicates included. */

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
 import type { Claim, ServiceHost, Tables } from '../../runtime/index.ts';
-import { archiveColumns, archiveRow } from './offline/event-tables.ts';
+import { archiveColumns, archiveFilesSql, archiveRow } from './offline/event-tables.ts';
 import { literal } from './offline/sql.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Plan, SourcePlan } from './plan.ts';
@@ -64,7 +64,7 @@ export class Archive {
       const types = { int64: 'bigint', float64: 'double', boolean: 'boolean', string: 'varchar' } as const;
       return `(select ${columns.map((item) => `null::${types[item.type]} as "${item.name}"`).join(', ')} where false)`;
     }
-    return `read_parquet([${files.map((file) => literal(file)).join(', ')}])`;
+    return archiveFilesSql(source.source, `[${files.map((file) => literal(file)).join(', ')}]`);
   }
 
   /** Archives until everything below `positions` is in files. Rejects with DEADLINE_EXCEEDED after `waitMs`. */
@@ -211,7 +211,7 @@ export class Archive {
       await using session = await warehouse.session({ isBackground: true });
       const paths = await Promise.all(small.map((file) => objects.path(file.digest)));
       const path = join(session.scratch, 'merged.parquet');
-      const from = `read_parquet([${paths.map((item) => literal(item)).join(', ')}])`;
+      const from = archiveFilesSql(plan.source, `[${paths.map((item) => literal(item)).join(', ')}]`);
       await session.run(
         `copy (select * from ${from} order by _partition, _offset) to ${literal(path)} (format parquet, compression zstd)`,
       );

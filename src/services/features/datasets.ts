@@ -169,7 +169,8 @@ export class Datasets {
     for (const plan of this.#sources(vector, label)) {
       const rows = await this.#archive.rowsSql(plan);
       const positions = head.positions[plan.source.name] ?? [];
-      await session.run(eventsSql(plan.source, { rows, positions, horizonMs: this.#state.plan.horizonMs }));
+      const { horizonMs } = this.#state.plan;
+      await session.run(eventsSql(plan.source, { rows, positions, horizonMs, knowledge: head.knowledge }));
     }
     const labels = new Map<string, LabelDefinition>();
     if (label !== undefined) labels.set(label.name, label);

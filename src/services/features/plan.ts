@@ -1,4 +1,4 @@
-import { compileEventReader, type EventReader } from '../../contract/index.ts';
+import { compileEventReader, compileRecordReader, type EventReader } from '../../contract/index.ts';
 import {
   type App,
   compileExpression,
@@ -76,6 +76,8 @@ export interface GroupPlan {
   readonly inputPlans: readonly InputPlan[];
   /** Whether an event takes part; always true without a `where`. */
   readonly passes: (values: Values) => boolean;
+  /** Whether its events are kept one by one, so that any of them can be left out or replaced: exact windows, or corrections. */
+  readonly keepsEvents: boolean;
   readonly windowMsMax: number;
   /** Added to the event time: 0, or the label's maturity. */
   readonly delayMs: number;
@@ -94,6 +96,7 @@ export interface LabelPlan {
 export interface SourcePlan {
   readonly source: Source;
   readonly index: number;
+  /** Reads an event to decide on. */
   readonly read: EventReader;
   /** Reads records of the log. */
   readonly records: RecordReader;
@@ -116,7 +119,7 @@ export interface VectorPlan {
    * stored, in both engines: the online state may have forgotten its id by then, and values must not depend on when.
    */
   readonly horizonMs: number;
-  /** Whether every group is exact, so that it can be read at any instant that is still kept. */
+  /** Whether every group keeps its events, so that it can be read at any instant that is still kept. */
   readonly exact: boolean;
   /** How each value is found: in the group's result, or by an expression over the candidate. */
   readonly values: readonly (
@@ -156,7 +159,7 @@ export function compilePlan(app: App): Plan {
       source,
       index: sources.size,
       read,
-      records: new RecordReader(source, read),
+      records: new RecordReader(source, compileRecordReader(source)),
       groups: groups.filter((plan) => plan.group.from.source.name === source.name),
       labelled: labels.filter((plan) => plan.label.of.name === source.name),
       outcomes: labels.filter((plan) => plan.label.from.name === source.name),
@@ -209,6 +212,7 @@ function compileGroup(group: FeatureGroup, index: number): Omit<GroupPlan, 'hori
     inputs: inputPlans.map((plan) => compileInput(plan)),
     inputPlans,
     passes: where === undefined ? () => true : (values) => where(values) === true,
+    keepsEvents: group.exact || group.from.source.corrections === true,
     windowMsMax: Math.max(...all.map(({ feature }) => feature.windowMs + feature.hopMs)),
     delayMs: group.from.matured?.maturesAfterMs ?? 0,
     labelName: group.from.matured?.name,
@@ -310,7 +314,7 @@ function compileVector(
     groups: own,
     sources: [...names].map(source),
     horizonMs: Math.max(0, ...own.map((plan) => plan.windowMsMax + plan.delayMs)),
-    exact: own.every((plan) => plan.group.exact),
+    exact: own.every((plan) => plan.keepsEvents),
     values: vector.values.map((value) =>
       value.from === 'candidate'
         ? { from: 'candidate', evaluate: compileExpression(value.expression) }

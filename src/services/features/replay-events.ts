@@ -10,6 +10,8 @@ export class ReplayEvents {
   readonly #vector: VectorPlan;
   readonly #byKey = new Map<string, ArchivedEvent[]>();
   readonly #byId = new Map<string, ArchivedEvent[]>();
+  /** Of sources with corrections: all records of an id, of which the reader says which counts. */
+  readonly #records = new Map<string, ArchivedEvent[]>();
   readonly #outcomes = new Map<string, ArchivedEvent[]>();
   readonly #outcomeSources = new Set<string>();
   readonly #ids = new Set<string>();
@@ -23,11 +25,12 @@ export class ReplayEvents {
     return this.#ids;
   }
 
-  /** Adds events of one source. */
-  addEvents(events: readonly ArchivedEvent[]): void {
+  /** Adds events of one source; `isCorrected`: whether it takes corrections. */
+  addEvents(events: readonly ArchivedEvent[], isCorrected = false): void {
     const keys = new Set(this.#vector.groups.map(({ group }) => group.key));
     for (const item of events) {
       this.#ids.add(item.event.id);
+      if (isCorrected) put(this.#records, recordText(item), item);
       if (item.source === this.#vector.candidate.source.name) put(this.#byId, item.event.id, item);
       for (const key of keys) put(this.#byKey, place(item.source, key, item.event.values[key]), item);
     }
@@ -50,6 +53,9 @@ export class ReplayEvents {
     add(this.#byId.get(candidate.id));
     for (const { group } of this.#vector.groups)
       add(this.#byKey.get(place(group.from.source.name, group.key, candidate.values[group.key])));
+    // A record of another key, or a deletion, which has no keys of groups, may take one of these away.
+    const found = [...events.values()];
+    for (const item of found) add(this.#records.get(recordText(item)));
     // A source of outcomes may have groups too: a record of it counts once, in its place.
     const targets = [...events.values()];
     for (const { event } of targets) add(this.#outcomes.get(event.id));
@@ -65,6 +71,10 @@ function byPlace(left: ArchivedEvent, right: ArchivedEvent): number {
 
 function placeText({ source, partition, offset }: ArchivedEvent): string {
   return `${source} ${String(partition)} ${String(offset)}`;
+}
+
+function recordText({ source, partition, event }: ArchivedEvent): string {
+  return `${source} ${String(partition)} ${event.id}`;
 }
 
 function place(source: string, field: string, value: unknown): string {

@@ -106,7 +106,7 @@ export class Replay {
     return state;
   }
 
-  /** The visible events of every key that a receipt reads, and the outcomes that name them. */
+  /** The events of every key that a receipt reads, visible ones and what corrects them, and the outcomes that name them. */
   async #events(
     session: WarehouseSession,
     vector: VectorPlan,
@@ -133,7 +133,8 @@ export class Replay {
         conditions.push(inSql(source.id, new Set(receipts.map(({ event }) => event.id))));
       if (conditions.length === 0) continue;
       const since = Number.isFinite(from) ? `${identifier(source.time)} >= ${String(from)} and ` : '';
-      events.addEvents(await select(plan, `${since}(${conditions.join(' or ')})`));
+      const found = await select(plan, `${since}(${conditions.join(' or ')})`);
+      events.addEvents(found, source.corrections === true);
     }
     // Outcomes are selected by the events they name, which are known only now.
     const targets = events.ids();

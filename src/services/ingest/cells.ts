@@ -1,5 +1,5 @@
 import type { Source } from '../../define/index.ts';
-import { cellConverter } from './csv-record.ts';
+import { cellConverter, kindOf } from './csv-record.ts';
 
 /** A column of a typed table, whose cells come as text. */
 export interface CellColumn {
@@ -10,7 +10,8 @@ export interface CellColumn {
 }
 
 /** What is known of a source whose records are made. */
-export type RecordTarget = Pick<Source, 'name' | 'fields'>;
+export type RecordTarget = Pick<Source, 'name' | 'fields'> &
+  Partial<Pick<Source, 'id' | 'key' | 'corrections'>>;
 
 /** Makes cells of typed columns a record of the kinds that the source's fields have; null is absent. */
 export function compileCells(
@@ -18,7 +19,7 @@ export function compileCells(
   columns: readonly CellColumn[],
 ): (cells: readonly (string | null | undefined)[]) => Record<string, unknown> {
   const converters = columns.map(({ field, isList }) =>
-    isList ? readList : cellConverter(source.fields[field]?.kind ?? 'text'),
+    isList ? readList : cellConverter(kindOf(source, field) ?? 'text'),
   );
   return (cells) => {
     const record: Record<string, unknown> = {};

@@ -1,4 +1,4 @@
-import { PlatformError } from '../../contract/index.ts';
+import { DELETED_FIELD, PlatformError, REVISION_FIELD } from '../../contract/index.ts';
 import type { FieldKind, Source } from '../../define/index.ts';
 
 /** Makes a row's cells a record of the kinds that the source's fields have; empty cells are absent. */
@@ -14,9 +14,7 @@ export interface RowFormat {
 export function compileRowFormat(source: Source, names: readonly string[], columnsMax: number): RowFormat {
   const header = names.map((name) => name.trim());
   checkHeader(header, columnsMax);
-  const converters = header.map((name) =>
-    Object.hasOwn(source.fields, name) ? cellConverter(source.fields[name]?.kind ?? 'text') : keep,
-  );
+  const converters = header.map((name) => cellConverter(kindOf(source, name) ?? 'text'));
   return {
     columns: header.length,
     record(cells) {
@@ -31,6 +29,13 @@ export function compileRowFormat(source: Source, names: readonly string[], colum
       return record;
     },
   };
+}
+
+/** The kind of what a column holds: a field, or what a correction says beside them. */
+export function kindOf({ fields }: Pick<Source, 'fields'>, column: string): FieldKind | undefined {
+  if (column === REVISION_FIELD) return 'integer';
+  if (column === DELETED_FIELD) return 'boolean';
+  return Object.hasOwn(fields, column) ? fields[column]?.kind : undefined;
 }
 
 function checkHeader(header: readonly string[], columnsMax: number): void {

@@ -26,6 +26,7 @@ export async function describeSource(
       time: source.time,
       key: source.key,
       fields: { ...source.fields },
+      corrections: source.corrections ?? false,
     },
     partitions,
     accepted: ranges.reduce((sum, { first, next }) => sum + next - first, 0),

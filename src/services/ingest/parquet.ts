@@ -1,4 +1,4 @@
-import { PlatformError } from '../../contract/index.ts';
+import { DELETED_FIELD, PlatformError, REVISION_FIELD } from '../../contract/index.ts';
 import type { ResultColumns, WarehouseSession } from '../../runtime/index.ts';
 import { type CellColumn, compileCells, type RecordTarget } from './cells.ts';
 
@@ -78,7 +78,10 @@ async function explained<TResult>(row: number, work: () => Promise<TResult>): Pr
 
 function checkNames(source: RecordTarget, columns: readonly FileColumn[]): void {
   const names = new Set(columns.map(({ name }) => name));
-  const unknown = columns.filter(({ name }) => !Object.hasOwn(source.fields, name)).map(({ name }) => name);
+  const marks = source.corrections === true ? [REVISION_FIELD, DELETED_FIELD] : [];
+  const unknown = columns
+    .map(({ name }) => name)
+    .filter((name) => !Object.hasOwn(source.fields, name) && !marks.includes(name));
   if (unknown.length > 0) {
     throw new PlatformError(
       'UNPROCESSABLE',
@@ -86,8 +89,11 @@ function checkNames(source: RecordTarget, columns: readonly FileColumn[]): void 
       { details: { unknown, fields: Object.keys(source.fields) } },
     );
   }
+  // A file of deletions has ids and keys.
+  const isNeeded = (name: string): boolean =>
+    !(source.corrections === true && names.has(DELETED_FIELD)) || name === source.id || name === source.key;
   const missing = Object.entries(source.fields).filter(
-    ([name, field]) => !field.optional && !names.has(name),
+    ([name, field]) => !field.optional && !names.has(name) && isNeeded(name),
   );
   if (missing.length > 0) {
     throw new PlatformError(

@@ -173,6 +173,57 @@ describe('a polled table', () => {
     });
   });
 
+  it('makes a changed row a correction of its event, and a marked one a deletion, where the source takes them', async () => {
+    const table = await makeTable();
+    await shop.query(`alter table ${table} add column gone timestamptz`);
+    const define = (name: string): Source => {
+      const poll = postgresTable({
+        url: env('SHOP_URL'),
+        table,
+        id: 'order_id',
+        updatedAt: 'updated_at',
+        deleted: 'gone',
+        columns: { at: 'updated_at', total: 'amount' },
+        every: '50ms',
+      });
+      return source(name, {
+        id: 'order',
+        time: 'at',
+        key: 'customer',
+        corrections: true,
+        fields: { order: id(), at: timestamp(), customer: key(), total: money('EUR') },
+        poll,
+      });
+    };
+    await put(table, 7, 1_000, '1.50');
+    await put(table, 8, 2_000, '1.50');
+    await withIngest({ define, outsideTables: tables }, async (service) => {
+      const found = async (): Promise<unknown[]> =>
+        (await service.logged()).map((item) => JSON.parse(item.text) as unknown);
+      await expect.poll(async () => (await found()).length, PATIENCE).toBe(2);
+      await put(table, 7, 3_000, '2.50');
+      await expect.poll(async () => (await found()).length, PATIENCE).toBe(3);
+      await shop.query(`update ${table} set gone = now(), updated_at = to_timestamp($1) where order_id = 7`, [
+        (BASE + 4_000) / 1_000,
+      ]);
+      await expect.poll(async () => (await found()).length, PATIENCE).toBe(4);
+      const state = (row: number, ms: number, total: string): object => ({
+        order: String(row),
+        customer: 'c',
+        total,
+        at: `2024-05-01T00:00:0${String(ms / 1_000)}.000000Z`,
+        _revision: (BASE + ms) * 1_000,
+      });
+      expect(await found()).toEqual([
+        state(7, 1_000, '1.500'),
+        state(8, 2_000, '1.500'),
+        state(7, 3_000, '2.500'),
+        { ...state(7, 4_000, '2.500'), _deleted: true },
+      ]);
+      await expect.poll(() => status(service), PATIENCE).toMatchObject({ accepted: 4, quarantined: 0 });
+    });
+  });
+
   it('finds rows that are committed late with an older time, within the overlap', async () => {
     const table = await makeTable();
     await put(table, 1, 10_000);

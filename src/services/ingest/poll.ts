@@ -1,4 +1,4 @@
-import { type IngestResult, PlatformError } from '../../contract/index.ts';
+import { DELETED_FIELD, type IngestResult, PlatformError, REVISION_FIELD } from '../../contract/index.ts';
 import type { CallContext, Claim, OutsideRow, PolledTable, TablePlace } from '../../runtime/index.ts';
 import { compileCells } from './cells.ts';
 import type { IngestContext } from './context.ts';
@@ -39,7 +39,8 @@ export class Poll {
     this.#table = table;
     const { source } = contract;
     const fields = Object.keys(source.fields).filter((name) => name !== source.id);
-    this.#columns = fields.map((name) => table.columns[name] ?? name);
+    const marks = table.deleted === undefined ? [] : [table.deleted];
+    this.#columns = [...fields.map((name) => table.columns[name] ?? name), ...marks];
     // Whether a cell is a list shows in its text: a field that holds text is never one.
     this.#toRecord = compileCells(
       source,
@@ -156,7 +157,7 @@ export class Poll {
     try {
       for (const row of rows) {
         if (intake.full) await intake.store();
-        intake.value({ [this.#contract.source.id]: eventId(row), ...this.#toRecord(row.cells) });
+        intake.value(this.#record(row));
       }
       return await intake.finish();
     } catch (error) {
@@ -164,6 +165,17 @@ export class Poll {
     } finally {
       intake.close();
     }
+  }
+
+  /** A changed row is an event of its own, or, where the source takes corrections, one more revision of the row's event. */
+  #record(row: OutsideRow): Record<string, unknown> {
+    const { source } = this.#contract;
+    const fields = this.#toRecord(row.cells);
+    if (source.corrections !== true) return { [source.id]: eventId(row), ...fields };
+    const marked = { [source.id]: row.id, ...fields, [REVISION_FIELD]: row.updatedAtUs };
+    if (this.#table.deleted === undefined) return marked;
+    const mark = row.cells.at(-1) ?? null;
+    return mark === null || mark === 'false' ? marked : { ...marked, [DELETED_FIELD]: true };
   }
 
   /** Beyond the limit the oldest are forgotten: they may come into the log twice, and count once by their ids. */

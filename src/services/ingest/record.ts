@@ -1,6 +1,6 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import {
-  compileEventReader,
+  compileRecordReader,
   type EventResult,
   partitionOf,
   type Rejection,
@@ -34,7 +34,7 @@ export interface RecordLimits {
 
 /** Compiles how records of the source are read. */
 export function compileContract(source: Source, limits: RecordLimits): SourceContract {
-  const read = compileEventReader(source);
+  const read = compileRecordReader(source);
   const { maxSkewMs } = source;
   const { recordBytesMax, jsonDepthMax } = limits;
   const tooLarge: Rejection = {

@@ -45,7 +45,10 @@ describe('the corpus', () => {
         const result = await checkSubject(subject, { warehouse, runs, seed: seed + round });
         const { failure, counts } = result;
         expect(failure === undefined ? 'equal' : explain(failure.mismatch)).toBe('equal');
-        expectEverything(counts, group.where !== undefined);
+        expectEverything(counts, {
+          isFiltered: group.where !== undefined,
+          isCorrected: group.from.source.corrections === true,
+        });
         values += result.values;
       }
       total += values;
@@ -60,8 +63,12 @@ describe('the corpus', () => {
 });
 
 /** Streams that lack something prove nothing about it. */
-function expectEverything(counts: Counts, isFiltered: boolean): void {
-  const { filtered, ...others } = counts;
+function expectEverything(
+  counts: Counts,
+  { isFiltered, isCorrected }: { readonly isFiltered: boolean; readonly isCorrected: boolean },
+): void {
+  const { filtered, corrections, deletions, ...others } = counts;
+  expect([corrections > 0, deletions > 0]).toEqual([isCorrected, isCorrected]);
   expect(Object.entries(others).filter(([, count]) => count === 0)).toEqual([]);
   expect(filtered > 0).toBe(isFiltered);
 }

@@ -39,6 +39,9 @@ export interface Counts {
   /** Events ahead of the clock that they came at. */
   readonly future: number;
   readonly quarantined: number;
+  /** Records with a revision above 0, and those that delete; none where the group's source takes no corrections. */
+  readonly corrections: number;
+  readonly deletions: number;
   /** Events that the filter let through, and those that it did not. */
   readonly passed: number;
   readonly filtered: number;
@@ -125,6 +128,8 @@ const NONE: Counts = {
   late: 0,
   future: 0,
   quarantined: 0,
+  corrections: 0,
+  deletions: 0,
   passed: 0,
   filtered: 0,
 };
@@ -138,6 +143,11 @@ function countsOf(subject: Subject, played: Played): Counts {
     const id = JSON.stringify([source, partition, event.id]);
     if (ids.has(id)) counts.duplicates += 1;
     ids.add(id);
+    if (event.deleted === true) {
+      counts.deletions += 1;
+      continue;
+    }
+    if (event.revision !== undefined) counts.corrections += 1;
     const before = latest.get(source) ?? Number.NEGATIVE_INFINITY;
     if (event.time < before) counts.late += 1;
     latest.set(source, Math.max(before, event.time));

@@ -144,9 +144,9 @@ class Explanation {
       partition,
       offset,
       id: event.id,
-      time: event.time,
+      ...(event.deleted === true ? {} : { time: event.time }),
       ...this.#keyOf(event),
-      fields: this.#fieldsOf(event),
+      ...(event.deleted === true ? {} : { fields: this.#fieldsOf(event) }),
       notes: this.#notes(arrival),
     };
   }
@@ -187,10 +187,19 @@ class Explanation {
     const earlier = this.#mismatch.played.arrivals.filter(
       (item) => item.step < arrival.step && item.source === source,
     );
-    const isRepeated = earlier.some((item) => item.partition === partition && item.event.id === event.id);
-    if (isRepeated) note(3, 'same id as before', 'an id came again: within the horizon the first event wins');
-    else if (earlier.some((item) => item.event.id === event.id))
+    const same = earlier.filter((item) => item.partition === partition && item.event.id === event.id);
+    const isRepeated = same.length > 0;
+    const { revision = 0, deleted = false } = event;
+    const isOlder = same.some((item) => (item.event.revision ?? 0) > revision);
+    if (deleted) note(3, `deletes, revision ${String(revision)}`, 'an event was deleted');
+    else if (revision > 0)
+      note(3, `revision ${String(revision)}`, 'an event was corrected: the highest revision counts');
+    else if (isOlder) note(3, 'behind its correction', 'an event came behind what corrects or deletes it');
+    else if (isRepeated)
+      note(3, 'same id as before', 'an id came again: within the horizon the first event wins');
+    if (!isRepeated && earlier.some((item) => item.event.id === event.id))
       note(3, 'same id under another key', 'the same id under another key is another event');
+    if (deleted) return notes;
     if (event.time < arrival.appendedAt) note(6, 'late', 'an event came later than it happened');
     if (event.time > arrival.appendedAt) note(6, 'ahead of the clock', 'an event was ahead of the clock');
     const group = this.#group;
@@ -327,9 +336,13 @@ function moveText(step: Step): string | undefined {
     case 'finish':
       return 'state is handed over';
     case 'restart':
-      return step.flag ? 'state is saved, and a replica starts again from it' : 'a replica starts again';
+      if (!step.flag) return 'a replica starts again';
+      return step.isAligned
+        ? 'a replica starts again where it was, with state that was saved before'
+        : 'state is saved, and a replica starts again from it';
     case 'event':
     case 'again':
+    case 'correct':
     case 'read':
     case 'readStored':
       return undefined;

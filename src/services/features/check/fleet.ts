@@ -94,10 +94,11 @@ export class Fleet {
     this.#snapshots[partition] = shard.save(state.core.allPositions(), state.clock, 1).finish();
   }
 
-  saveCore(replica: number): void {
+  /** Gives the number of the snapshot. */
+  saveCore(replica: number): number {
     const state = this.#state(replica);
     state.expire();
-    this.#cores.push(state.core.save().finish());
+    return this.#cores.push(state.core.save().finish()) - 1;
   }
 
   /** Attaches the shard at another replica, from its snapshot or empty; {@link finish} makes that one the owner. */

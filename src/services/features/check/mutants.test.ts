@@ -10,6 +10,7 @@ import { ExpiringIndex } from '../online/expiring-index.ts';
 import { OnlineState } from '../online/online-state.ts';
 import type { SectionWriter } from '../online/sections.ts';
 import { Shard } from '../online/shard.ts';
+import { Superseded } from '../online/superseded.ts';
 import { TiledGroup } from '../online/tiled-group.ts';
 import { altering } from './altering.ts';
 import { checkSubject } from './check.ts';
@@ -32,6 +33,8 @@ interface Mutant {
 
 const HOP = / - \(\(\(\(_as_of - \d+\) % \d+\) \+ \d+\) % \d+\)/g;
 const KNOWN = /\s+and e\._offset < q\."positions_\w+"\[e\._partition \+ 1\]/g;
+
+const UNTIL = /\s+and \(e\._until is null or e\._until >= q\."positions_\w+"\[e\._partition \+ 1\]\)/g;
 
 /** A test that no wrong rule fails proves nothing: each of these must be found out. */
 const MUTANTS: Readonly<Record<string, Mutant>> = {
@@ -184,6 +187,123 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
     group: 'exact_left',
     rule: 4,
     sql: (sql) => sql.replace(/union all[\s\S]*?\),\ntotals/, '),\ntotals'),
+  },
+  'SQL: a correction counts as one more event': {
+    group: 'corrected_exact',
+    rule: 3,
+    sql: (sql) => sql.replaceAll(UNTIL, ''),
+  },
+  'SQL: a deletion is not looked at': {
+    group: 'corrected_hops',
+    rule: 3,
+    sql: (sql) =>
+      sql.replace(
+        /(from \(select \* from read_parquet\([^\n]*?) where (_offset < )/,
+        '$1 where _deleted is not true and $2',
+      ),
+  },
+  'SQL: an older revision wins that comes later': {
+    group: 'corrected_right',
+    rule: 3,
+    sql: (sql) => sql.replace(' or coalesce(_revision, 0) > _best', ' or true'),
+  },
+  'SQL: the first record of an id wins, as without corrections': {
+    group: 'corrected_where',
+    rule: 3,
+    sql: (sql) => sql.replace('_best is null or coalesce(_revision, 0) > _best', '_best is null'),
+  },
+  'SQL: the same revision again takes the place of the first': {
+    group: 'corrected_exact',
+    rule: 3,
+    sql: (sql) => sql.replace('coalesce(_revision, 0) > _best', 'coalesce(_revision, 0) >= _best'),
+  },
+  'SQL: as served sees corrections that came later': {
+    group: 'corrected_hops',
+    rule: 5,
+    sql: (sql) => sql.replaceAll(UNTIL, ' and e._until is null'),
+  },
+  'SQL: a correction at exactly the position is known': {
+    group: 'corrected_exact',
+    rule: 5,
+    sql: (sql) => sql.replaceAll('e._until >= ', 'e._until > '),
+  },
+  'SQL: a candidate that was corrected counts as stored where it was': {
+    group: 'corrected_right',
+    rule: 4,
+    sql: (sql) =>
+      sql.includes('from q_rows join')
+        ? sql.replaceAll(/e\._until >= r\."positions_\w+"\[[^\]]+\]/g, 'true')
+        : sql,
+  },
+  'SQL: what is corrected lies in tiles that a stored candidate is not left out of': {
+    group: 'corrected_hops',
+    rule: 4,
+    sql: (sql) => sql.replaceAll('e._place is distinct from q.place', 'true'),
+  },
+  'replay: corrections are not known to the lanes': {
+    group: 'corrected_sketches',
+    rule: 3,
+    // What feeds the replay of a group.
+    sql: (sql) => sql.replace(/^select \* from ("events_bookings")/, 'select * exclude (_until) from $1'),
+  },
+  'online: a correction is one more event': {
+    group: 'corrected_exact',
+    rule: 3,
+    online: () => {
+      vi.spyOn(Shard.prototype, 'remove').mockReturnValue();
+    },
+  },
+  'online: an older revision wins that comes later': {
+    group: 'corrected_hops',
+    rule: 3,
+    online: () => {
+      const admit = originalOf(Core.prototype, 'admit');
+      let revision = 0;
+      vi.spyOn(Core.prototype, 'admit').mockImplementation(function (
+        this: Core,
+        source,
+        partition,
+        offset,
+        event,
+      ) {
+        revision += 1;
+        const isRevised = this.source(source).source.corrections === true;
+        return admit.call(this, source, partition, offset, isRevised ? { ...event, revision } : event);
+      });
+    },
+  },
+  'online: corrections do nothing': {
+    group: 'corrected_right',
+    rule: 3,
+    online: () => {
+      const admit = originalOf(Core.prototype, 'admit');
+      vi.spyOn(Core.prototype, 'admit').mockImplementation(function (
+        this: Core,
+        source,
+        partition,
+        offset,
+        event,
+      ) {
+        return admit.call(this, source, partition, offset, { ...event, revision: 0 });
+      });
+    },
+  },
+  'online: what was replaced comes back from a snapshot': {
+    group: 'corrected_exact',
+    rule: 11,
+    online: () => {
+      vi.spyOn(Core.prototype, 'visitReplaced').mockReturnValue();
+    },
+  },
+  'online: what was replaced is not saved': {
+    group: 'corrected_exact',
+    rule: 11,
+    online: () => {
+      vi.spyOn(Superseded.prototype, 'load').mockImplementation(function (this: Superseded, reader) {
+        reader.numbers();
+        reader.numbers();
+      });
+    },
   },
   'replay: what a row could know is ignored': {
     group: 'sketches',

@@ -71,7 +71,10 @@ export async function offlineRows(
         })),
     );
     const rows = await parquetOf(session, source, records);
-    await session.run(eventsSql(source.source, { rows, positions: ALL, horizonMs: plan.horizonMs }));
+    const { knowledge } = way;
+    await session.run(
+      eventsSql(source.source, { rows, positions: ALL, horizonMs: plan.horizonMs, knowledge }),
+    );
   }
   const labels = plan.labels.filter((item) =>
     vector.groups.some((group) => item.groups.includes(group.index)),

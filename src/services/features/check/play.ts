@@ -1,4 +1,10 @@
-import { type Event, partitionOf, type Positions } from '../../../contract/index.ts';
+import {
+  DELETED_FIELD,
+  type Event,
+  partitionOf,
+  type Positions,
+  REVISION_FIELD,
+} from '../../../contract/index.ts';
 import { EVER_MS } from '../../../define/aggregate.ts';
 import type { SourcePlan, VectorPlan } from '../plan.ts';
 import { Fleet, type Stored } from './fleet.ts';
@@ -51,7 +57,11 @@ class Player {
   readonly #fleet: Fleet;
   readonly #arrivals: Arrival[] = [];
   readonly #reads: Read[] = [];
+  /** Keys of events that were corrected or deleted before they came, by source and id. */
+  readonly #ahead = new Map<string, unknown>();
   #now: number;
+  /** The latest that any clock has been. */
+  #latest = Number.NEGATIVE_INFINITY;
   #quarantined = 0;
 
   constructor(subject: Subject, stream: Stream) {
@@ -72,6 +82,7 @@ class Player {
     for (const [index, step] of this.#stream.steps.entries()) {
       this.#now += step.wait;
       if (step.isOnGrid) this.#now = Math.ceil(this.#now / this.#grid(step)) * this.#grid(step);
+      this.#latest = Math.max(this.#latest, this.#now);
       this.#take(step, index);
     }
     return {
@@ -94,12 +105,18 @@ class Player {
       case 'again':
         this.#repeat(step, index);
         return;
+      case 'correct':
+        this.#correct(step, index);
+        return;
       case 'read':
         this.#read(this.#source(step.source), this.#record(step, index), step, index);
         return;
       case 'readStored': {
         const stored = this.#stored(step);
-        if (stored !== undefined) this.#read(this.#source(step.source), stored.record, step, index);
+        if (stored === undefined) return;
+        // What is asked about is an event, whatever the record did.
+        const { [REVISION_FIELD]: _, [DELETED_FIELD]: __, ...record } = stored.record;
+        this.#read(this.#source(step.source), record, step, index);
         return;
       }
       case 'deliver':
@@ -117,14 +134,18 @@ class Player {
         fleet.finish(statePartition, replica, step.flag, now);
         return;
       case 'restart':
-        // Mostly from what was just saved.
-        if (step.flag) {
-          fleet.saveCore(replica);
-          for (let partition = 0; partition < STATE_PARTITIONS; partition += 1) fleet.save(partition);
-        }
-        fleet.restart(replica, step.pick, now);
+        this.#restart(step, replica);
         return;
     }
+  }
+
+  /** Mostly from what was just saved: all of it, or the core alone, behind which the shards then lie. */
+  #restart(step: Step, replica: number): void {
+    const fleet = this.#fleet;
+    const core = step.flag ? fleet.saveCore(replica) : step.pick;
+    if (step.flag && !step.isAligned)
+      for (let partition = 0; partition < STATE_PARTITIONS; partition += 1) fleet.save(partition);
+    fleet.restart(replica, step.flag && step.isAligned ? core : step.pick, this.#now);
   }
 
   #deliver(step: Step, replica: number): void {
@@ -148,27 +169,82 @@ class Player {
     const record: Record<string, unknown> = { ...drawn, [source.id]: stored.record[source.id] };
     // One in sixteen keeps only its id: another event.
     if (step.pick % 8 > 0 || !step.flag) record[source.key] = stored.record[source.key];
-    const { time } = stored.event;
+    // A deletion has no time of its own.
+    const time = Number.isFinite(stored.event.time) ? stored.event.time : Number(drawn[source.time]);
     const { horizonMs } = this.#subject.plan;
     if (!step.flag) record[source.time] = time;
     // Where an id is no longer remembered: the last instant at which it is, and one millisecond later.
-    else if (step.pick % 3 === 0 && horizonMs < EVER_MS)
+    else if (step.pick % 3 === 0 && horizonMs < EVER_MS && source.corrections !== true)
       record[source.time] = time + horizonMs + Number(step.isAligned);
     this.#append(plan, record, index);
   }
 
+  /**
+   * An event is corrected or deleted, mostly by the next revision: one that is stored, or one that is still to come. Now and then the
+   * revision is an old one or the same again, as after a restart of the producer.
+   */
+  #correct(step: Step, index: number): void {
+    const plan = this.#source(step.source);
+    const { source } = plan;
+    const stored = step.pick % 7 === 0 ? undefined : this.#stored(step);
+    const record: Record<string, unknown> = { ...this.#record(step, index) };
+    record[source.id] = stored?.record[source.id] ?? this.#salted(index + 1 + (step.pick % 4));
+    if (stored !== undefined) record[source.key] = stored.record[source.key];
+    const place = JSON.stringify([source.name, record[source.id]]);
+    if (stored === undefined) {
+      record[source.key] = this.#ahead.get(place) ?? record[source.key];
+      this.#ahead.set(place, record[source.key]);
+    }
+    const known = this.#revisions(source.name, String(record[source.id]), String(record[source.key]));
+    const newest = Math.max(0, ...known.map(({ event }) => event.revision ?? 0));
+    const isRemembered = this.#isRemembered(known);
+    const drawn = step.pick % 11;
+    const revision = drawn === 0 ? newest : drawn === 1 ? step.pick % (newest + 1) : newest + 1 + (drawn % 2);
+    if (revision > 0) record[REVISION_FIELD] = revision;
+    if (revision > 0 && step.pick % 5 === 0) record[DELETED_FIELD] = true;
+    // Every other one keeps the event's time, and those of labelled events that outcomes may be forgotten of.
+    const time = stored?.record[source.time];
+    const isKept = step.flag || (plan.labelled.length > 0 && !isRemembered);
+    if (time !== undefined && isKept) record[source.time] = time;
+    // State of before a correction is what a start has to bring up to date.
+    if (step.isAligned)
+      for (let partition = 0; partition < STATE_PARTITIONS; partition += 1) this.#fleet.save(partition);
+    this.#append(plan, record, index);
+  }
+
+  /** All records of an event. */
+  #revisions(source: string, id: string, key: string): Arrival[] {
+    const partition = partitionOf(key, PARTITIONS);
+    return this.#arrivals.filter(
+      (item) => item.source === source && item.partition === partition && item.event.id === id,
+    );
+  }
+
+  /** Whether the state remembers for certain which revision is the newest of these records. */
+  #isRemembered(records: readonly Arrival[]): boolean {
+    if (records.length === 0) return true;
+    const isWall = this.#stream.clock === 'wall';
+    const latest = Math.max(
+      ...records.map(({ event, appendedAt }) => Math.max(event.time, isWall ? appendedAt : event.time)),
+    );
+    return latest >= this.#latest - this.#subject.plan.horizonMs;
+  }
+
   #append(plan: SourcePlan, record: RecordValues, index: number): void {
     const { source } = plan;
-    const result = plan.read(record);
-    if (!('event' in result))
-      throw new Error(
-        `a record made for '${source.name}' breaks its contract: ${JSON.stringify(result.rejection)}`,
-      );
-    const { event } = result;
+    const bytes = Buffer.from(JSON.stringify(record));
+    const event = plan.records.read({ record: () => bytes }, 0);
+    if (event === undefined)
+      throw new Error(`a record made for '${source.name}' breaks its contract: ${bytes.toString()}`);
+    // Of one id, older revisions are told from newer ones for as long as those are remembered.
+    const known = source.corrections === true ? this.#revisions(source.name, event.id, event.key) : [];
+    const isOlder = known.some((item) => (item.event.revision ?? 0) >= (event.revision ?? 0));
+    if (isOlder && !this.#isRemembered(known)) return;
     if (this.#stream.clock === 'wall' && event.time - this.#now > source.maxSkewMs) {
       this.#quarantined += 1;
       return;
     }
+    this.#latest = Math.max(this.#latest, event.time);
     const partition = partitionOf(event.key, PARTITIONS);
     const offset = this.#fleet.append(source.name, partition, event);
     this.#arrivals.push({
@@ -212,6 +288,9 @@ class Player {
       if ((kind === 'key' || kind === 'id') && value !== null) record[name] = this.#salted(value);
     }
     record[source.id] ??= this.#salted(index);
+    // Another key would make it another event.
+    const ahead = this.#ahead.get(JSON.stringify([source.name, record[source.id]]));
+    if (ahead !== undefined) record[source.key] = ahead;
     for (const { label } of plan.outcomes) record[label.on] = this.#target(step, index, label.of.name);
     return record;
   }

@@ -9,12 +9,13 @@ export const STATE_PARTITIONS = 4;
 export const REPLICAS = 3;
 
 /**
- * What happens: a record arrives (`event`), one comes again (`again`), a vector is read for a new event or for one that is
+ * What happens: a record arrives (`event`), one comes again (`again`), one is corrected or deleted (`correct`), a vector is read for a new event or for one that is
  * stored, a replica gets on with the log, state is saved, handed over, lost and restored.
  */
 export type StepKind =
   | 'event'
   | 'again'
+  | 'correct'
   | 'read'
   | 'readStored'
   | 'deliver'
@@ -144,9 +145,11 @@ function stepArbitrary(subject: Subject, hasMoves: boolean): fc.Arbitrary<Step> 
       add(4, 'readStored', { ...timing, source: fc.constant(source.name), pick, back });
     }
     if (groups.length > 0 || isCandidate) add(2, 'again', event);
+    if (source.corrections === true) add(6, 'correct', event);
   }
+  const isCorrected = [...subject.plan.sources.values()].some(({ source }) => source.corrections === true);
   const moves: [number, StepKind][] = [
-    [1, 'restart'],
+    [isCorrected ? 3 : 1, 'restart'],
     ...(hasMoves
       ? ([
           [3, 'deliver'],

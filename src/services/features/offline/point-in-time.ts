@@ -3,6 +3,7 @@ import { PLACE_SQL } from '../place.ts';
 import type { FeaturePlan, GroupPlan, InputPlan } from '../plan.ts';
 import { Totals, valueSql } from './aggregate-sql.ts';
 import { expressionSql, identifier } from './sql.ts';
+import { visibleSql } from './visibility.ts';
 
 /** How knowledge is cut: by one position for all rows (already cut in the event tables), or by each row's own. */
 export type Knowledge = 'latest' | 'as-served';
@@ -138,9 +139,9 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: str
     `e._at ${right ? '>' : '>='} q.as_of - ${String(plan.windowMsMax)}`,
     rightEdgeSql(plan, 'e', 'q'),
     // The candidate enters explicitly; only a tile cannot leave out its stored record.
-    ...(own && group.exact ? ['e._place is distinct from q.place'] : []),
+    ...(own && plan.keepsEvents ? ['e._place is distinct from q.place'] : []),
     ...(knowledge === 'as-served'
-      ? [`e._offset < q.${positionsColumn(group.from.source.name)}[e._partition + 1]`]
+      ? visibleSql(group.from.source, 'e', `q.${positionsColumn(group.from.source.name)}[e._partition + 1]`)
       : []),
   ];
   const label = group.from.matured;
@@ -204,13 +205,13 @@ export function inputsOfEventsSql(plan: GroupPlan, keys: string): string {
  * not merged a second time.
  */
 export function candidatesSql(plan: GroupPlan, rows: string): string {
-  const { where, exact } = plan.group;
+  const { where } = plan.group;
   const field = (name: string): string => `q.${candidateColumn(name)}`;
   const passes = where === undefined ? 'true' : `coalesce(${expressionSql(where, field)}, false)`;
   const columns = ['q.q', 'q.as_of', 'q.as_of', `${LATEST_PLACE}::bigint`, passes, ...inputsSql(plan, field)];
   return `
   select ${columns.join(', ')}
-  from ${rows} q ${exact ? '' : 'where q.place is null or q.stored_at >= q.as_of'}`;
+  from ${rows} q ${plan.keepsEvents ? '' : 'where q.place is null or q.stored_at >= q.as_of'}`;
 }
 
 /** No record lies behind it. */

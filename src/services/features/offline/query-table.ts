@@ -4,6 +4,7 @@ import { PLACE_SQL } from '../place.ts';
 import type { VectorPlan } from '../plan.ts';
 import { candidateColumn, eventsTable, positionsColumn } from './point-in-time.ts';
 import { columnType, identifier } from './sql.ts';
+import { visibleSql } from './visibility.ts';
 
 /** One vector to compute offline: what was decided on, and what was known. */
 export interface QueryRow {
@@ -79,14 +80,14 @@ export async function createQueryTable(
   await readAppender.close();
   const positions = names.map((name) => `${positionsColumn(name)}::bigint[] as ${positionsColumn(name)}`);
   // The row's partition, not the event's: a condition with both sides in one term would keep the join from hashing.
-  const known = `e._offset < r.${positionsColumn(source.name)}[q_rows.partition + 1]`;
+  const known = visibleSql(source, 'e', `r.${positionsColumn(source.name)}[q_rows.partition + 1]`);
   const tableSql = (table: string, read: string): string => `create temp table ${table} as
 with r as (select read, ${positions.join(', ')} from q_reads),
 stored as (
   select q_rows.q, max(${PLACE_SQL}) as place, arg_max(e._time, e._offset) as stored_at
   from q_rows join r on r.read = q_rows.${read}
   join ${eventsTable(source.name)} e on e._id = q_rows.${candidateColumn(source.id)}
-    and e._partition = q_rows.partition and ${known}
+    and e._partition = q_rows.partition and ${known.join(' and ')}
   group by q_rows.q
 )
 select q_rows.*, r.* exclude (read), stored.place, stored.stored_at

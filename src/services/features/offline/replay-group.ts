@@ -62,6 +62,15 @@ interface Feed {
   readonly events: readonly (readonly ArchivedEvent[])[];
   /** By partition of the outcome. */
   readonly marks: readonly (readonly Mark[])[];
+  /** What corrections and deletions replace, by partition; a place is that of the correction. */
+  readonly removals: readonly (readonly Removal[])[];
+}
+
+/** An event that has to go once the record at this place is known. */
+interface Removal extends Place {
+  /** Of the event. */
+  readonly event: Place;
+  readonly time: number;
 }
 
 /** An outcome that makes an event positive: both have a place in the log. */
@@ -98,12 +107,13 @@ class Lane {
   /** By partition: how many were taken in. */
   readonly #nextEvents: number[] = [];
   readonly #nextMarks: number[] = [];
+  readonly #nextRemovals: number[] = [];
   #waiting: Mark[] = [];
 
   constructor(plan: GroupPlan, feed: Feed) {
     this.#plan = plan;
     this.#feed = feed;
-    if (plan.group.exact) this.#exact = new ExactGroup(plan);
+    if (plan.keepsEvents) this.#exact = new ExactGroup(plan);
     else this.#tiled = new TiledGroup(plan);
   }
 
@@ -126,6 +136,9 @@ class Lane {
   #learn({ known, knownOutcomes }: Row): void {
     if (known === this.#known && knownOutcomes === this.#knownOutcomes) return;
     take(this.#feed.events, this.#nextEvents, known, (item) => this.#add(item));
+    take(this.#feed.removals, this.#nextRemovals, known, ({ event, time }) =>
+      this.#exact?.remove(time + this.#plan.delayMs, placeOf(event.partition, event.offset)),
+    );
     take(this.#feed.marks, this.#nextMarks, knownOutcomes, (mark) => this.#waiting.push(mark));
     // An outcome may be known before its event is.
     this.#waiting = this.#waiting.filter((mark) => {
@@ -194,8 +207,10 @@ async function readFeed(
   const result = await session.query(
     `select * from ${eventsTable(source.name)} where ${inPortion(key)} order by _partition, _offset`,
   );
-  const events = byPartition(archivedEvents(source, result));
-  if (matured === undefined) return { events, marks: [] };
+  const archived = archivedEvents(source, result);
+  const events = byPartition(archived);
+  const removals = byPartition(removalsOf(archived, result));
+  if (matured === undefined) return { events, marks: [], removals };
   const maturity = `e._time + ${String(matured.maturesAfterMs)}`;
   const marks = await session.query(`select * exclude (outcome), outcome.p as p, outcome.o as o from (
       select e._partition, e._offset, ${maturity} as maturity, unnest(o.outcomes) as outcome
@@ -205,6 +220,7 @@ async function readFeed(
   const column = (name: string): ColumnValues => marks.columns.get(name) ?? [];
   return {
     events,
+    removals,
     marks: byPartition(
       Array.from({ length: marks.rows }, (_, index) => ({
         partition: Number(column('p')[index]),
@@ -214,6 +230,19 @@ async function readFeed(
       })),
     ),
   };
+}
+
+/** In the order of the corrections. */
+function removalsOf(events: readonly ArchivedEvent[], result: ResultColumns): Removal[] {
+  const until = result.columns.get('_until');
+  if (until === undefined) return [];
+  const removals = events.flatMap((item, row): Removal[] => {
+    const offset = Number(until[row] ?? Number.NaN);
+    if (Number.isNaN(offset)) return [];
+    const { partition, event } = item;
+    return [{ partition, offset, event: { partition, offset: item.offset }, time: event.time }];
+  });
+  return removals.sort((left, right) => left.offset - right.offset);
 }
 
 async function readRows(

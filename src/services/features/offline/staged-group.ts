@@ -253,7 +253,7 @@ from ${this.#asked} a asof join ${this.#newest(input)} e
 
   get #needsRest(): boolean {
     const { plan, candidate } = this.#request;
-    return plan.group.exact && isOwn(plan, candidate);
+    return plan.keepsEvents && isOwn(plan, candidate);
   }
 
   /** Whether the row's own record would lie in a window. */

@@ -50,7 +50,7 @@ export class Approach {
     let sum = this.#core.touch(source, partition, this.ids, events.length);
     for (let index = 0; index < plan.groups.length; index += 1) {
       const group = plan.groups[index];
-      if (group !== undefined && !group.group.exact) sum += this.#toGroup(index, group, events);
+      if (group !== undefined && !group.keepsEvents) sum += this.#toGroup(index, group, events);
     }
     this.touched = sum;
   }

@@ -1,8 +1,10 @@
 import { type Event, partitionOf, PlatformError } from '../../../contract/index.ts';
+import type { Source } from '../../../define/index.ts';
 import { PARTITIONS_MAX, placeOf } from '../place.ts';
 import type { LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { ExpiringIndex } from './expiring-index.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
+import { Superseded } from './superseded.ts';
 import { tableHash } from './table-hash.ts';
 
 /** Columns of the index of known events. */
@@ -11,6 +13,10 @@ const TIME = 1;
 /** The newest event time of any record with the id, repetitions included. */
 const NEWEST = 2;
 const KNOWN_COLUMNS = 3;
+/** Where the source takes corrections: which revision it is, and whether that one is a deletion (then 1). */
+const REVISION = 2;
+const DELETED = 3;
+const CORRECTED_COLUMNS = 4;
 /** Columns of the index of outcomes: times between which there is never a gap longer than the horizon. */
 const EARLIEST = 0;
 const LATEST = 1;
@@ -30,7 +36,15 @@ interface SourceState {
   readonly positions: number[];
   /** Known events, by partition. */
   readonly known: readonly ExpiringIndex[];
+  /** What corrections have replaced, by partition; where the source takes none, undefined. */
+  readonly superseded: readonly Superseded[] | undefined;
   duplicates: number;
+}
+
+/** An event that a correction took the place of. */
+export interface Replaced {
+  readonly time: number;
+  readonly place: number;
 }
 
 interface CoreHead {
@@ -53,6 +67,8 @@ export class Core {
   #latest: SourceState | undefined;
   /** Never goes back. */
   #clock = Number.NEGATIVE_INFINITY;
+  /** The event that the record admitted last has replaced, if any. */
+  replaced: Replaced | undefined;
 
   constructor(plan: Plan, partitions: ReadonlyMap<string, number>, readBehindMs: number) {
     this.plan = plan;
@@ -66,10 +82,13 @@ export class Core {
           `At most ${String(PARTITIONS_MAX)} partitions; got ${String(count)}`,
         );
       }
+      const isCorrected = source.source.corrections === true;
+      const columns = isCorrected ? CORRECTED_COLUMNS : KNOWN_COLUMNS;
       this.#sources.set(source.source.name, {
         plan: source,
         positions: Array.from({ length: count }, () => 0),
-        known: Array.from({ length: count }, () => new ExpiringIndex(KNOWN_COLUMNS, keepMs + plan.horizonMs)),
+        known: Array.from({ length: count }, () => new ExpiringIndex(columns, keepMs + plan.horizonMs)),
+        superseded: isCorrected ? Array.from({ length: count }, () => new Superseded()) : undefined,
         duplicates: 0,
       });
     }
@@ -143,6 +162,11 @@ export class Core {
     const known = state.known[partition];
     if (known === undefined)
       throw new PlatformError('INTERNAL', `'${source}' has no partition ${String(partition)}`);
+    if (state.superseded !== undefined) {
+      const isNewest = this.#revise(state, partition, offset, event);
+      if (!isNewest) state.duplicates += 1;
+      return isNewest ? 'applied' : 'duplicate';
+    }
     if (known.locate(event.id, hash)) {
       const newest = known.get(NEWEST);
       if (event.time <= newest + this.plan.horizonMs) {
@@ -166,7 +190,66 @@ export class Core {
     return this.#source(source).known[partition]?.touch(hashes, count) ?? 0;
   }
 
-  /** Whether the record at the offset counts as an event. Of what no window can see it may have forgotten so. */
+  /** Of a source with corrections: whether the record has a higher revision than those before it. Notes what it replaces. */
+  #revise(state: SourceState, partition: number, offset: number, event: Event): boolean {
+    this.replaced = undefined;
+    const known = state.known[partition];
+    if (known === undefined) return false;
+    const revision = event.revision ?? 0;
+    const isKnown = known.locate(event.id);
+    if (isKnown && revision <= known.get(REVISION)) return false;
+    // Remembered from when it came, too: an older revision may come behind it, whatever its own time is.
+    const latest = Math.max(event.time, this.#clock, isKnown ? known.get(TIME) : Number.NEGATIVE_INFINITY);
+    const remembered = Number.isFinite(latest) ? latest : 0;
+    if (isKnown) {
+      if (known.get(DELETED) === 0) {
+        this.replaced = { time: known.get(TIME), place: placeOf(partition, known.get(OFFSET)) };
+        state.superseded?.[partition]?.note(offset, this.replaced.time, this.replaced.place);
+      }
+      known.renew(remembered);
+    } else known.insert(event.id, remembered);
+    // Its outcome is needed for as long as a correction can bring the event back into a window.
+    for (const { label } of state.plan.labelled) {
+      const outcomes = this.#outcomes.get(label.name);
+      for (
+        let isFound = outcomes?.locate(event.id);
+        isFound === true;
+        isFound = outcomes?.locateOlder(event.id)
+      )
+        outcomes?.renew(remembered);
+    }
+    known.set(OFFSET, offset);
+    // The time of a deletion is none: what is remembered stays finite, so that it can be saved.
+    if (event.deleted !== true) known.set(TIME, event.time);
+    known.set(REVISION, revision);
+    known.set(DELETED, event.deleted === true ? 1 : 0);
+    return true;
+  }
+
+  /** Visits the events of the source's partition that corrections from the offset on have replaced. */
+  visitReplaced(
+    source: string,
+    partition: number,
+    offset: number,
+    visit: (time: number, place: number) => void,
+  ): void {
+    this.#source(source).superseded?.[partition]?.visitFrom(offset, visit);
+  }
+
+  /** Whether it knows all that corrections have replaced since these positions. */
+  knowsReplacedSince(positions: PositionsBySource): boolean {
+    for (const [name, { superseded }] of this.#sources) {
+      const offsets = positions.get(name) ?? [];
+      for (const [partition, { since }] of (superseded ?? []).entries())
+        if ((offsets[partition] ?? 0) < since) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Whether the record at the offset counts as an event: one that repeats no other, or the first of the highest revision. Of what no
+   * window can see it may have forgotten so.
+   */
   isEvent(source: string, partition: number, offset: number, id: string): boolean {
     const known = this.#source(source).known[partition];
     let isFound = known?.locate(id) === true;
@@ -214,6 +297,7 @@ export class Core {
     const target = String(outcome.values[label.on]);
     for (const [partition, known] of this.#source(label.of.name).known.entries()) {
       for (let isFound = known.locate(target); isFound; isFound = known.locateOlder(target)) {
+        if (isDeleted(label.of, known)) continue;
         const time = known.get(TIME);
         const maturity = time + label.maturesAfterMs;
         if (outcome.time < maturity && outcome.time >= time - this.plan.horizonMs)
@@ -227,7 +311,8 @@ export class Core {
     const { known } = this.#source(vector.candidate.source.name);
     const partition = partitionOf(event.key, known.length);
     const index = known[partition];
-    if (index?.locate(event.id) !== true || index.get(TIME) < asOf - vector.horizonMs) {
+    const isStored = index?.locate(event.id) === true && !isDeleted(vector.candidate.source, index);
+    if (index === undefined || !isStored || index.get(TIME) < asOf - vector.horizonMs) {
       return { sequence: Number.POSITIVE_INFINITY, time: event.time };
     }
     return { sequence: placeOf(partition, index.get(OFFSET)), time: index.get(TIME) };
@@ -280,6 +365,8 @@ export class Core {
     } satisfies CoreHead);
     for (const state of this.#sources.values()) for (const known of state.known) known.save(writer);
     for (const outcomes of this.#outcomes.values()) outcomes.save(writer);
+    for (const { superseded } of this.#sources.values())
+      for (const item of superseded ?? []) item.save(writer);
     return writer;
   }
 
@@ -299,6 +386,8 @@ export class Core {
     }
     for (const state of this.#sources.values()) for (const known of state.known) known.load(reader);
     for (const outcomes of this.#outcomes.values()) outcomes.load(reader);
+    for (const { superseded } of this.#sources.values())
+      for (const item of superseded ?? []) item.load(reader);
     this.#clock = head.clock ?? Number.NEGATIVE_INFINITY;
     return true;
   }
@@ -312,4 +401,9 @@ export class Core {
     this.#latest = state;
     return state;
   }
+}
+
+/** Whether the entry that the index of a source's events is at is of one that was deleted. */
+function isDeleted(source: Source, known: ExpiringIndex): boolean {
+  return source.corrections === true && known.get(DELETED) === 1;
 }

@@ -35,8 +35,9 @@ const LATEST = Number.POSITIVE_INFINITY;
 const STALE_ENTRIES_MIN = 1_024;
 
 /**
- * A group with `hop: 'exact'`: every event is kept as a row (time, sequence, flags, inputs), so that windows are cut to
- * the millisecond at any instant that is still kept. Over a matured label a row has its inputs twice, for either outcome,
+ * A group that keeps every event as a row (time, sequence, flags, inputs): with `hop: 'exact'`, so that windows are cut to
+ * the millisecond at any instant that is still kept, or over a source with corrections, so that an event can be taken out
+ * again and nothing is ever subtracted; windows then begin at the hop that is declared. Over a matured label a row has its inputs twice, for either outcome,
  * and a flag that says which holds: an outcome that comes late changes one bit.
  */
 export class ExactGroup {
@@ -47,7 +48,7 @@ export class ExactGroup {
   readonly #slots: readonly Slot[];
   /** Events before it may have been dropped. */
   #keptFrom = Number.NEGATIVE_INFINITY;
-  /** Over a matured label: the slots of the rows by their place, for outcomes that come late. */
+  /** Slots of the rows by their place, where a row is looked for by it: for outcomes that come late, and for corrections. */
   #places: PlaceIndex | undefined;
 
   constructor(plan: GroupPlan) {
@@ -55,7 +56,8 @@ export class ExactGroup {
     this.#width = plan.inputs.length;
     this.#rows = new SortedBlocks(INPUTS + this.#width * (plan.labelName === undefined ? 1 : 2));
     this.#slots = plan.slots.map((slot) => new Slot(slot));
-    if (plan.labelName !== undefined) this.#places = new PlaceIndex();
+    if (plan.labelName !== undefined || plan.group.from.source.corrections === true)
+      this.#places = new PlaceIndex();
   }
 
   get size(): { readonly keys: number; readonly events: number; readonly bytes: number } {
@@ -90,6 +92,7 @@ export class ExactGroup {
     const row = rows.values;
     row[at + TIME] = time;
     row[at + SEQUENCE] = sequence;
+    this.#places?.set(sequence, slot);
     const { labelName } = this.plan;
     if (labelName === undefined) {
       row[at + FLAGS] = this.plan.passes(values) ? PASSES_UNLABELLED : 0;
@@ -104,19 +107,23 @@ export class ExactGroup {
       (this.plan.passes(positive) ? PASSES_LABELLED : 0);
     this.#fill(at + INPUTS, without);
     this.#fill(at + INPUTS + this.#width, positive);
-    this.#places?.set(sequence, slot);
   }
 
   /** Marks the event as positive; an event that is not kept here is left alone. */
   markPositive(time: number, sequence: number): void {
     const rows = this.#rows;
     const slot = this.#places?.get(sequence) ?? -1;
-    if (slot < 0) return;
-    const row = rows.lowerBound(slot, time, sequence);
-    if (row >= rows.count(slot)) return;
+    const row = this.#find(slot, time, sequence);
+    if (row < 0) return;
     const at = rows.start(slot) + row * rows.stride;
-    if (rows.values[at + TIME] !== time || rows.values[at + SEQUENCE] !== sequence) return;
     rows.values[at + FLAGS] = (rows.values[at + FLAGS] ?? 0) | LABEL;
+  }
+
+  /** Takes an event out; one that is not kept here changes nothing. */
+  remove(time: number, sequence: number): void {
+    const slot = this.#places?.get(sequence) ?? -1;
+    const row = this.#find(slot, time, sequence);
+    if (row >= 0) this.#rows.remove(slot, row);
   }
 
   /** The group's features at `asOf`, into `output`. */
@@ -132,17 +139,17 @@ export class ExactGroup {
     const merge = candidate.own && this.plan.labelName === undefined && this.plan.group.candidate === 'merge';
     const merged = merge && this.plan.passes(candidate.values);
     const accumulator = this.#accumulator;
-    for (const { input, windowMs, features } of this.plan.usualReads) {
+    for (const { input, windowMs, hopMs, features } of this.plan.usualReads) {
       accumulator.reset();
-      if (slot >= 0) this.#scan(slot, end, skip, asOf - windowMs, right, input, accumulator);
+      if (slot >= 0) this.#scan(slot, end, skip, tailOf(asOf, windowMs, hopMs), right, input, accumulator);
       if (merged) accumulator.add(this.#candidateInput(input, candidate), LATEST, LATEST);
       for (const plan of features) output[plan.place] = finish(plan, accumulator, asOf);
     }
-    for (const { slot: index, windowMs, features } of this.plan.slotReads) {
+    for (const { slot: index, windowMs, hopMs, features } of this.plan.slotReads) {
       const state = this.#slots[index];
       if (state === undefined) continue;
       state.start();
-      if (slot >= 0) this.#scan(slot, end, skip, asOf - windowMs, right, state.input, state);
+      if (slot >= 0) this.#scan(slot, end, skip, tailOf(asOf, windowMs, hopMs), right, state.input, state);
       if (merged) state.add(this.#candidateInput(state.input, candidate), LATEST, LATEST);
       for (const plan of features) output[plan.place] = state.finish(plan, asOf);
     }
@@ -203,12 +210,17 @@ export class ExactGroup {
   /** Row of the stored event that is the candidate itself, or -1. */
   #rowOf(slot: number, candidate: Candidate): number {
     if (candidate.sequence === Number.POSITIVE_INFINITY) return -1;
+    return this.#find(slot, candidate.time + this.plan.delayMs, candidate.sequence);
+  }
+
+  /** The row of a slot at exactly this time and place, or -1. */
+  #find(slot: number, time: number, sequence: number): number {
+    if (slot < 0) return -1;
     const rows = this.#rows;
-    const time = candidate.time + this.plan.delayMs;
-    const row = rows.lowerBound(slot, time, candidate.sequence);
+    const row = rows.lowerBound(slot, time, sequence);
     if (row >= rows.count(slot)) return -1;
     const at = rows.start(slot) + row * rows.stride;
-    return rows.values[at + TIME] === time && rows.values[at + SEQUENCE] === candidate.sequence ? row : -1;
+    return rows.values[at + TIME] === time && rows.values[at + SEQUENCE] === sequence ? row : -1;
   }
 
   #candidateInput(input: number, candidate: Candidate): number {
@@ -239,4 +251,10 @@ export class ExactGroup {
       into.add(value, time, values[at + SEQUENCE] ?? 0);
     }
   }
+}
+
+/** Where a window begins: at a full hop, or with a hop of 0 to the millisecond. */
+function tailOf(asOf: number, windowMs: number, hopMs: number): number {
+  const tail = asOf - windowMs;
+  return hopMs === 0 ? tail : Math.floor(tail / hopMs) * hopMs;
 }

@@ -96,10 +96,13 @@ export class OnlineState {
   }
 
   /**
-   * Puts a shard in, new or loaded. From now on it takes live records that its snapshot does not cover; what lies between
+   * Puts a shard in, new or loaded, and gives it: a new one instead of one that lies too far behind the corrections that are
+   * remembered. From now on it takes live records that its snapshot does not cover; what lies between
    * the snapshot and the core's positions are its gaps, for the caller to {@link catchUp}.
    */
-  attach(shard: Shard): void {
+  attach(loaded: Shard): Shard {
+    const isUsable = this.core.knowsReplacedSince(loaded.covered);
+    const shard = isUsable ? loaded : new Shard(this.plan, loaded.partition);
     const from = new Map<string, readonly number[]>();
     const gaps: Gap[] = [];
     for (const [source, applied] of this.core.allPositions()) {
@@ -111,6 +114,9 @@ export class OnlineState {
       for (const [partition, to] of applied.entries()) {
         const start = covered[partition] ?? 0;
         if (start < to) gaps.push({ source, partition, from: start, to });
+        this.core.visitReplaced(source, partition, start, (time, place) =>
+          this.#remove(source, time, place, [shard]),
+        );
       }
     }
     shard.from = from;
@@ -120,6 +126,7 @@ export class OnlineState {
     this.advance(shard.clock);
     shard.advance(this.clock);
     this.#nextHeld[shard.partition] = shard.nextHeld;
+    return shard;
   }
 
   detach(partition: number): void {
@@ -154,7 +161,11 @@ export class OnlineState {
       sliced < 0 ? undefined : approach.ids[sliced],
     );
     if (applied !== 'applied') return applied;
-    const { groups, outcomes } = this.core.source(source);
+    const { groups, outcomes, source: definition } = this.core.source(source);
+    const { replaced } = this.core;
+    if (definition.corrections === true && replaced !== undefined)
+      this.#remove(source, replaced.time, replaced.place, this.#shards);
+    if (event.deleted === true) return applied;
     const place = placeOf(partition, offset);
     for (let index = 0; index < groups.length; index += 1) {
       const group = groups[index];
@@ -162,7 +173,7 @@ export class OnlineState {
       const value = event.values[group.group.key] ?? null;
       if (value === null) continue;
       const key = String(value);
-      const isNear = sliced >= 0 && !group.group.exact;
+      const isNear = sliced >= 0 && !group.keepsEvents;
       const near = isNear ? approach.partitions[index]?.[sliced] : undefined;
       const shard = this.#shards[near ?? this.partitionOf(key)];
       if (shard === undefined) continue;
@@ -216,7 +227,7 @@ export class OnlineState {
     offset: number,
     event: Event,
   ): void {
-    if (!this.core.isEvent(source, partition, offset, event.id)) return;
+    if (event.deleted === true || !this.core.isEvent(source, partition, offset, event.id)) return;
     const plan = this.core.source(source);
     for (const group of plan.groups) {
       const key = event.values[group.group.key];
@@ -315,7 +326,7 @@ export class OnlineState {
 
   #add(shard: Shard, plan: GroupPlan, key: string, place: number, event: Event, slot?: number): void {
     const time = event.time + plan.delayMs;
-    if (!plan.group.exact) {
+    if (!plan.keepsEvents) {
       shard.addTiled(plan, key, time, place, event.values, this.clock, slot);
       if (time >= this.clock && time < (this.#nextHeld[shard.partition] ?? 0))
         this.#nextHeld[shard.partition] = time;
@@ -326,6 +337,12 @@ export class OnlineState {
     // An event may be needed until the longest window at the oldest instant that can still be read has passed it.
     const droppable = this.core.readableFrom - plan.windowMsMax;
     shard.addExact(plan, key, time, place, event.values, positive, droppable);
+  }
+
+  /** Takes an event that was corrected or deleted out of the groups of its source. */
+  #remove(source: string, time: number, place: number, shards: readonly (Shard | undefined)[]): void {
+    for (const { index, delayMs } of this.core.source(source).groups)
+      for (const shard of shards) shard?.remove(index, time + delayMs, place);
   }
 
   /** The snapshot has the event, but an outcome may have come that it does not cover: nobody knew the event's place then. */

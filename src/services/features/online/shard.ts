@@ -50,8 +50,8 @@ export class Shard {
   constructor(plan: Plan, partition: number) {
     this.#plan = plan;
     this.partition = partition;
-    this.#exact = plan.groups.map((group) => (group.group.exact ? new ExactGroup(group) : undefined));
-    this.#tiled = plan.groups.map((group) => (group.group.exact ? undefined : new TiledGroup(group)));
+    this.#exact = plan.groups.map((group) => (group.keepsEvents ? new ExactGroup(group) : undefined));
+    this.#tiled = plan.groups.map((group) => (group.keepsEvents ? undefined : new TiledGroup(group)));
   }
 
   /** Whether a live record is still to be taken in. */
@@ -70,7 +70,7 @@ export class Shard {
     for (const group of this.#tiled) group?.advance(clock);
   }
 
-  /** Adds an event to an exact group. Arguments as in {@link ExactGroup.add}. */
+  /** Adds an event to a group that keeps events. Arguments as in {@link ExactGroup.add}. */
   addExact(
     plan: GroupPlan,
     key: string,
@@ -99,6 +99,11 @@ export class Shard {
   /** The tiles of a group; undefined for an exact one. */
   tilesOf(plan: GroupPlan): TileStore | undefined {
     return this.#tiled[plan.index]?.store;
+  }
+
+  /** Takes an event out where it is kept here. */
+  remove(group: number, time: number, place: number): void {
+    this.#exact[group]?.remove(time, place);
   }
 
   /** Marks the event as positive where it is kept here. */

@@ -123,6 +123,17 @@ export class SortedBlocks {
     this.#rows -= rows;
   }
 
+  /** Takes one row out. */
+  remove(slot: number, row: number): void {
+    const { stride } = this;
+    const start = this.start(slot);
+    const count = this.count(slot);
+    const at = start + row * stride;
+    this.values.copyWithin(at, at + stride, start + count * stride);
+    this.#count[slot] = count - 1;
+    this.#rows -= 1;
+  }
+
   /**
    * Drops, of the next `slots` slots, the rows whose first column is below `first`, and the keys that have none left: their slots and
    * blocks are used again.

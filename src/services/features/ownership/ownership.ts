@@ -351,8 +351,7 @@ export class Ownership {
     let shard: Shard | undefined;
     const attached = this.#loadUntilDone(partition, abort.signal).then((loaded) => {
       if (abort.signal.aborted || loaded === undefined) return;
-      shard = loaded;
-      this.#parts.state.attach(loaded);
+      shard = this.#parts.state.attach(loaded);
     });
     this.#attachments.set(partition, { abort, attached });
     const work = attached

@@ -6,7 +6,7 @@ import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres, postgresOutsideTables } from '../adapters/postgres/index.ts';
 import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
-import { threadCompute } from '../adapters/threads/index.ts';
+import { threadCompute, workerThreads } from '../adapters/threads/index.ts';
 import { contractHash, PlatformError } from '../contract/index.ts';
 import type { App } from '../define/index.ts';
 import {
@@ -23,6 +23,7 @@ import {
   startServices,
   type TraceOptions,
 } from '../runtime/index.ts';
+import { featuresThreads } from '../services/features/index.ts';
 import { trainTasks } from '../services/train/index.ts';
 import { accessOf, TLS, tlsIdentity, tlsPeers } from './access-settings.ts';
 import { contractOf } from './deploy/contract.ts';
@@ -211,6 +212,7 @@ async function openPorts(
     }),
     outsideTables,
     compute: threadCompute({ tasks: trainTasks }),
+    threads: workerThreads(featuresThreads),
     failPoints,
   };
 }

@@ -6,6 +6,8 @@ export type DeployedService = (typeof DEPLOYED_SERVICES)[number];
 export const REPLICAS_MAX = 32;
 /** Most processes of features: each has at least one of the 16 state partitions. */
 const FEATURES_MAX = 16;
+/** Most threads of a features process: each has at least one of the state partitions. */
+const THREADS = { min: 0, max: FEATURES_MAX } as const;
 /** Variables that must be the same for every process: each has a place of its own to be given at. */
 const COMMON_VARIABLES: ReadonlySet<string> = new Set(['DATABASE_URL', 'OBJECT_URL', 'TANDEM_DATA_DIR']);
 /** Bounds of shares: cores of the processor, and memory in MiB. */
@@ -39,6 +41,11 @@ export interface ServiceDeploymentOptions {
    * gateway and registry 256.
    */
   readonly memory?: number;
+  /**
+   * Of features alone: threads of one process that keep its state beside the one that answers, 0 to 16. Each costs a copy of what
+   * every process knows of all events (ids, outcomes). Default 0: the one that answers does it itself.
+   */
+  readonly threads?: number;
   /** Environment variables of these processes, besides those that they inherit. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -108,7 +115,8 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
     }
   }
   const describe = (service: DeployedService): ServiceDeployment => {
-    const { replicas = DEFAULTS[service].replicas, env = {}, ...shares } = given[service] ?? {};
+    const { replicas = DEFAULTS[service].replicas, threads, ...shares } = given[service] ?? {};
+    const env = { ...threadsVariable(service, threads), ...given[service]?.env };
     for (const [name, value] of Object.entries(env)) assertVariable(service, name, value);
     const cpu = assertNumber(`CPU of ${service}`, 'cores', CPU, shares.cpu ?? DEFAULTS[service].cpu);
     const memory = shares.memory ?? DEFAULTS[service].memory;
@@ -117,7 +125,7 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
       cpu,
       memory: assertNumber(`Memory of ${service}`, 'MiB', MEMORY, memory),
       memoryEnforced: shares.memory !== undefined,
-      env: Object.freeze({ ...env }),
+      env: Object.freeze(env),
     });
   };
   return Object.freeze({
@@ -133,6 +141,16 @@ export function defineDeployment(options: DeploymentOptions): Deployment {
     machine: Object.freeze(readMachine(options.machine ?? {})),
     downAfterSeconds: assertNumber('downAfterSeconds', 'seconds', DOWN_AFTER, options.downAfterSeconds ?? 60),
   });
+}
+
+/** The option of the service that says how many threads it has. */
+function threadsVariable(service: DeployedService, threads: number | undefined): Record<string, string> {
+  if (threads === undefined) return {};
+  if (service !== 'features') throw new TypeError(`Threads of ${service}: only features has threads`);
+  if (!Number.isInteger(threads))
+    throw new TypeError(`Threads of features: expected a whole number; got ${String(threads)}`);
+  assertNumber('Threads of features', 'threads', THREADS, threads);
+  return { TANDEM_FEATURES_THREADS: String(threads) };
 }
 
 function readMachine({ cpu, memory }: MachineOptions): MachineOptions {

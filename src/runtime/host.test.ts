@@ -21,7 +21,10 @@ const untouched = new Proxy(
 );
 const ports = {
   ...Object.fromEntries(
-    ['tables', 'log', 'groups', 'jobs', 'objects', 'warehouse', 'compute'].map((name) => [name, untouched]),
+    ['tables', 'log', 'groups', 'jobs', 'objects', 'warehouse', 'compute', 'threads'].map((name) => [
+      name,
+      untouched,
+    ]),
   ),
   signals: { notify: async () => undefined, subscribe: () => () => undefined },
   instances: {

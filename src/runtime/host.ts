@@ -28,6 +28,7 @@ import type {
   Signals,
   SpanExporter,
   Tables,
+  Threads,
   Warehouse,
 } from './ports/index.ts';
 import { RecentLevel } from './recent.ts';
@@ -52,6 +53,7 @@ export interface Ports {
   readonly warehouse: Warehouse;
   readonly outsideTables: OutsideTables;
   readonly compute: Compute;
+  readonly threads: Threads;
   readonly failPoints: FailPoints;
 }
 

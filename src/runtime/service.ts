@@ -24,6 +24,7 @@ import type {
   Random,
   Signals,
   Tables,
+  Threads,
   Trace,
   Warehouse,
 } from './ports/index.ts';
@@ -126,6 +127,7 @@ export interface ServiceHost<TOptions = unknown> {
   /** Tables of other systems, for sources that are polled. */
   readonly outsideTables: OutsideTables;
   readonly compute: Compute;
+  readonly threads: Threads;
   /** Where the service says that it passes a point that a chaos run may have armed. */
   readonly failPoints: FailPoints;
   readonly call: Caller;

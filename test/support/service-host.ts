@@ -5,6 +5,7 @@ import { duckdbWarehouse } from '../../src/adapters/duckdb/index.ts';
 import { directoryObjects } from '../../src/adapters/objects/index.ts';
 import { openPostgres, type Postgres, postgresOutsideTables } from '../../src/adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
+import { workerThreads } from '../../src/adapters/threads/index.ts';
 import { type AnyRoute, PlatformError, type Route, type ServiceName } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import type {
@@ -19,6 +20,7 @@ import type {
 } from '../../src/runtime/index.ts';
 import { NO_TRACE, noFailPoints } from '../../src/runtime/index.ts';
 import { createMetrics, type MetricsRegistry } from '../../src/runtime/metrics.ts';
+import { featuresThreads } from '../../src/services/features/index.ts';
 import { freshDatabase } from '../conformance/embedded-server.ts';
 
 /** A line of the log. */
@@ -100,7 +102,12 @@ interface Started {
   readonly service: RunningService;
 }
 
-export async function testWorld(): Promise<TestWorld> {
+export interface TestWorldOptions {
+  /** Threads that keep feature state, in every features service of this world that is not told otherwise. Default 0. */
+  readonly threads?: number;
+}
+
+export async function testWorld({ threads = 0 }: TestWorldOptions = {}): Promise<TestWorld> {
   const directory = await mkdtemp(join(tmpdir(), 'tandem-world-'));
   const database = await freshDatabase();
   const postgres = await openPostgres(database.url, { applicationName: 'test', connectionsMax: 8 });
@@ -137,7 +144,9 @@ export async function testWorld(): Promise<TestWorld> {
       const clock = systemClock();
       const host = {
         app,
-        options: definition.options.parse(options),
+        options: definition.options.parse(
+          definition.name === 'features' && threads > 0 ? { threads, ...options } : options,
+        ),
         instance: id,
         replica: replica ?? id,
         peers: (service) =>
@@ -162,6 +171,7 @@ export async function testWorld(): Promise<TestWorld> {
         warehouse,
         outsideTables: gate.guard(outsideTables),
         compute: { run: () => Promise.reject(new Error('no compute in this test')) },
+        threads: workerThreads(featuresThreads),
         call: instanceCaller(running, call),
         failPoints: noFailPoints,
         logger: {

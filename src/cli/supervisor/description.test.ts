@@ -25,6 +25,13 @@ describe('defineDeployment', () => {
     expect([machine, downAfterSeconds]).toEqual([{ cpu: 1.5 }, 60]);
   });
 
+  it('says how many threads a features process has by its own option', () => {
+    const { features } = defineDeployment({
+      services: { features: { threads: 2, env: { A: 'b' } } },
+    }).services;
+    expect(features.env).toEqual({ TANDEM_FEATURES_THREADS: '2', A: 'b' });
+  });
+
   it('lets a machine of one core and 4 GiB run one process of each service', () => {
     const services = Object.values(defineDeployment({}).services);
     expect(services.reduce((sum, { cpu }) => sum + cpu, 0)).toBeLessThanOrEqual(1);
@@ -49,6 +56,9 @@ describe('defineDeployment', () => {
     [{ serve: { replicas: { min: 1, max: 33 } } }, 'expected 0 to 32; got 33'],
     [{ features: { replicas: { min: 0, max: 1 } } }, 'because it follows the log'],
     [{ serve: { cpu: 0 } }, 'CPU of serve: expected 0.01 to 1024 cores; got 0'],
+    [{ serve: { threads: 1 } }, 'only features has threads'],
+    [{ features: { threads: 17 } }, 'Threads of features: expected 0 to 16 threads; got 17'],
+    [{ features: { threads: 0.5 } }, 'expected a whole number; got 0.5'],
     [{ serve: { memory: 64 } }, 'Memory of serve: expected 128 to 16777216 MiB; got 64'],
   ])('refuses %o', (services, text) => {
     expect(() => defineDeployment({ services } as DeploymentOptions)).toThrow(text);

@@ -43,6 +43,15 @@ export type {
   WarehouseSession,
 } from './warehouse.ts';
 export type {
+  Thread,
+  ThreadContext,
+  ThreadEnd,
+  ThreadEndReason,
+  ThreadModule,
+  ThreadOptions,
+  Threads,
+} from './threads.ts';
+export type {
   DoneOptions,
   FinishedSpan,
   OpenSpan,

@@ -108,9 +108,9 @@ async function append(world: TestWorld, from: number, to: number): Promise<Posit
   return { visits: positions };
 }
 
-describe('aggregates of every kind, in a service', () => {
+describe.each([0, 2])('aggregates of every kind, in a service, state in %i threads', (threads) => {
   it('have the values that can be checked by hand (rule 7)', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, EVENT_CLOCK);
     // Customer c0 was at s0, s1, s2 and s3 for 0.50, 3.50, 6.50 and 2.50, an hour apart, and is now at s1 for 5.00.
     const after = await append(world, 0, 10);
@@ -145,7 +145,7 @@ describe('aggregates of every kind, in a service', () => {
   });
 
   it('go on from a snapshot after a crash, equal their datasets, and are replayed bit for bit (rules 5, 8, 13)', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const first = await world.start(features, app, EVENT_CLOCK);
     const served: VectorRead[] = [];
     const readAt = async (

@@ -2,10 +2,10 @@ import { PlatformError, sourceTopic } from '../../contract/index.ts';
 import type { Readiness, ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { Feed } from './feed.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Ownership } from './ownership/ownership.ts';
 import { applyArchive, rebuild, type RebuildParts } from './rebuild.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** Pause before another try after the archive could not be read, in milliseconds. */
 const RETRY_MS = 1_000;
@@ -22,7 +22,7 @@ export class Backfill {
   /** Records that the log had when it began. */
   #records = 0;
 
-  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: OnlineState) {
+  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: StateHost) {
     const applied = (records: number): void => this.feed.noteApplied(records);
     this.#parts = { host, archive, state, applied, signal: this.#stopping.signal };
     this.feed = new Feed(host, state, (plan, partition) => applyArchive(this.#parts, plan, [partition]));
@@ -56,7 +56,10 @@ export class Backfill {
       return { ready: false, reason: `features are built from the log: ${how}`, progress: this.#applied };
     }
     if (ownership.isReady) return { ready: true };
-    const gaps = ownership.held.flatMap(({ partition }) => this.#parts.state.shard(partition)?.gaps ?? []);
+    const { state } = this.#parts;
+    if (state.trouble !== undefined)
+      return { ready: false, reason: state.trouble, progress: this.feed.applied };
+    const gaps = ownership.held.flatMap(({ partition }) => state.gaps(partition));
     const left = gaps.reduce((sum, { from, to }) => sum + to - from, 0);
     const reason = `state partitions of this replica are being read: ${String(left)} records are left`;
     return { ready: false, reason, progress: left };

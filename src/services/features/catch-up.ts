@@ -1,25 +1,24 @@
-import { type Event, PlatformError, sourceTopic } from '../../contract/index.ts';
+import { PlatformError, sourceTopic } from '../../contract/index.ts';
 import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { archivedEvents } from './offline/event-tables.ts';
-import type { OnlineState } from './online/online-state.ts';
-import type { Shard } from './online/shard.ts';
+import type { Gap } from './online/shard.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { SourcePlan } from './plan.ts';
+import { endOf } from './state/archived-pieces.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** Rows in one query of the archive. */
 const ROWS_PER_QUERY = 100_000;
 /** Most records in one read of the log; the next one is asked before they are applied. */
 const READ_RECORDS_MAX = 16_000;
-/** How many records are applied between two looks at the time. */
-const RECORDS_PER_LOOK = 64;
 /** How long shards are collected that are to be caught up together, in milliseconds. */
 const COLLECT_MS = 20;
 /** Pause before another try after the log could not be read, in milliseconds. */
 const RETRY_MS = 500;
 
 interface Waiting {
-  readonly shards: readonly Shard[];
+  /** State partitions. */
+  readonly shards: readonly number[];
   readonly signal: AbortSignal;
   readonly resolve: () => void;
 }
@@ -38,19 +37,19 @@ interface Stretch {
 export class CatchUp {
   readonly #host: ServiceHost<FeaturesOptions>;
   readonly #archive: Archive;
-  readonly #state: OnlineState;
+  readonly #state: StateHost;
   #waiting: Waiting[] = [];
   #isRunning = false;
 
-  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: OnlineState) {
+  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: StateHost) {
     this.#host = host;
     this.#archive = archive;
     this.#state = state;
   }
 
   /** Resolves when the shards have no gaps, or `signal` is aborted. */
-  fill(shards: readonly Shard[], signal: AbortSignal): Promise<void> {
-    if (shards.every((shard) => shard.gaps.length === 0)) return Promise.resolve();
+  fill(shards: readonly number[], signal: AbortSignal): Promise<void> {
+    if (shards.every((shard) => this.#state.gaps(shard).length === 0)) return Promise.resolve();
     return new Promise((resolve) => {
       this.#waiting.push({ shards, signal, resolve });
       if (!this.#isRunning) void this.#run();
@@ -73,14 +72,14 @@ export class CatchUp {
   }
 
   /** `false` when the log or the archive could not be read: what was filled stays so. */
-  async #fillAll(shards: readonly Shard[], wanted: () => boolean): Promise<boolean> {
+  async #fillAll(shards: readonly number[], wanted: () => boolean): Promise<boolean> {
     try {
       // Outcomes last: they then find the events that they name.
       const plans = [...this.#state.plan.sources.values()].sort(
         (left, right) => left.outcomes.length - right.outcomes.length,
       );
       for (const plan of plans) {
-        for (const stretch of stretchesOf(shards, plan.source.name)) {
+        for (const stretch of stretchesOf(this.#gapsOf(shards), plan.source.name)) {
           await this.#fillStretch(plan, stretch, shards, wanted);
           if (!wanted()) return true;
         }
@@ -97,27 +96,19 @@ export class CatchUp {
   async #fillStretch(
     plan: SourcePlan,
     stretch: Stretch,
-    shards: readonly Shard[],
+    shards: readonly number[],
     wanted: () => boolean,
   ): Promise<void> {
-    const { log, clock, options } = this.#host;
+    const { log } = this.#host;
     const source = plan.source.name;
     const topic = sourceTopic(source);
     const { partition, to } = stretch;
-    const fill = filler(this.#state, shards, source, partition);
     let offset = stretch.from;
     const first = (await log.ranges(topic))[partition]?.first ?? 0;
     if (offset < first)
-      offset = await this.#fillFromArchive(
-        plan,
-        { ...stretch, to: Math.min(first, to) },
-        shards,
-        fill,
-        wanted,
-      );
+      offset = await this.#fillFromArchive(plan, { ...stretch, to: Math.min(first, to) }, shards, wanted);
     const read = (from: number): Promise<RecordBatch[]> =>
       log.read(topic, partition, from, { maxRecords: READ_RECORDS_MAX });
-    let sliceStart = clock.monotonic();
     let ahead: Promise<RecordBatch[]> | undefined;
     while (offset < to && wanted()) {
       const batches = await (ahead ?? read(offset));
@@ -128,58 +119,43 @@ export class CatchUp {
       ahead = next < to ? read(next) : undefined;
       // Whoever comes to it finds out; until then nobody waits for it.
       ahead?.catch(() => undefined);
-      for (const batch of batches) {
-        for (let index = Math.max(0, offset - batch.base); index < batch.count; index += 1) {
-          offset = batch.base + index;
-          if (offset >= to) break;
-          const event = plan.records.read(batch, index);
-          if (event !== undefined) fill(offset, event);
-          if (index % RECORDS_PER_LOOK === 0 && clock.monotonic() - sliceStart > options.applySliceMs) {
-            await clock.sleep(0);
-            sliceStart = clock.monotonic();
-          }
-        }
-        offset = Math.min(to, batch.base + batch.count);
-        narrowGaps(shards, source, partition, offset);
-      }
+      await this.#state.catchUp(shards, source, { to, batches });
+      offset = Math.min(to, next);
     }
   }
 
   async #fillFromArchive(
     plan: SourcePlan,
     { partition, from, to }: Stretch,
-    shards: readonly Shard[],
-    fill: (offset: number, event: Event) => void,
+    shards: readonly number[],
     wanted: () => boolean,
   ): Promise<number> {
-    const rows = await this.#archive.rowsSql(plan);
+    const rowsSql = await this.#archive.rowsSql(plan);
     await using session = await this.#host.warehouse.session();
     let offset = from;
     while (wanted()) {
       const result = await session.query(
-        `select * from ${rows} where _partition = ${String(partition)} and _offset >= ${String(offset)}
+        `select * from ${rowsSql} where _partition = ${String(partition)} and _offset >= ${String(offset)}
            and _offset < ${String(to)} order by _offset limit ${String(ROWS_PER_QUERY)}`,
       );
+      const rows = { source: plan.source.name, partition, from: offset, result };
       // Records that were no events are in the log's positions but not in the archive.
-      if (result.rows === 0) {
-        narrowGaps(shards, plan.source.name, partition, to);
-        return to;
-      }
-      for (const archived of archivedEvents(plan.source, result)) {
-        fill(archived.offset, archived.event);
-        offset = archived.offset + 1;
-      }
-      narrowGaps(shards, plan.source.name, partition, offset);
-      await this.#host.clock.sleep(0);
+      offset = result.rows === 0 ? to : endOf(rows);
+      await this.#state.catchUpArchived(shards, rows, offset);
+      if (result.rows === 0) return to;
     }
     return to;
+  }
+
+  #gapsOf(shards: readonly number[]): Gap[] {
+    return shards.flatMap((shard) => this.#state.gaps(shard));
   }
 }
 
 /** What has to be read of a source so that no shard has a gap in it. */
-function stretchesOf(shards: readonly Shard[], source: string): Stretch[] {
+function stretchesOf(gaps: readonly Gap[], source: string): Stretch[] {
   const stretches = new Map<number, Stretch>();
-  for (const gap of shards.flatMap((shard) => shard.gaps)) {
+  for (const gap of gaps) {
     if (gap.source !== source) continue;
     const known = stretches.get(gap.partition) ?? gap;
     stretches.set(gap.partition, {
@@ -189,44 +165,4 @@ function stretchesOf(shards: readonly Shard[], source: string): Stretch[] {
     });
   }
   return [...stretches.values()];
-}
-
-/** Applies a record to those shards that have a gap where it lies. */
-function filler(
-  state: OnlineState,
-  shards: readonly Shard[],
-  source: string,
-  partition: number,
-): (offset: number, event: Event) => void {
-  const gaps = shards.flatMap((shard) =>
-    shard.gaps
-      .filter((gap) => gap.source === source && gap.partition === partition)
-      .map((gap) => ({ shard, ...gap })),
-  );
-  const latestStart = Math.max(...gaps.map((gap) => gap.from));
-  const earliestEnd = Math.min(...gaps.map((gap) => gap.to));
-  const byPartition = (having: typeof gaps): (Shard | undefined)[] => {
-    const list: (Shard | undefined)[] = Array.from({ length: state.statePartitions }, () => undefined);
-    for (const { shard } of having) list[shard.partition] = shard;
-    return list;
-  };
-  const all = byPartition(gaps);
-  return (offset, event) => {
-    const inAll = offset >= latestStart && offset < earliestEnd;
-    const takers = inAll ? all : byPartition(gaps.filter((gap) => offset >= gap.from && offset < gap.to));
-    state.catchUp(takers, source, partition, offset, event);
-  };
-}
-
-/** Notes that everything below `offset` is filled. */
-function narrowGaps(shards: readonly Shard[], source: string, partition: number, offset: number): void {
-  for (const shard of shards) {
-    shard.gaps = shard.gaps
-      .map((gap) =>
-        gap.source === source && gap.partition === partition && gap.from < offset
-          ? { ...gap, from: offset }
-          : gap,
-      )
-      .filter((gap) => gap.from < gap.to);
-  }
 }

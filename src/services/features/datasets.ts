@@ -17,11 +17,11 @@ import { eventsSql } from './offline/event-tables.ts';
 import { candidateColumn, outcomesSql, outcomesTable, positiveSql } from './offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, storedQueryTableSql } from './offline/query-table.ts';
 import { expressionSql, identifier, literal } from './offline/sql.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import { PARTITION_FACTOR } from './place.ts';
 import type { SourcePlan, VectorPlan } from './plan.ts';
 import { readServed } from './served.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** How long a build waits for the archive to take in what the log holds, in milliseconds. */
 const ARCHIVE_WAIT_MS = 300_000;
@@ -41,9 +41,13 @@ type DatasetCounts = Pick<Dataset, 'names' | 'keys' | 'rows' | 'censored' | 'pos
 export class Datasets {
   readonly #host: ServiceHost<FeaturesOptions>;
   readonly #archive: Archive;
-  readonly #state: OnlineState;
+  readonly #state: Pick<StateHost, 'plan' | 'clock'>;
 
-  constructor(host: ServiceHost<FeaturesOptions>, archive: Archive, state: OnlineState) {
+  constructor(
+    host: ServiceHost<FeaturesOptions>,
+    archive: Archive,
+    state: Pick<StateHost, 'plan' | 'clock'>,
+  ) {
     this.#host = host;
     this.#archive = archive;
     this.#state = state;

@@ -118,9 +118,9 @@ function read(
 
 const EVENT_CLOCK = { clock: 'event', snapshotRecords: 50, archiveMs: 600_000 };
 
-describe('the features service', () => {
+describe.each([0, 2])('the features service, state in %i threads', (threads) => {
   it('reads its own writes, with values that can be checked by hand', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, EVENT_CLOCK);
     const made = [order(0), order(5), order(10)];
     const after = await append(world, 'orders', 'customerId', made);
@@ -139,7 +139,7 @@ describe('the features service', () => {
   });
 
   it('goes on after a crash from snapshot and log, with equal values and nothing counted twice', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const first = await world.start(features, app, EVENT_CLOCK);
     const early = Array.from({ length: 120 }, (_, serial) => order(serial));
     let after = await append(world, 'orders', 'customerId', [...early, ...early.slice(0, 10)]);
@@ -198,7 +198,7 @@ describe('the features service', () => {
   });
 
   it('builds datasets that equal what was served, censors what has not matured, and replays bit for bit', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, EVENT_CLOCK);
     const served: VectorRead[] = [];
     for (let day = 0; day < 6; day += 1) {
@@ -254,7 +254,7 @@ describe('the features service', () => {
   });
 
   it('builds more datasets at a time than there are sessions, of records that are not archived yet', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, { ...EVENT_CLOCK, archiveMs: 3_600_000 });
     const made = Array.from({ length: 48 }, (_, serial) => order(serial));
     await read(service, made.slice(-1), await append(world, 'orders', 'customerId', made));
@@ -276,7 +276,7 @@ describe('the features service', () => {
   });
 
   it('rebuilds datasets bit for bit from their manifests, whatever came since', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, { ...EVENT_CLOCK, archiveFilesMax: 2 });
     const made = Array.from({ length: 96 }, (_, serial) => order(serial));
     const send = async (some: typeof made): Promise<void> => {
@@ -355,7 +355,7 @@ describe('the features service', () => {
   });
 
   it('is rebuilt from the archive when the snapshot is lost and the log has dropped what was archived', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const first = await world.start(features, app, EVENT_CLOCK);
     const made = Array.from({ length: 90 }, (_, serial) => order(serial));
     const positions = await append(world, 'orders', 'customerId', made);
@@ -382,7 +382,7 @@ describe('the features service', () => {
   });
 
   it('goes on from the archive when retention has overtaken it', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const slow = await world.start(features, app, EVENT_CLOCK);
     const made = Array.from({ length: 60 }, (_, serial) => order(serial));
     const some = await append(world, 'orders', 'customerId', made.slice(0, 20));
@@ -426,7 +426,7 @@ describe('the features service', () => {
       decisions: { d: decision('d', { model: wider, subject: 'customerId' }) },
       models: [old],
     });
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const first = await world.start(features, app, EVENT_CLOCK);
     const made = Array.from({ length: 90 }, (_, serial) => order(serial));
     const positions = await append(world, 'orders', 'customerId', made);
@@ -471,7 +471,7 @@ describe('the features service', () => {
   });
 
   it('is not moved by a rehearsal or a read of another time, so that history can still be read', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, EVENT_CLOCK);
     const made = Array.from({ length: 20 }, (_, serial) => order(serial));
     const after = await append(world, 'orders', 'customerId', made);
@@ -494,7 +494,7 @@ describe('the features service', () => {
   });
 
   it('answers bad requests with codes', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const service = await world.start(features, app, {});
     const attempt = (body: object, name = 'basket'): Promise<unknown> =>
       callRoute(service, routes.readVector, { params: { vector: name }, body });

@@ -1,8 +1,8 @@
-import { type Event, PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
+import { PlatformError, type Positions, sourceTopic } from '../../contract/index.ts';
 import type { RecordBatch, ServiceHost } from '../../runtime/index.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { SourcePlan } from './plan.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** Most records in one read of the log. */
 const READ_RECORDS_MAX = 4_000;
@@ -13,8 +13,6 @@ const READ_WAIT_MS = 2_000;
 /** Pauses after a failed read, in milliseconds: doubled up to the maximum. */
 const PAUSE_MS_MIN = 100;
 const PAUSE_MS_MAX = 2_000;
-/** How many records are applied between two looks at the time. */
-const RECORDS_PER_LOOK = 64;
 
 /** Records that were asked for while those before them were still to be applied. */
 interface Ahead {
@@ -33,8 +31,10 @@ type FromArchive = (plan: SourcePlan, partition: number) => Promise<void>;
 /** Feeds the online state from the log: every partition of every source, from where the state is. */
 export class Feed {
   readonly #host: ServiceHost<FeaturesOptions>;
-  readonly #state: OnlineState;
+  readonly #state: StateHost;
   readonly #stopping = new AbortController();
+  /** Ends the waits for records that are under way. */
+  #waits = new AbortController();
   readonly #loops: Promise<void>[] = [];
   readonly #behind = new Set<string>();
   #waiters: Waiter[] = [];
@@ -43,7 +43,7 @@ export class Feed {
   /** Records applied since the start of the process. */
   applied = 0;
 
-  constructor(host: ServiceHost<FeaturesOptions>, state: OnlineState, fromArchive: FromArchive) {
+  constructor(host: ServiceHost<FeaturesOptions>, state: StateHost, fromArchive: FromArchive) {
     this.#host = host;
     this.#state = state;
     this.#fromArchive = fromArchive;
@@ -65,8 +65,16 @@ export class Feed {
     }
   }
 
+  /** Reads the log from where the state is now. */
+  again(): void {
+    if (this.#stopping.signal.aborted) return;
+    this.#waits.abort();
+    this.#waits = new AbortController();
+  }
+
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#waits.abort();
     await Promise.all(this.#loops);
   }
 
@@ -108,14 +116,14 @@ export class Feed {
     const read = (from: number): Promise<RecordBatch[]> => {
       const isBehind = this.#behind.has(name);
       const maxRecords = isBehind ? BEHIND_RECORDS_MAX : READ_RECORDS_MAX;
-      const options = { maxRecords, waitMs: isBehind ? 0 : READ_WAIT_MS, signal };
+      const options = { maxRecords, waitMs: isBehind ? 0 : READ_WAIT_MS, signal: this.#waits.signal };
       return log.read(sourceTopic(source), partition, from, options);
     };
     let ahead: Ahead | undefined;
     let pauseMs = PAUSE_MS_MIN;
     while (!signal.aborted) {
       try {
-        const from = this.#state.positions(source)[partition] ?? 0;
+        const from = this.#state.next(source, partition);
         const asked = ahead?.from === from ? ahead.batches : read(from);
         ahead = undefined;
         const batches = await asked;
@@ -150,36 +158,25 @@ export class Feed {
   /** Retention can overtake one that has a long way to go: what it dropped is in the archive. */
   async #caughtByArchive(plan: SourcePlan, partition: number, error: unknown): Promise<boolean> {
     if (!PlatformError.is(error) || error.code !== 'OFFSET_OUT_OF_RANGE') return false;
-    const before = this.#state.positions(plan.source.name)[partition] ?? 0;
+    const before = this.#state.next(plan.source.name, partition);
     try {
       await this.#fromArchive(plan, partition);
     } catch (cause) {
       this.#host.logger.warn('the archive could not be applied', { cause: String(cause), partition });
     }
-    return (this.#state.positions(plan.source.name)[partition] ?? 0) > before;
+    return this.#state.next(plan.source.name, partition) > before;
   }
 
   async #applyBatch(plan: SourcePlan, batch: RecordBatch): Promise<void> {
     const { clock, options } = this.#host;
     const state = this.#state;
     const source = plan.source.name;
-    const eventClock = options.clock === 'event';
-    if (!eventClock) state.advance(clock.now());
-    const first = Math.max(0, (state.positions(source)[batch.partition] ?? 0) - batch.base);
+    if (options.clock === 'wall') state.advance(clock.now());
+    const before = state.next(source, batch.partition);
     const startedAt = clock.monotonic();
-    let sliceStart = startedAt;
-    for (let index = first; index < batch.count; index += RECORDS_PER_LOOK) {
-      const end = Math.min(batch.count, index + RECORDS_PER_LOOK);
-      const events: (Event | undefined)[] = [];
-      for (let record = index; record < end; record += 1) events.push(plan.records.read(batch, record));
-      state.applyAll(source, batch.partition, batch.base + index, events, eventClock);
-      if (clock.monotonic() - sliceStart > options.applySliceMs) {
-        await clock.sleep(0);
-        sliceStart = clock.monotonic();
-      }
-    }
+    await state.apply(source, batch);
     this.#note(plan, batch, startedAt);
-    this.noteApplied(batch.count - first);
+    this.noteApplied(Math.max(0, state.next(source, batch.partition) - before));
   }
 
   /** Counts records that were applied, here or from the archive, and wakes who waits for them. */

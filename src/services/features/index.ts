@@ -1,11 +1,4 @@
-import {
-  PlatformError,
-  routes,
-  servedTopic,
-  SOURCE_PARTITIONS,
-  sourceTopic,
-  STATE_PARTITIONS,
-} from '../../contract/index.ts';
+import { PlatformError, routes, servedTopic, SOURCE_PARTITIONS, sourceTopic } from '../../contract/index.ts';
 import { definitionHash } from '../../define/index.ts';
 import {
   handler,
@@ -22,12 +15,14 @@ import { Datasets } from './datasets.ts';
 import type { Feed } from './feed.ts';
 import { Lag } from './lag.ts';
 import { migrations } from './migrations.ts';
-import { OnlineState } from './online/online-state.ts';
 import { featuresOptions, type FeaturesOptions } from './options.ts';
 import { Ownership } from './ownership/ownership.ts';
 import { compilePlan, type Plan, type VectorPlan } from './plan.ts';
 import { Replay } from './replay.ts';
 import { Snapshots } from './snapshots.ts';
+import { makeState } from './state/make-state.ts';
+import { STATE_THREAD } from './state/messages.ts';
+import type { StateHost } from './state/state-host.ts';
 import { factsOf, statusOf } from './status.ts';
 import { startUpkeep } from './upkeep.ts';
 import { readCandidate, VectorReader } from './vector-reader.ts';
@@ -44,6 +39,14 @@ const SNAPSHOT_SHARE = 0.5;
 /** Share of the grace period that a verification under way gets: it goes on elsewhere. */
 const VERIFY_SHARE = 0.1;
 
+/** In the repository the sources run as they are, in the package they are compiled. */
+const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+
+/** The modules of the service's threads by name, for whoever makes the port `Threads`. */
+export const featuresThreads: ReadonlyMap<string, URL> = new Map([
+  [STATE_THREAD, new URL(`./state/state-thread.${EXTENSION}`, import.meta.url)],
+]);
+
 /** Online state, vector reads, archive and datasets. */
 export const features: ServiceDefinition<FeaturesOptions> = {
   name: 'features',
@@ -57,7 +60,7 @@ export const features: ServiceDefinition<FeaturesOptions> = {
 /** The parts of a running service. */
 interface Parts {
   readonly host: ServiceHost<FeaturesOptions>;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   readonly feed: Feed;
   readonly archive: Archive;
   readonly ownership: Ownership;
@@ -70,15 +73,31 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
   const plan = compilePlan(host.app);
   const partitions = await createTopics(host, plan);
   const definitions = definitionHash({ hashes: plan.hashes, partitions: Object.fromEntries(partitions) });
-  const makeState = (): OnlineState =>
-    new OnlineState(plan, partitions, {
-      readBehindMs: host.options.clock === 'event' ? host.options.readBehindMs : WALL_READ_BEHIND_MS,
-      statePartitions: STATE_PARTITIONS,
-    });
   const snapshots = new Snapshots(host, definitions);
   const archive = new Archive(host, plan);
-  let state = makeState();
-  if (!(await snapshots.restoreCore(state))) state = makeState();
+  const state = makeState(host, plan, {
+    partitions,
+    readBehindMs: host.options.clock === 'event' ? host.options.readBehindMs : WALL_READ_BEHIND_MS,
+    core: () => snapshots.core(),
+  });
+  try {
+    return await run({ host, plan, definitions, snapshots, archive, state });
+  } catch (error) {
+    await state.stop();
+    throw error;
+  }
+}
+
+async function run(parts: {
+  readonly host: ServiceHost<FeaturesOptions>;
+  readonly plan: Plan;
+  readonly definitions: string;
+  readonly snapshots: Snapshots;
+  readonly archive: Archive;
+  readonly state: StateHost;
+}): Promise<RunningService> {
+  const { host, plan, definitions, snapshots, archive, state } = parts;
+  await snapshots.restoreCore(state);
   const backfill = new Backfill(host, archive, state);
   const { feed } = backfill;
   const catchUp = new CatchUp(host, archive, state);
@@ -87,9 +106,14 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
     state,
     definitions,
     caughtUp: () => feed.caughtUp,
-    load: (partition) => snapshots.shard(state, partition),
-    catchUp: (shards, signal) => catchUp.fill(shards, signal),
+    load: (partition) => snapshots.shard(partition),
+    attach: (partition, snapshot) => snapshots.attach(state, partition, snapshot),
+    catchUp: (own, signal) => catchUp.fill(own, signal),
     facts: () => factsOf(state, backfill.percent),
+  });
+  state.listen({
+    lost: (own) => ownership.bringBack(own),
+    rewound: () => feed.again(),
   });
   // Before anything is applied: shards without a snapshot then miss nothing.
   await ownership.start();
@@ -110,6 +134,7 @@ async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService
       await stopUpkeep(graceMs * SNAPSHOT_SHARE);
       await ownership.stop();
       await archive.stop();
+      await state.stop();
       await ownership.withdraw().catch((error: unknown) => {
         host.logger.warn('The state partitions stay claimed until their leases end', {
           error: String(error),

@@ -1,5 +1,8 @@
 import { z } from 'zod';
-import { SAMPLE_MAX } from '../../contract/index.ts';
+import { SAMPLE_MAX, STATE_PARTITIONS } from '../../contract/index.ts';
+
+/** Most threads: each has at least one of the state partitions. */
+const THREADS_MAX = STATE_PARTITIONS;
 
 /** A whole number; from the environment it comes as text. */
 function whole(low: number, initial: number, description: string): z.ZodDefault<z.ZodCoercedNumber> {
@@ -40,6 +43,11 @@ export const featuresOptions = z
     verifySample: whole(1, 1_000, 'Decisions that such a verification draws').pipe(
       z.number().max(SAMPLE_MAX),
     ),
+    threads: whole(
+      0,
+      0,
+      'Threads that keep the online state, beside the one that answers; 0: that one does it itself',
+    ).pipe(z.number().max(THREADS_MAX)),
     applySliceMs: whole(1, 8, 'Longest stretch of applying records before other work gets its turn, in ms'),
   })
   .strict();

@@ -141,8 +141,11 @@ export interface Plan {
   readonly hashes: readonly string[];
 }
 
+/** What features are made of, of an app. */
+export type Definitions = Pick<App, 'groups' | 'labels' | 'sources' | 'vectors'>;
+
 /** Compiles an app. */
-export function compilePlan(app: App): Plan {
+export function compilePlan(app: Definitions): Plan {
   const compiled = [...app.groups.values()].map((group, index) => compileGroup(group, index));
   const windowMsMax = Math.max(0, ...compiled.map((plan) => plan.windowMsMax));
   const maturityMsMax = Math.max(0, ...[...app.labels.values()].map((label) => label.maturesAfterMs));

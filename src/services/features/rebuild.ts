@@ -1,20 +1,18 @@
 import { sourceTopic } from '../../contract/index.ts';
 import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
-import { archivedEvents } from './offline/event-tables.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { SourcePlan } from './plan.ts';
+import { endOf } from './state/archived-pieces.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** Rows in one query of the archive. */
 const ROWS_PER_QUERY = 50_000;
-/** How many records are applied between two looks at the time. */
-const RECORDS_PER_LOOK = 64;
 
 export interface RebuildParts {
   readonly host: ServiceHost<FeaturesOptions>;
   readonly archive: Archive;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   /** Told how many records were applied. */
   readonly applied: (records: number) => void;
   /** Gives it up. */
@@ -29,10 +27,9 @@ export async function rebuild(parts: RebuildParts): Promise<void> {
   const { host, state } = parts;
   for (const plan of state.plan.sources.values()) {
     const source = plan.source.name;
-    const positions = state.positions(source);
     const ranges = await host.log.ranges(sourceTopic(source));
     const missing = [...ranges.keys()].filter(
-      (partition) => (positions[partition] ?? 0) < (ranges[partition]?.first ?? 0),
+      (partition) => state.next(source, partition) < (ranges[partition]?.first ?? 0),
     );
     if (missing.length === 0) continue;
     host.logger.info('applying the archive to the feature state', { source });
@@ -57,7 +54,7 @@ export async function applyArchive(
 }
 
 async function applyPartition(
-  { host, state, signal, applied }: RebuildParts,
+  { state, signal, applied }: RebuildParts,
   { source }: SourcePlan,
   {
     session,
@@ -71,29 +68,21 @@ async function applyPartition(
     readonly archived: number;
   },
 ): Promise<void> {
-  const { clock, options } = host;
-  let from = state.positions(source.name)[partition] ?? 0;
+  let from = state.next(source.name, partition);
   while (from < archived && !signal.aborted) {
     const result = await session.query(
       `select * from ${rows} where _partition = ${String(partition)} and _offset >= ${String(from)}
        and _offset < ${String(archived)} order by _offset limit ${String(ROWS_PER_QUERY)}`,
     );
     if (result.rows === 0) break;
-    let sliceStart = clock.monotonic();
-    for (const [index, { offset, event }] of archivedEvents(source, result).entries()) {
-      if (options.clock === 'event') state.advance(event.time);
-      state.apply(source.name, partition, offset, event);
-      from = offset + 1;
-      if (index % RECORDS_PER_LOOK !== 0 || clock.monotonic() - sliceStart <= options.applySliceMs) continue;
-      await clock.sleep(0);
-      if (signal.aborted) return;
-      sliceStart = clock.monotonic();
-    }
+    const found = { source: source.name, partition, from, result };
+    await state.applyArchived(found);
+    from = endOf(found);
     applied(result.rows);
   }
   // Records that were no events are in the log's positions but not in the archive.
   if (from < archived && !signal.aborted) {
-    state.skip(source.name, partition, archived - 1);
+    await state.skip(source.name, partition, from, archived);
     applied(0);
   }
 }

@@ -222,9 +222,9 @@ async function expectReplays(service: RunningService, served: readonly Served[])
   }
 }
 
-describe('several features replicas', () => {
+describe.each([0, 2])('several features replicas, state in %i threads', (threads) => {
   it('share the state, hand it over and take it over, and serve nothing that replay does not find', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const start = (name: string): Promise<RunningService> =>
       world.start(features, app, OPTIONS, undefined, name);
     const first = await start('features-1');
@@ -277,7 +277,7 @@ describe('several features replicas', () => {
   }, 180_000);
 
   it('an owner that was paused beyond its lease finds out before it answers', async () => {
-    await using world = await testWorld();
+    await using world = await testWorld({ threads });
     const first = await world.start(features, app, OPTIONS, undefined, 'features-1');
     const second = await world.start(features, app, OPTIONS, undefined, 'features-2');
     await waitForOwners(second, { 'features-1': 8, 'features-2': 8 });

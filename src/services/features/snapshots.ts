@@ -1,11 +1,8 @@
 import { PlatformError } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
-import type { OnlineState } from './online/online-state.ts';
-import type { PositionsBySource } from './online/core.ts';
-import type { SectionWriter } from './online/sections.ts';
-import { Shard } from './online/shard.ts';
 import type { FeaturesOptions } from './options.ts';
 import { holdsClaim, type PartitionClaim } from './ownership/owner-table.ts';
+import type { SavedState, StateHost } from './state/state-host.ts';
 
 const CORE = 'core';
 /** A snapshot can be replaced while it is read: then the newer one is read, this often at most. */
@@ -28,28 +25,40 @@ export class Snapshots {
     this.#definitions = definitions;
   }
 
-  /** Loads the newest core into a new state; `false` when there is none that can be used. */
-  async restoreCore(state: OnlineState): Promise<boolean> {
-    return this.#restore(CORE, (bytes) => state.core.load(bytes));
+  /** Loads the newest core into a new state, if there is one that can be used. */
+  async restoreCore(state: StateHost): Promise<void> {
+    const bytes = await this.core();
+    if (bytes === undefined) return;
+    const refusal = await state.restoreCore(bytes);
+    if (refusal !== undefined) this.#warn(CORE, refusal);
   }
 
-  /** A shard with what its newest snapshot has, empty without one. */
-  async shard(state: OnlineState, partition: number): Promise<Shard> {
-    const shard = new Shard(state.plan, partition);
-    const loaded = await this.#restore(shardName(partition), (bytes) => shard.load(bytes));
-    return loaded ? shard : new Shard(state.plan, partition);
+  /** The newest core; `undefined` without one. */
+  core(): Promise<Uint8Array | undefined> {
+    return this.#bytes(CORE);
   }
 
-  /** Saves a complete shard. `false`, and nothing changes, when the claim does not hold any more. */
-  async saveShard(state: OnlineState, shard: Shard, claim: PartitionClaim): Promise<boolean> {
-    const positions = state.core.allPositions();
-    const writer = shard.save(positions, state.clock, claim.epoch);
-    return this.#save(shardName(shard.partition), writer, positions, claim);
+  /** The newest snapshot of a state partition; `undefined` without one. */
+  shard(partition: number): Promise<Uint8Array | undefined> {
+    return this.#bytes(shardName(partition));
+  }
+
+  /** Puts a state partition in, with what its snapshot has; empty without one that can be used. */
+  async attach(state: StateHost, partition: number, snapshot: Uint8Array | undefined): Promise<void> {
+    const refusal = await state.attach(partition, snapshot);
+    if (refusal !== undefined) this.#warn(shardName(partition), refusal);
+  }
+
+  /** Saves a complete state partition. `false`, and nothing changes, when the claim does not hold any more. */
+  async saveShard(state: StateHost, claim: PartitionClaim): Promise<boolean> {
+    const saved = await state.saveShard(claim.partition, claim.epoch);
+    return saved !== undefined && this.#save(shardName(claim.partition), saved, claim);
   }
 
   /** Saves the core, with the claim on state partition 0. */
-  async saveCore(state: OnlineState, claim: PartitionClaim): Promise<boolean> {
-    return this.#save(CORE, state.core.save(), state.core.allPositions(), claim);
+  async saveCore(state: StateHost, claim: PartitionClaim): Promise<boolean> {
+    const saved = await state.saveCore();
+    return saved !== undefined && this.#save(CORE, saved, claim);
   }
 
   /**
@@ -87,44 +96,33 @@ export class Snapshots {
     for (const { digest } of removed) await objects.remove(digest);
   }
 
-  async #restore(name: string, load: (bytes: Uint8Array) => boolean): Promise<boolean> {
-    const { tables, objects, logger } = this.#host;
+  async #bytes(name: string): Promise<Uint8Array | undefined> {
+    const { tables, objects } = this.#host;
     for (let tries = 1; ; tries += 1) {
       const [row] = await tables.query<{ digest: string }>(
         'select digest from features_snapshot where definitions = $1 and name = $2',
         [this.#definitions, name],
       );
-      if (row === undefined) return false;
-      let bytes: Uint8Array;
+      if (row === undefined) return undefined;
       try {
-        bytes = await objects.get(row.digest);
+        return await objects.get(row.digest);
       } catch (error) {
         if (!PlatformError.is(error)) throw error;
         if (error.code === 'OBJECT_NOT_FOUND' && tries < READ_TRIES_MAX) continue;
-        logger.warn(UNUSABLE, { name, error: error.message });
-        return false;
+        this.#warn(name, error.message);
+        return undefined;
       }
-      try {
-        if (load(bytes)) return true;
-        logger.warn(UNUSABLE, { name, error: 'it belongs to other definitions' });
-      } catch (error) {
-        // The bytes are those that were saved, but another version of the product may have saved them.
-        logger.warn(UNUSABLE, { name, error: error instanceof Error ? error.message : String(error) });
-      }
-      return false;
     }
   }
 
-  async #save(
-    name: string,
-    writer: SectionWriter,
-    positions: PositionsBySource,
-    claim: PartitionClaim,
-  ): Promise<boolean> {
-    const { objects, tables, clock, instance, failPoints } = this.#host;
-    const bytes = await writer.finishInTurns(() => clock.sleep(0));
+  #warn(name: string, error: string): void {
+    this.#host.logger.warn(UNUSABLE, { name, error });
+  }
+
+  async #save(name: string, saved: SavedState, claim: PartitionClaim): Promise<boolean> {
+    const { objects, tables, instance, failPoints } = this.#host;
     await failPoints.pass('features.snapshot.before');
-    const saved = await objects.put(bytes);
+    const stored = await objects.put(saved.bytes);
     await failPoints.pass('features.snapshot.stored');
     const before = await tables.transaction(async (tx) => {
       if (!(await holdsClaim(tx, this.#definitions, instance, claim))) return undefined;
@@ -135,13 +133,19 @@ export class Snapshots {
       await tx.query(
         `insert into features_snapshot (definitions, name, digest, bytes, positions) values ($1, $2, $3, $4, $5)
          on conflict (definitions, name) do update set digest = $3, bytes = $4, positions = $5, saved_at = now()`,
-        [this.#definitions, name, saved.digest, saved.bytes, JSON.stringify(Object.fromEntries(positions))],
+        [
+          this.#definitions,
+          name,
+          stored.digest,
+          stored.bytes,
+          JSON.stringify(Object.fromEntries(saved.positions)),
+        ],
       );
       return known?.digest ?? null;
     });
     await failPoints.pass('features.snapshot.noted');
-    const unused = before === undefined ? saved.digest : before;
-    if (unused !== null && (before === undefined || unused !== saved.digest))
+    const unused = before === undefined ? stored.digest : before;
+    if (unused !== null && (before === undefined || unused !== stored.digest))
       await this.#removeUnused(unused);
     return before !== undefined;
   }

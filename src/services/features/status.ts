@@ -2,25 +2,25 @@ import { type FeaturesStatus, sourceTopic } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import type { Backfill } from './backfill.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Ownership } from './ownership/ownership.ts';
 import type { ReplicaFacts, ReplicaRow } from './ownership/owner-table.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** What this replica knows of itself. */
-export function factsOf(state: OnlineState, backfill: number | null): ReplicaFacts {
+export function factsOf(state: StateHost, backfill: number | null): ReplicaFacts {
   return {
     vectors: [...state.plan.vectors.keys()],
     backfill,
     clock: Number.isFinite(state.clock) ? state.clock : null,
-    applied: Object.fromEntries(state.core.allPositions()),
+    applied: Object.fromEntries(state.allPositions()),
     groups: state.sizes().map(({ keys, events, bytes }) => ({ keys, events, bytes })),
   };
 }
 
 export interface StatusParts {
   readonly host: ServiceHost<FeaturesOptions>;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   readonly archive: Archive;
   readonly ownership: Ownership;
   readonly backfill: Pick<Backfill, 'percent'>;
@@ -34,6 +34,7 @@ export async function statusOf({
   ownership,
   backfill,
 }: StatusParts): Promise<FeaturesStatus> {
+  await state.refresh();
   const own: ReplicaRow = {
     instance: host.instance,
     replica: host.replica,
@@ -96,7 +97,7 @@ export async function statusOf({
   };
 }
 
-function idsOf(state: OnlineState, source: string): { ids: number; idBytes: number } {
-  const { ids, bytes } = state.core.idsOf(source);
+function idsOf(state: StateHost, source: string): { ids: number; idBytes: number } {
+  const { ids, bytes } = state.ids(source);
   return { ids, idBytes: bytes };
 }

@@ -3,10 +3,10 @@ import type { ServiceHost } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import type { Feed } from './feed.ts';
 import type { Lag } from './lag.ts';
-import type { OnlineState } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Ownership } from './ownership/ownership.ts';
 import type { Snapshots } from './snapshots.ts';
+import type { StateHost } from './state/state-host.ts';
 
 /** How often upkeep looks whether something is due, in milliseconds. */
 const LOOK_MS = 500;
@@ -19,7 +19,7 @@ const RETENTION_MS = 3_600_000;
 
 export interface UpkeepParts {
   readonly host: ServiceHost<FeaturesOptions>;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   readonly feed: Feed;
   readonly snapshots: Snapshots;
   readonly archive: Archive;
@@ -64,10 +64,10 @@ class Upkeep {
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { host } = this.#parts;
+    const { host, state } = this.#parts;
     while (!signal.aborted) {
       await host.clock.sleep(LOOK_MS, signal);
-      await this.guarded('expiry', () => this.#sweep());
+      await this.guarded('expiry', () => state.expire());
       await this.guarded('snapshot', () => this.saveIfNeeded(this.#recordsDue()));
       await this.guarded('gauges', () => this.#setGauges());
       if (host.clock.monotonic() - this.#retainedAt > RETENTION_MS) {
@@ -107,11 +107,7 @@ class Upkeep {
     if (feed.applied - this.#savedRecords < records) return;
     this.#savedRecords = feed.applied;
     const started = host.clock.monotonic();
-    for (const claim of ownership.held) {
-      const shard = state.shard(claim.partition);
-      if (shard !== undefined && state.isComplete(claim.partition))
-        await snapshots.saveShard(state, shard, claim);
-    }
+    for (const claim of ownership.held) await snapshots.saveShard(state, claim);
     const common = ownership.claimOf(COMMON);
     if (common !== undefined) await snapshots.saveCore(state, common);
     this.#savedAt = host.clock.monotonic();
@@ -121,14 +117,9 @@ class Upkeep {
       .set(this.#savingMs / 1_000);
   }
 
-  /** Looks at a part of every shard for what no window can see any more; other work gets its turn in between. */
-  async #sweep(): Promise<void> {
-    const { host, state } = this.#parts;
-    while (!state.sweep()) await host.clock.sleep(0);
-  }
-
   async #setGauges(): Promise<void> {
     const { host, state, ownership } = this.#parts;
+    await state.refresh();
     host.metrics
       .gauge('state_partitions', 'State partitions that this replica owns')
       .set(ownership.held.length);
@@ -155,7 +146,7 @@ class Upkeep {
         { source },
       );
       duplicates.set(state.duplicates(source), { source });
-      const known = state.core.idsOf(source);
+      const known = state.ids(source);
       ids.set(known.ids, { source });
       idBytes.set(known.bytes, { source });
     }

@@ -9,11 +9,12 @@ import {
 import type { CallContext, Counter, ServiceHost } from '../../runtime/index.ts';
 import { type Backfill, backfillRunning } from './backfill.ts';
 import type { Feed } from './feed.ts';
-import { type OnlineState, vectorPositions, vectorValues } from './online/online-state.ts';
+import { vectorValues } from './online/online-state.ts';
 import type { FeaturesOptions } from './options.ts';
 import type { Ownership } from './ownership/ownership.ts';
 import type { VectorPlan } from './plan.ts';
 import { recordServed } from './served.ts';
+import { type GroupRows, type ReadAsk, type ReadAt, type StateHost, StateLost } from './state/state-host.ts';
 
 /** Limits of reads whose state several replicas own, in milliseconds but for the number of rounds. */
 export const READ_LIMITS = {
@@ -56,7 +57,7 @@ export interface PartsRequest {
 
 export interface VectorReaderParts {
   readonly host: ServiceHost<FeaturesOptions>;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   readonly feed: Feed;
   readonly ownership: Ownership;
   readonly backfill: Pick<Backfill, 'percent'>;
@@ -133,7 +134,12 @@ export class VectorReader {
     if (!ownership.isSure || !this.#answersAll(vector, events, groups)) await ownership.refresh();
     if (!ownership.isSure || !this.#answersAll(vector, events, groups))
       throw new PlatformError('UNAVAILABLE', 'This replica does not own all of these state partitions');
-    return this.#readHere(vector, events, asOf, groups);
+    try {
+      return await this.#readHere(vector, events, asOf, groups);
+    } catch (error) {
+      if (error instanceof OwnerMissing) throw unavailable(error);
+      throw error;
+    }
   }
 
   async #readPatiently(
@@ -148,7 +154,7 @@ export class VectorReader {
     for (;;) {
       if (!ownership.isSure) await ownership.refresh();
       try {
-        if (this.#isLocal(vector, events)) return this.#readAll(vector, events, request);
+        if (this.#isLocal(vector, events)) return await this.#readAll(vector, events, request);
         return await this.#gather(vector, events, request, waitUntil, deadline);
       } catch (error) {
         if (!(error instanceof OwnerMissing)) throw error;
@@ -185,21 +191,36 @@ export class VectorReader {
     return this.#parts.state.partitionOf(String(event.values[key]));
   }
 
-  /** All groups are here. Nothing is awaited: all rows are of one state. */
-  #readAll(vector: VectorPlan, events: readonly Event[], request: ReadRequest): VectorRead {
+  /** All groups are here: all rows are of one state. */
+  async #readAll(vector: VectorPlan, events: readonly Event[], request: ReadRequest): Promise<VectorRead> {
     const { host, state } = this.#parts;
     const wall = host.options.clock === 'wall';
-    const rows = events.map((event) => {
+    const groups = [...vector.groups.keys()];
+    const asks = events.map((event): ReadAsk => {
       if (wall) state.advance(host.clock.now());
-      return state.read(vector, event, request.atClock || wall ? Math.max(state.clock, 0) : event.time);
+      return { event, groups, instant: wall || request.atClock ? Math.max(state.clock, 0) : event.time };
     });
+    const read = await this.#readState(vector, asks, request.atClock && !wall ? 'clock' : 'wanted');
     return {
       vector: vector.vector.name,
       hash: vector.vector.hash,
       names: [...vector.names],
-      positions: vectorPositions(state, vector),
-      rows,
+      positions: read.positions,
+      rows: events.map((event, index) => {
+        const { asOf = 0, groups: found = [] } = read.rows[index] ?? {};
+        return { asOf, values: vectorValues(vector, event, found) };
+      }),
     };
+  }
+
+  /** What was lost a moment ago comes back: it is as if its owner were not there. */
+  async #readState(vector: VectorPlan, asks: readonly ReadAsk[], at: ReadAt): Promise<GroupRows> {
+    try {
+      return await this.#parts.state.read(vector, asks, at);
+    } catch (error) {
+      if (error instanceof StateLost) throw new OwnerMissing(error.message, undefined, error);
+      throw error;
+    }
   }
 
   /** Groups are at several owners: their answers at the same instant make a row. */
@@ -213,10 +234,12 @@ export class VectorReader {
     const { host } = this.#parts;
     let later = Number.NEGATIVE_INFINITY;
     for (let round = 0; round < READ_LIMITS.roundsMax; round += 1) {
+      // With an event clock only who applies knows it.
+      if (host.options.clock === 'event') await this.#parts.state.refresh();
       const asOf = this.#instants(vector, events, request, later, round);
       const { own, others } = this.#shares(vector, events);
       // First, so that this replica's own clock cannot pass the instants before it has read.
-      const here = own === undefined ? undefined : this.#answerHere(vector, events, asOf, own);
+      const here = own === undefined ? undefined : await this.#answerHere(vector, events, asOf, own);
       if (here !== undefined && here.parts.later !== null) {
         later = Math.max(later, here.parts.later);
         continue;
@@ -288,45 +311,35 @@ export class VectorReader {
     return { own, others: shares };
   }
 
-  #answerHere(vector: VectorPlan, events: readonly Event[], asOf: readonly number[], share: Share): Answered {
-    const own = share.candidates.map((index) => ({ event: events[index], asOf: asOf[index] ?? 0 }));
-    const parts = this.#readHere(
-      vector,
-      own.flatMap(({ event }) => event ?? []),
-      own.map((item) => item.asOf),
-      share.groups,
-    );
-    return { share, parts };
+  async #answerHere(
+    vector: VectorPlan,
+    events: readonly Event[],
+    asOf: readonly number[],
+    share: Share,
+  ): Promise<Answered> {
+    const own = share.candidates.flatMap((index) => events[index] ?? []);
+    const instants = share.candidates.map((index) => asOf[index] ?? 0);
+    return { share, parts: await this.#readHere(vector, own, instants, share.groups) };
   }
 
-  /** All groups asked for are here. Nothing is awaited: they are of one state. */
-  #readHere(
+  /** All groups asked for are here: they are of one state. */
+  async #readHere(
     vector: VectorPlan,
     events: readonly Event[],
     asOf: readonly number[],
     groups: readonly (readonly number[])[],
-  ): VectorParts {
-    const { host, state } = this.#parts;
-    const positions = vectorPositions(state, vector);
-    // With an event clock an instant that is too old stays so, but for tiles, which are read at the clock.
-    if (host.options.clock === 'wall' || !vector.exact) {
-      const earliest = events.map((event, index) =>
-        state.readableAt(vector, event, (group) => groups[index]?.includes(group) === true),
-      );
-      const later = earliest.filter((instant, index) => instant > (asOf[index] ?? 0));
-      if (later.length > 0) return { positions, later: Math.ceil(Math.max(...later)), rows: [] };
-    }
-    // In the order of the instants, for tiles move the clock.
-    const rows: VectorParts['rows'] = [];
-    const order = [...events.keys()].sort((left, right) => (asOf[left] ?? 0) - (asOf[right] ?? 0));
-    for (const index of order) {
-      const event = events[index];
-      const wanted = groups[index] ?? [];
-      if (event === undefined) continue;
-      const read = state.readGroups(vector, event, asOf[index] ?? 0, (group) => wanted.includes(group));
-      rows[index] = wanted.map((group) => read[group] ?? []);
-    }
-    return { positions, later: null, rows };
+  ): Promise<VectorParts> {
+    const asks = events.map((event, index) => ({
+      event,
+      instant: asOf[index] ?? 0,
+      groups: groups[index] ?? [],
+    }));
+    const { positions, later, rows } = await this.#readState(vector, asks, 'exactly');
+    return {
+      positions,
+      later,
+      rows: rows.map((row, index) => (groups[index] ?? []).map((group) => [...(row.groups[group] ?? [])])),
+    };
   }
 
   async #ask(call: {

@@ -152,6 +152,7 @@ export class TestIngest {
       warehouse: options.warehouse ?? (absent as ServiceHost['warehouse']),
       outsideTables: options.outsideTables ?? (absent as ServiceHost['outsideTables']),
       compute: absent as ServiceHost['compute'],
+      threads: absent as ServiceHost['threads'],
       failPoints: noFailPoints,
       call: options.call ?? (() => Promise.reject(new PlatformError('UNAVAILABLE', 'no such service here'))),
       logger: { info: say, warn: say, error: say },

@@ -7,7 +7,7 @@ import { duckdbWarehouse } from '../../adapters/duckdb/index.ts';
 import { directoryObjects } from '../../adapters/objects/index.ts';
 import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
 import { systemClock, systemRandom } from '../../adapters/system/index.ts';
-import { threadCompute } from '../../adapters/threads/index.ts';
+import { threadCompute, workerThreads } from '../../adapters/threads/index.ts';
 import { PlatformError, routes, type Run } from '../../contract/index.ts';
 import { loadModel } from '../../ml/index.ts';
 import { noFailPoints } from '../../runtime/index.ts';
@@ -93,6 +93,7 @@ async function startTrain(
     warehouse,
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
     compute,
+    threads: workerThreads(new Map()),
     call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: silent,

@@ -1,6 +1,5 @@
 import {
   type App,
-  definitionHash,
   type FeatureGroup,
   type Source,
   vector,
@@ -40,15 +39,10 @@ export function groupSubject(app: App, group: FeatureGroup): Subject {
   const { matured } = group.from;
   const sources = [...candidates.values(), ...(matured === undefined ? [] : [matured.of, matured.from])];
   const compiled = compilePlan({
-    type: 'app',
-    name: app.name,
     sources: byName(sources),
     labels: byName(matured === undefined ? [] : [matured]),
     groups: byName([group]),
     vectors: byName([...candidates.values()].map((candidate) => vectorFor(group, candidate, vectors))),
-    models: new Map(),
-    decisions: new Map(),
-    hash: definitionHash([group.hash, ...vectors.map((item) => item.hash)]),
   });
   return planSubject(group.name, compiled);
 }

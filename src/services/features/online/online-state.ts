@@ -383,7 +383,7 @@ export function wholeState(
 export function vectorValues(
   vector: VectorPlan,
   event: Event,
-  groups: readonly (readonly (number | null)[] | null)[],
+  groups: readonly (readonly (number | null)[] | null | undefined)[],
 ): (number | null)[] {
   return vector.values.map((value) =>
     value.from === 'group'

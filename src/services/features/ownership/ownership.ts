@@ -1,8 +1,7 @@
 import { STATE_PARTITIONS } from '../../../contract/index.ts';
 import type { ServiceHost } from '../../../runtime/index.ts';
-import type { OnlineState } from '../online/online-state.ts';
-import type { Shard } from '../online/shard.ts';
 import type { FeaturesOptions } from '../options.ts';
+import type { StateHost } from '../state/state-host.ts';
 import {
   OWNERS_SIGNAL,
   OwnerTable,
@@ -28,14 +27,16 @@ export const OWNERSHIP = {
 
 export interface OwnershipParts {
   readonly host: ServiceHost<FeaturesOptions>;
-  readonly state: OnlineState;
+  readonly state: StateHost;
   readonly definitions: string;
   /** Whether the core has been at the end of the log. */
   readonly caughtUp: () => boolean;
-  /** A new shard, with what its snapshot has. */
-  readonly load: (partition: number) => Promise<Shard>;
-  /** Fills the gaps of shards that were just attached. */
-  readonly catchUp: (shards: readonly Shard[], signal: AbortSignal) => Promise<void>;
+  /** The newest snapshot of a state partition; `undefined` without one. */
+  readonly load: (partition: number) => Promise<Uint8Array | undefined>;
+  /** Puts a state partition in, with what its snapshot has. */
+  readonly attach: (partition: number, snapshot: Uint8Array | undefined) => Promise<void>;
+  /** Fills the gaps of state partitions that were just attached. */
+  readonly catchUp: (partitions: readonly number[], signal: AbortSignal) => Promise<void>;
   readonly facts: () => ReplicaFacts;
 }
 
@@ -333,6 +334,16 @@ export class Ownership {
     );
   }
 
+  /** Brings state partitions in again whose state was lost, as far as they are still wanted. */
+  bringBack(partitions: readonly number[]): void {
+    for (const partition of partitions) {
+      this.#attachments.get(partition)?.abort.abort();
+      this.#attachments.delete(partition);
+      const isWanted = this.#held.has(partition) || this.#taking.has(partition);
+      if (isWanted && !this.#stopping.signal.aborted) this.#attach(partition);
+    }
+  }
+
   /** Forgets the shards that this process neither owns nor takes. */
   #drop(): void {
     const { state } = this.#parts;
@@ -348,14 +359,12 @@ export class Ownership {
   #attach(partition: number): void {
     if (this.#attachments.has(partition)) return;
     const abort = new AbortController();
-    let shard: Shard | undefined;
-    const attached = this.#loadUntilDone(partition, abort.signal).then((loaded) => {
-      if (abort.signal.aborted || loaded === undefined) return;
-      shard = this.#parts.state.attach(loaded);
+    const attached = this.#loadUntilDone(partition, abort.signal).then(async (loaded) => {
+      if (!abort.signal.aborted) await this.#parts.attach(partition, loaded);
     });
     this.#attachments.set(partition, { abort, attached });
     const work = attached
-      .then(() => (shard === undefined ? undefined : this.#parts.catchUp([shard], abort.signal)))
+      .then(() => (abort.signal.aborted ? undefined : this.#parts.catchUp([partition], abort.signal)))
       .then(() => this.#wake.abort())
       .catch((error: unknown) => {
         this.#parts.host.logger.error('A state partition cannot be caught up', {
@@ -367,7 +376,7 @@ export class Ownership {
     this.#work.add(work);
   }
 
-  async #loadUntilDone(partition: number, signal: AbortSignal): Promise<Shard | undefined> {
+  async #loadUntilDone(partition: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     const { host, load } = this.#parts;
     while (!signal.aborted) {
       try {

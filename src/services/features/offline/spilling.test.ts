@@ -35,6 +35,8 @@ import { storedQueryTableSql } from './query-table.ts';
 import { literal } from './sql.ts';
 
 const EVENTS = 800_000;
+/** Those of them that are rows of the dataset, the last ones. */
+const ROWS = 160_000;
 const KEYS = 2_000;
 const START = Date.UTC(2026, 0, 5);
 /** Two hundred hours. */
@@ -91,7 +93,7 @@ describe('a dataset larger than memory', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  /** The sha256 of the file of a dataset of every second event. */
+  /** The sha256 of the file of a dataset. */
   async function build(
     options: DuckdbWarehouseOptions,
     method: Method,
@@ -106,7 +108,7 @@ describe('a dataset larger than memory', () => {
     const rows = `read_parquet(${literal(file)})`;
     await session.run(eventsSql(payments, { rows, positions, horizonMs: plan.horizonMs }));
     await session.run(
-      storedQueryTableSql(vectorPlan, START + (EVENTS / 2) * STEP_MS, START + EVENTS * STEP_MS),
+      storedQueryTableSql(vectorPlan, START + (EVENTS - ROWS) * STEP_MS, START + EVENTS * STEP_MS),
     );
     await computeGroup(session, {
       group,
@@ -134,7 +136,6 @@ describe('a dataset larger than memory', () => {
       });
       expect(spilled).toBeGreaterThan(0);
       expect(digest).toBe(expected);
-      expect(await build({ directory }, method)).toBe(expected);
     },
     600_000,
   );

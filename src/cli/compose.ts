@@ -66,7 +66,6 @@ export async function startProcess(composition: Composition): Promise<RunningPro
     build: id = VERSION,
     dataDir,
     databaseConnectionsMax,
-    databaseWaitMs,
     host,
     advertisedHost,
     replica,
@@ -84,7 +83,6 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   const postgres = await openPostgres(composition.databaseUrl, {
     applicationName: `tandem ${names.length === 1 ? String(names[0]) : 'dev'}`,
     connectionsMax: databaseConnectionsMax,
-    waitMs: databaseWaitMs,
     failPoints: composition.failPoints,
     report: (error) => {
       const isUnsafe = PlatformError.is(error) && error.code === 'UNSAFE_DATABASE';

@@ -50,8 +50,6 @@ export interface ProcessOptions {
   readonly objectCacheBytesMax: number;
   /** Connections of one process to PostgreSQL. Default 20. */
   readonly databaseConnectionsMax: number;
-  /** How long a start waits for a PostgreSQL that does not answer, in milliseconds: it may be starting too. Default 10,000. */
-  readonly databaseWaitMs: number;
   /** Memory of one session of the warehouse, in bytes; beyond it it spills to disk. Default 1 GiB. */
   readonly warehouseMemoryBytesMax: number;
   /** Disk space for what one session of the warehouse spills, in bytes. Default 64 GiB. */
@@ -109,13 +107,6 @@ const processOptions: z.ZodType<ProcessOptions> = z
       .max(1_000)
       .default(20)
       .describe('Connections to PostgreSQL'),
-    databaseWaitMs: z
-      .number()
-      .int()
-      .min(0)
-      .max(600_000)
-      .default(10_000)
-      .describe('How long a start waits for a PostgreSQL that does not answer, in milliseconds'),
     warehouseMemoryBytesMax: z
       .number()
       .int()

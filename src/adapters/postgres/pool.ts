@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { postgresInstances } from './instances.ts';
 import { PlatformError } from '../../contract/errors.ts';
 import { type FailPoints, noFailPoints } from '../../runtime/fail-points.ts';
@@ -30,8 +29,6 @@ import { postgresTables } from './tables.ts';
 const CONNECTIONS_MIN = 3;
 const WRITERS_MAX = 4;
 const READERS_MAX = 4;
-/** Pause between two looks at a server that does not answer yet, in milliseconds. */
-const WAIT_PAUSE_MS = 100;
 /** How long closing waits for connections to end in order; then they are cut, in milliseconds. */
 const CLOSE_MS_MAX = 5_000;
 
@@ -51,8 +48,6 @@ export interface PostgresOptions {
   readonly logLimits?: Partial<EventLogLimits>;
   /** Points that a chaos run may have armed. Default: none is. */
   readonly failPoints?: FailPoints;
-  /** How long a server that does not answer yet is waited for, in milliseconds: it may be starting. Default 0. */
-  readonly waitMs?: number;
 }
 
 /** Everything that one PostgreSQL server gives to a process. */
@@ -89,7 +84,7 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
   const servers = new Servers(url, applicationName);
   const report = options.report ?? (() => undefined);
   const connection: ConnectionOptions = { servers, applicationName };
-  await checkPatiently(connection, report, options.waitMs ?? 0).catch((error: unknown) => {
+  await check(connection, report).catch((error: unknown) => {
     servers[Symbol.dispose]();
     throw error;
   });
@@ -133,21 +128,6 @@ export async function openPostgres(url: string, options: PostgresOptions): Promi
     close: () => (closing ??= close()),
     [Symbol.asyncDispose]: () => (closing ??= close()),
   };
-}
-
-async function checkPatiently(
-  connection: ConnectionOptions,
-  report: (error: unknown) => void,
-  waitMs: number,
-): Promise<void> {
-  for (const until = performance.now() + waitMs; ; await sleep(WAIT_PAUSE_MS)) {
-    try {
-      return await check(connection, report);
-    } catch (error) {
-      const isAway = PlatformError.is(error) && error.code === 'UNAVAILABLE';
-      if (!isAway || performance.now() >= until) throw error;
-    }
-  }
 }
 
 async function check(connection: ConnectionOptions, report: (error: unknown) => void): Promise<void> {

@@ -20,7 +20,7 @@ import { BuildStore } from '../deploy/build-store.ts';
 import { Deployed } from '../deploy/deployed.ts';
 import { Deployer } from '../deploy/deployer.ts';
 import { claimDataDirectory } from '../data-directory.ts';
-import { type Database, givenDatabase, startDatabase } from '../database.ts';
+import { type Database, embeddedDatabase, givenDatabase } from '../database.ts';
 import { DEV_PORT, type ReservedPort, reservePort } from '../free-port.ts';
 import { listenForInterrupt } from '../interrupt.ts';
 import { openFailPoints } from '../fail-points.ts';
@@ -96,16 +96,12 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   const left = await readState(dataDir);
   const database =
     databaseUrl === undefined
-      ? await startDatabase(dataDir, logger, note, failPoints)
+      ? await embeddedDatabase(dataDir, logger, note, failPoints)
       : givenDatabase(databaseUrl);
   await using _stopDatabase = { [Symbol.asyncDispose]: () => database.stop() };
   if (interrupt.signal.aborted) return;
   using gatewayPort = await takeGatewayPort(config, left);
-  const hasKey = left !== undefined && (await findKey({ dataDir }, {})) !== undefined;
-  const keyed = database.ready.then(() => ensureAdminKey(database.url, dataDir));
-  // Where a supervisor was before, the processes load what they need while the database recovers.
-  if (!hasKey) await keyed;
-  keyed.catch(() => undefined);
+  await ensureAdminKey(database.url, dataDir);
   const stateFile = new StateFile(dataDir, logger);
   const builds = await Deployed.load(dataDir, path, options.installed === true);
   const parameters = ['--data-dir', dataDir, ...passedOn(options)];
@@ -162,8 +158,7 @@ export async function up(config: Config, options: UpVerbOptions, output: Output)
   await using control = await startControl(dataDir, { supervisor, deployer, metrics: registry });
   await using _stopProcesses = stopping(supervisor, stateFile);
   await using _stopDeployments = { [Symbol.asyncDispose]: () => deployer.stop() };
-  const started = Promise.all([keyed, supervisor.start(left).then(() => deployer.resume())]);
-  started.catch(() => undefined);
+  const started = supervisor.start(left).then(() => deployer.resume());
   await supervisor.publish(control.port);
   // Now rather than at the end, which may come without a warning.
   flushCompileCache();
@@ -289,7 +284,7 @@ function connectionsShare(
   { deployment }: Description,
   { services }: UpState,
 ): NodeJS.ProcessEnv {
-  if (!database.isEmbedded) return {};
+  if (database.pid === undefined) return {};
   const machine = machineShares(deployment.machine);
   const processes = SERVICE_NAMES.reduce((sum, service) => {
     const { cpu, memory } = deployment.services[service];

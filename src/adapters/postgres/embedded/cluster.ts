@@ -28,19 +28,16 @@ export async function clusterPassword(home: string): Promise<string> {
 
 /**
  * Makes the data directory when there is none. It is made under another name and renamed when complete, so a
- * crash in the middle leaves nothing that looks like data. Resolves to whether it was made now.
+ * crash in the middle leaves nothing that looks like data.
  */
 export async function ensureCluster(
   place: Place,
   password: string,
   log: (line: string) => void,
-): Promise<boolean> {
+): Promise<void> {
   await removeHalfMade(place.home);
   const version = await readFile(join(place.data, 'PG_VERSION'), 'utf8').catch(() => undefined);
-  if (version !== undefined) {
-    checkVersion(place, version.trim());
-    return false;
-  }
+  if (version !== undefined) return checkVersion(place, version.trim());
   if (await stat(place.data).catch(() => undefined)) {
     throw new PlatformError('CONFIGURATION', `${place.data} exists but is no PostgreSQL data directory`);
   }
@@ -56,7 +53,6 @@ export async function ensureCluster(
     await initialise(place, temporary, passwordFile);
     await rename(temporary, place.data);
     await synchronise(place.home);
-    return true;
   } finally {
     await rm(passwordFile, { force: true });
     await rm(temporary, { recursive: true, force: true, maxRetries: 3 });

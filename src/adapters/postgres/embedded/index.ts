@@ -35,11 +35,6 @@ export interface EmbeddedOptions {
   readonly log?: (line: string) => void;
   /** Points that a chaos run may have armed. Default: none is. */
   readonly failPoints?: FailPoints;
-  /**
-   * Told the address of a server that was here before as soon as it is known, while it still starts: connections are
-   * refused for a moment.
-   */
-  readonly starting?: (url: string) => void;
 }
 
 /** A PostgreSQL server on this machine's loopback. It outlives the process that started it unless stopped. */
@@ -84,10 +79,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
     if (running !== undefined) return describe(place, running, password, true);
     await repairLinks(place.binaries);
     await checkBinaries(place.binaries);
-    const isNew = await ensureCluster(place, password, options.log ?? (() => undefined));
-    const started = await launch(place, (port) => {
-      if (!isNew) options.starting?.(address(port, password, DATABASE));
-    });
+    await ensureCluster(place, password, options.log ?? (() => undefined));
+    const started = await launch(place);
     await failPoints.pass('embedded.start.launched');
     try {
       await prepare(started.port, password);

@@ -96,14 +96,12 @@ export async function endLeftovers(data: string): Promise<void> {
 }
 
 /**
- * Starts the server on a free loopback port and waits until it takes connections. Returns its pid and port; `starting` is
- * told the port before, and once more if that was lost to another process.
+ * Starts the server on a free loopback port and waits until it takes connections. Returns its pid and port.
  */
-export async function launch(place: Place, starting: (port: number) => void): Promise<PidFile> {
+export async function launch(place: Place): Promise<PidFile> {
   let failure = '';
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
     const port = await freePort(place.home, attempt === 0);
-    starting(port);
     const started = await launchOn(place, port);
     if (typeof started !== 'string') {
       await writeFile(join(place.home, 'port'), `${port}\n`);

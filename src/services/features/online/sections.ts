@@ -75,7 +75,8 @@ function* joining(parts: readonly Part[]): Generator<number, Uint8Array> {
     yield 'bytes' in part ? 0 : section.bytes.length;
   }
   const total = sections.reduce((sum, section) => sum + 8 + padded(section.bytes.length), HEADER_BYTES);
-  const file = new Uint8Array(total);
+  // Memory as it comes: making hundreds of megabytes 0 first held the thread for 60 ms.
+  const file = Buffer.allocUnsafeSlow(total);
   const view = new DataView(file.buffer);
   view.setUint32(0, MAGIC, true);
   view.setUint32(4, FORMAT, true);
@@ -87,7 +88,9 @@ function* joining(parts: readonly Part[]): Generator<number, Uint8Array> {
       file.set(piece, at + 8 + from);
       yield piece.length;
     }
+    const end = at + 8 + bytes.length;
     at += 8 + padded(bytes.length);
+    file.fill(0, end, at);
   }
   return file;
 }

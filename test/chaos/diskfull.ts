@@ -87,6 +87,9 @@ export async function run({ seed, short, values, note }: ChaosOptions): Promise<
     seed,
     databaseUrl: await embeddedUrl(platform.dataDir),
     bufferedLossMax: 0,
+  }).catch((error: unknown) => {
+    platform.failed();
+    throw error;
   });
   violations.push(...truth.violations, ...loadViolations(result));
   if (violations.length > 0) platform.failed();

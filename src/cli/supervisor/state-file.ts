@@ -74,6 +74,8 @@ export type ServiceRecord = Readonly<z.infer<typeof serviceRecord>>;
 export type UpState = Readonly<z.infer<typeof upState>>;
 
 const FILE = 'up.json';
+/** Pause before a write that failed is tried again, in milliseconds. */
+const AGAIN_MS = 1_000;
 
 /** The state that is there, left by a running supervisor or a killed one; `undefined` when there is none. */
 export async function readState(dataDir: string): Promise<UpState | undefined> {
@@ -114,6 +116,8 @@ export class StateFile {
   readonly #logger: Logger;
   #next: UpState | undefined;
   #writing: Promise<void> = Promise.resolve();
+  /** The newest that could not be written. */
+  #failed: UpState | undefined;
   #isRemoved = false;
 
   constructor(dataDir: string, logger: Logger) {
@@ -136,8 +140,14 @@ export class StateFile {
     try {
       await writeFile(`${this.#path}.draft`, `${JSON.stringify(state)}\n`, { mode: 0o600 });
       await rename(`${this.#path}.draft`, this.#path);
+      this.#failed = undefined;
     } catch (error) {
       this.#logger.warn('The state of the processes could not be written', { error });
+      this.#failed = state;
+      // A disk that was full may have room by then, and nothing else may change for long.
+      setTimeout(() => {
+        if (this.#failed === state && this.#next === undefined) void this.write(state);
+      }, AGAIN_MS).unref();
     }
   }
 

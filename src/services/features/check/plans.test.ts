@@ -13,7 +13,7 @@ import { play } from './play.ts';
 import { streamArbitrary } from './stream.ts';
 import { groupSubject, type Subject } from './subject.ts';
 
-const STREAMS = 96;
+const STREAMS = 32;
 /** Where definitions tell streams apart, each has statements of its own. */
 const STREAMS_UNSHARED = 8;
 

@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { withScope } from './call.ts';
 import { createLogger } from './logger.ts';
@@ -60,4 +64,31 @@ describe('createLogger', () => {
     logger.info('chatter');
     expect(lines).toEqual([]);
   });
+
+  it.skipIf(!existsSync('/dev/full'))(
+    'loses lines for which the disk has no room, and nothing else',
+    async () => {
+      const script = `
+      const { createLogger } = await import(${JSON.stringify(fileURLToPath(new URL('logger.ts', import.meta.url)))});
+      const logger = createLogger();
+      for (let line = 0; line < 3; line += 1) {
+        logger.warn('nobody reads this');
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      process.stdout.write('alive');`;
+      const full = openSync('/dev/full', 'w');
+      const child = spawn(
+        process.execPath,
+        ['--conditions=tandem-source', '--input-type=module', '-e', script],
+        {
+          stdio: ['ignore', 'pipe', full],
+        },
+      );
+      closeSync(full);
+      let said = '';
+      child.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      expect(await once(child, 'close')).toEqual([0, null]);
+      expect(said).toBe('alive');
+    },
+  );
 });

@@ -1,3 +1,5 @@
+import { fstatSync, writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { pino } from 'pino';
 import { currentScope } from './call.ts';
 import type { Logger } from './service.ts';
@@ -31,12 +33,30 @@ const WITHHELD: ReadonlySet<string> = new Set(
     'headers authorization cookie password token secret url databaseUrl'
   ).split(' '),
 );
+const STANDARD_ERROR = 2;
 /** How far down the chain of causes an error is written. */
 const CAUSES_MAX = 5;
 
+/**
+ * Writes lines to standard error. Where that is a file, a line that finds no room on its disk is lost, and no more than that: the
+ * stream of Node would be closed for good, and its error ends the process.
+ */
+function standardError(): (line: string) => void {
+  const kind = fstatSync(STANDARD_ERROR);
+  if (isatty(STANDARD_ERROR) || kind.isFIFO() || kind.isSocket())
+    return (line) => void process.stderr.write(line);
+  return (line) => {
+    try {
+      writeSync(STANDARD_ERROR, line);
+    } catch {
+      // There is nowhere else to say so; the metrics and the health of the process say how it is.
+    }
+  };
+}
+
 /** Makes the logger of a process, on pino. */
 export function createLogger(options: LoggerOptions = {}): RootLogger {
-  const write = options.write ?? ((line: string) => void process.stderr.write(line));
+  const write = options.write ?? standardError();
   const stream = { write: options.format === 'text' ? (line: string) => write(toText(line)) : write };
   const base = pino(
     {

@@ -88,7 +88,7 @@ export class Fleet {
   /** Saves the shard as its owner has it, if it is complete. */
   save(partition: number): void {
     const state = this.#state(this.#owners[partition] ?? 0);
-    state.expire();
+    forget(state);
     const shard = state.shard(partition);
     if (shard === undefined || !state.isComplete(partition)) return;
     this.#snapshots[partition] = shard.save(state.core.allPositions(), state.clock, 1).finish();
@@ -97,7 +97,7 @@ export class Fleet {
   /** Gives the number of the snapshot. */
   saveCore(replica: number): number {
     const state = this.#state(replica);
-    state.expire();
+    forget(state);
     return this.#cores.push(state.core.save().finish()) - 1;
   }
 
@@ -210,4 +210,9 @@ export class Fleet {
     if (log === undefined) throw new Error(`there is no partition ${String(partition)} of ${source}`);
     return log;
   }
+}
+
+/** Forgets all that no window sees any more: one round, whose looks are at more keys and ids than a stream has. */
+function forget(state: OnlineState): void {
+  while (!state.sweep());
 }

@@ -318,26 +318,18 @@ export class Core {
     return { sequence: placeOf(partition, index.get(OFFSET)), time: index.get(TIME) };
   }
 
-  /** Forgets what no window can see any more. */
-  expire(): void {
-    const before = this.readableFrom - this.plan.horizonMs;
-    if (!Number.isFinite(before)) return;
-    // Twice as long: a late repetition must be known as one for as long as a window can see it.
-    for (const state of this.#sources.values())
-      for (const known of state.known) known.expire(before - this.plan.horizonMs);
-    // Twice as long: an event may come that much after its outcome, and be read once more that much after itself.
-    for (const outcomes of this.#outcomes.values()) outcomes.expire(before - this.plan.horizonMs);
-  }
-
-  /** Forgets a part of that: up to `ids` ids and outcomes of each source and label. */
+  /**
+   * Forgets what no window can see any more, up to `ids` ids and outcomes of each source and label. They are remembered for two
+   * horizons: a late repetition must be known as one for as long as a window can see it, and an event may come a horizon after its
+   * outcome and be read once more a horizon after itself.
+   */
   sweep(ids: number): void {
-    const before = this.readableFrom - this.plan.horizonMs;
-    if (!Number.isFinite(before)) return;
+    const before = this.readableFrom - 2 * this.plan.horizonMs;
     for (const state of this.#sources.values()) {
       let left = ids;
-      for (const known of state.known) left -= known.sweep(before - this.plan.horizonMs, left);
+      for (const known of state.known) left -= known.sweep(before, left);
     }
-    for (const outcomes of this.#outcomes.values()) outcomes.sweep(before - this.plan.horizonMs, ids);
+    for (const outcomes of this.#outcomes.values()) outcomes.sweep(before, ids);
   }
 
   /** How many ids of a source are remembered, and the bytes that they take. */

@@ -157,12 +157,7 @@ export class ExactGroup {
     output.length = this.plan.group.features.length;
   }
 
-  /** Drops events before `time`, which nobody can see any more, and the keys that have none left. */
-  drop(time: number): void {
-    this.sweep(time, Number.POSITIVE_INFINITY);
-  }
-
-  /** Does a part of that: looks at the next `keys` keys. */
+  /** Drops, of the next `keys` keys, events before `time`, which nobody can see any more, and the keys that have none left. */
   sweep(time: number, keys: number): void {
     this.#rows.sweep(time, keys);
     if (time > this.#keptFrom) this.#keptFrom = time;

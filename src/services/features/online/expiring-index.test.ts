@@ -24,7 +24,7 @@ describe('ExpiringIndex', () => {
       text: texts,
       wait: fc.integer({ min: 0, max: 60 }),
       late: fc.integer({ min: 0, max: 400 }),
-      what: fc.constantFrom('insert', 'insert', 'insert', 'sweep', 'expire', 'reload'),
+      what: fc.constantFrom('insert', 'insert', 'insert', 'sweep', 'sweepAll', 'reload'),
       entries: fc.integer({ min: 1, max: 5 }),
     });
     const property = fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
@@ -49,7 +49,7 @@ describe('ExpiringIndex', () => {
         } else {
           before = Math.max(before, now - HORIZON);
           if (what === 'sweep') expect(index.sweep(before, entries)).toBeLessThanOrEqual(entries);
-          else index.expire(before);
+          else index.sweep(before, Number.POSITIVE_INFINITY);
         }
       }
       for (const [text, entry] of known) {
@@ -57,7 +57,7 @@ describe('ExpiringIndex', () => {
         if (isFound) expect(index.get(1)).toBe(entry.number);
         else expect(entry.time).toBeLessThan(before);
       }
-      index.expire(Number.POSITIVE_INFINITY);
+      index.sweep(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
       expect(index.size).toBe(0);
     });
     fc.assert(property, { numRuns: 300, seed: 3 });
@@ -90,7 +90,7 @@ describe('ExpiringIndex', () => {
     }
     const writer = new SectionWriter();
     index.save(writer);
-    index.expire(Number.POSITIVE_INFINITY);
+    index.sweep(Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY);
     // As many of the same length: they would lie where the others were.
     for (const id of idsOf(1_000)) {
       index.insert(id, HORIZON);

@@ -156,11 +156,6 @@ export class ExpiringIndex {
     if (this.#page !== undefined) this.#page.columns[this.#entry * this.#width + column] = value;
   }
 
-  /** Forgets the pages whose newest event time is below `time`. */
-  expire(time: number): void {
-    this.sweep(time, Number.POSITIVE_INFINITY);
-  }
-
   /** Forgets, of the pages whose newest event time is below `time`, up to `entries` entries. Returns how many it forgot. */
   sweep(time: number, entries: number): number {
     let left = entries;

@@ -15,12 +15,10 @@ function readsOf(played: Played): unknown[] {
 /** Plays the stream on replicas that forget nothing. */
 function playWithMemory(subject: Subject, ...[stream]: [Parameters<typeof play>[1]]): Played {
   const sweep = vi.spyOn(OnlineState.prototype, 'sweep').mockReturnValue(true);
-  const expire = vi.spyOn(OnlineState.prototype, 'expire').mockReturnValue();
   try {
     return play(subject, stream);
   } finally {
     sweep.mockRestore();
-    expire.mockRestore();
   }
 }
 

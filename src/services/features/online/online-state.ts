@@ -277,13 +277,6 @@ export class OnlineState {
     return earliest;
   }
 
-  /** Forgets what no window can see any more. */
-  expire(): void {
-    if (!Number.isFinite(this.core.readableFrom)) return;
-    this.core.expire();
-    for (const shard of this.#shards) shard?.drop(this.core.readableFrom, this.clock);
-  }
-
   /**
    * Forgets a part of what no window can see any more: a piece of work of about a millisecond, that goes on where the last one
    * ended. `true` when that was the end of a round.

@@ -120,13 +120,10 @@ export class Shard {
     (this.#exact[plan.index] ?? this.#tiled[plan.index])?.read(key, asOf, candidate, output);
   }
 
-  /** Drops what no window can see at `readableFrom` or later; tiles are only read at the clock. */
-  drop(readableFrom: number, clock: number): void {
-    for (const group of this.#exact) group?.drop(readableFrom - group.plan.windowMsMax);
-    for (const group of this.#tiled) group?.drop(clock);
-  }
-
-  /** Does a part of that: looks at the next `keys` keys of each group. */
+  /**
+   * Drops, of the next `keys` keys of each group, what no window can see at `readableFrom` or later; tiles are only read at the
+   * clock.
+   */
   sweep(readableFrom: number, clock: number, keys: number): void {
     for (const group of this.#exact) group?.sweep(readableFrom - group.plan.windowMsMax, keys);
     for (const group of this.#tiled) group?.sweep(clock, keys);

@@ -137,12 +137,7 @@ export class TiledGroup {
     output.length = this.plan.group.features.length;
   }
 
-  /** Drops the tiles that no window reaches at `clock` or later, and the keys that have none left. */
-  drop(clock: number): void {
-    this.sweep(clock, Number.POSITIVE_INFINITY);
-  }
-
-  /** Does a part of that: looks at the next `keys` keys. */
+  /** Drops, of the next `keys` keys, the tiles that no window reaches at `clock` or later, and the keys that have none left. */
   sweep(clock: number, keys: number): void {
     this.#store.sweep(clock, keys);
   }

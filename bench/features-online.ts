@@ -1,39 +1,16 @@
 import { performance } from 'node:perf_hooks';
-import {
-  compileEventReader,
-  type Event,
-  SOURCE_PARTITIONS,
-  STATE_PARTITIONS,
-} from '../src/contract/index.ts';
-import {
-  count,
-  decision,
-  defineApp,
-  defineModel,
-  features,
-  id,
-  key,
-  label,
-  last,
-  logistic,
-  max,
-  mean,
-  min,
-  money,
-  source,
-  sum,
-  timestamp,
-  vector,
-} from '../src/define/index.ts';
+import { type Event, SOURCE_PARTITIONS, STATE_PARTITIONS } from '../src/contract/index.ts';
 import { OnlineState } from '../src/services/features/online/online-state.ts';
 import { Shard } from '../src/services/features/online/shard.ts';
 import { compilePlan, type Plan } from '../src/services/features/plan.ts';
+import app from './fixtures/ingest/app.ts';
 import type { Measurement } from './run.ts';
 import { median } from './support/median.ts';
 import { OnlineStream } from './support/online-stream.ts';
 
 /*
- * Online features of one process that owns every state partition: 18 windowed features (3 windows, 6 aggregates) in tiles. What it
+ * Online features of one process that owns every state partition: 18 windowed features (3 windows, 6 aggregates) in tiles
+ * of 1 min, 20 min and 12 h. What it
  * costs to make events of records is measured apart from what it costs to apply them, in the same batches. CPU is the
  * process's own, the collector's and the compiler's threads included, so it says more than the clock on a busy machine.
  */
@@ -54,33 +31,8 @@ const HOUR_MS = 3_600_000;
 /** A key of 100,000 has an event every three hours. */
 const STEP_MS = 108;
 
-const payments = source('payments', {
-  id: 'transactionId',
-  time: 'at',
-  key: 'customerId',
-  fields: { transactionId: id(), at: timestamp(), customerId: key(), amount: money('EUR') },
-});
-const reports = source('reports', {
-  id: 'reportId',
-  time: 'at',
-  key: 'transactionId',
-  fields: { reportId: id(), at: timestamp(), transactionId: key() },
-});
-const fraud = label('fraud', { of: payments, from: reports, on: 'transactionId', maturesAfter: '7d' });
-// Tiles of 1 min, 20 min and 12 h.
-const spending = features('spending', { from: payments, key: 'customerId' }, (p) => ({
-  n: count().over('1h', '24h', '30d'),
-  total: sum(p.amount).over('1h', '24h', '30d'),
-  mean: mean(p.amount).over('1h', '24h', '30d'),
-  low: min(p.amount).over('1h', '24h', '30d'),
-  high: max(p.amount).over('1h', '24h', '30d'),
-  latest: last(p.amount).over('1h', '24h', '30d'),
-}));
-const card = vector('card', { candidate: payments, spending });
-const model = defineModel('fraud', { vector: card, label: fraud, trainer: logistic() });
-const app = defineApp('bench', {
-  decisions: { score: decision('score', { model, subject: 'customerId' }) },
-});
+const SOURCE = 'payments';
+const VECTOR = 'spending';
 
 // Async as all of them are.
 export async function measure(): Promise<Measurement> {
@@ -146,7 +98,7 @@ function measureStream(plan: Plan, keys: number): Figures {
   const rounds = Array.from({ length: ROUNDS }, () => feed(plan, state, stream));
   const of = (pick: (round: Round) => number): number => median(rounds.map(pick));
   const [size] = state.sizes();
-  const { ids, bytes } = state.core.idsOf(payments.name);
+  const { ids, bytes } = state.core.idsOf(SOURCE);
   return {
     eventsPerCpuSecond: of((round) => round.events / round.apply),
     decodeUs: of((round) => (round.decode / round.events) * 1e6),
@@ -166,7 +118,7 @@ interface Round {
 
 /** Decodes and applies records batch by batch, as the service does; making them is not counted. */
 function feed(plan: Plan, state: OnlineState, stream: OnlineStream): Round {
-  const sourcePlan = plan.sources.get(payments.name);
+  const sourcePlan = plan.sources.get(SOURCE);
   if (sourcePlan === undefined) throw new Error('the plan has no payments');
   let decode = 0;
   let apply = 0;
@@ -183,7 +135,7 @@ function feed(plan: Plan, state: OnlineState, stream: OnlineStream): Round {
     apply += cpuSeconds(() => {
       state.advance(batch.time);
       for (let from = 0; from < decoded.length; from += SLICE)
-        state.applyAll(payments.name, batch.partition, batch.base + from, decoded.slice(from, from + SLICE));
+        state.applyAll(SOURCE, batch.partition, batch.base + from, decoded.slice(from, from + SLICE));
     });
     events += decoded.length;
   }
@@ -195,9 +147,9 @@ function readVectors(
   state: OnlineState,
   stream: OnlineStream,
 ): Pick<Figures, 'readUsP50' | 'readUsP99' | 'vectorsPerCpuSecond'> {
-  const vectorPlan = plan.vectors.get(card.name);
+  const vectorPlan = plan.vectors.get(VECTOR);
   if (vectorPlan === undefined) throw new Error('the plan has no vector');
-  const read = compileEventReader(payments);
+  const { read } = vectorPlan.candidate;
   const times = new Float64Array(READS);
   let cpu = 0;
   for (let from = 0; from < READS; from += BATCH) {

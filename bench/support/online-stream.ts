@@ -82,9 +82,10 @@ export class OnlineStream {
   #make(partition: number, late: number): Record<string, unknown> {
     const keys = this.#keys[partition] ?? [];
     return {
-      transactionId: this.#uuid(),
+      paymentId: this.#uuid(),
       at: this.#time - late,
       customerId: keys[Math.floor(this.#draw() * keys.length)],
+      shopId: 'shop',
       amount: Math.floor(this.#draw() * 100_000) / 100,
     };
   }

@@ -30,6 +30,18 @@ export type Applied = 'applied' | 'duplicate' | 'seen';
 /** Next offsets by source and partition. */
 export type PositionsBySource = ReadonlyMap<string, readonly number[]>;
 
+/** Whether all positions that are wanted are reached by those of their source. */
+export function isReached(
+  positions: (source: string) => readonly number[],
+  wanted: PositionsBySource,
+): boolean {
+  for (const [source, offsets] of wanted) {
+    const own = positions(source);
+    for (const [partition, offset] of offsets.entries()) if ((own[partition] ?? 0) < offset) return false;
+  }
+  return true;
+}
+
 interface SourceState {
   readonly plan: SourcePlan;
   /** Next offset to apply, by partition. */
@@ -132,12 +144,7 @@ export class Core {
 
   /** Whether everything below the positions is applied. */
   reached(positions: PositionsBySource): boolean {
-    for (const [source, wanted] of positions) {
-      const reached = this.#source(source).positions;
-      for (const [partition, offset] of wanted.entries())
-        if ((reached[partition] ?? 0) < offset) return false;
-    }
-    return true;
+    return isReached((source) => this.positions(source), positions);
   }
 
   /** Notes that a record of the log is no event under the present contract, so that the position moves on. */

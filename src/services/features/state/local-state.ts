@@ -1,4 +1,5 @@
 import type { Event } from '../../../contract/index.ts';
+import { SLICE_EVENTS_MAX } from '../online/approach.ts';
 import type { PositionsBySource } from '../online/core.ts';
 import { OnlineState, vectorPositions } from '../online/online-state.ts';
 import type { SectionWriter } from '../online/sections.ts';
@@ -19,8 +20,8 @@ import type {
   StateHost,
 } from './state-host.ts';
 
-/** How many records are applied between two looks at the time. */
-const RECORDS_PER_LOOK = 64;
+/** How many records are applied between two looks at the time: what the state takes as one slice. */
+const RECORDS_PER_LOOK = SLICE_EVENTS_MAX;
 
 /** What a state is made of. */
 export interface StateOptions {

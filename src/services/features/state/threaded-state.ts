@@ -1,16 +1,16 @@
 import { partitionOf } from '../../../contract/index.ts';
 import type { Clock, Logger, Metrics, Threads } from '../../../runtime/index.ts';
-import type { PositionsBySource } from '../online/core.ts';
+import { isReached, type PositionsBySource } from '../online/core.ts';
 import type { Gap } from '../online/shard.ts';
 import type { Definitions, Plan, VectorPlan } from '../plan.ts';
 import type { StateOptions } from './local-state.ts';
 import type { StateCall, StateCalls } from './messages.ts';
 import { endOf, piecesOf } from './archived-pieces.ts';
 import { packInMessages, packRecords } from './packed-records.ts';
-import { type ReadShare, ReadQueue } from './read-queue.ts';
+import { ReadQueue } from './read-queue.ts';
+import { merged, rising, sharesOf } from './read-shares.ts';
 import {
   type ArchivedRows,
-  type GroupRow,
   type GroupRows,
   type GroupSizes,
   type Ids,
@@ -193,7 +193,7 @@ export class ThreadedState implements StateHost {
     const attached = link.attached.get(partition);
     if (attached?.gaps === undefined || !link.isLevel) return false;
     if (!attached.isComplete && attached.gaps.length === 0)
-      attached.isComplete = reached(this.#level, attached.from);
+      attached.isComplete = isReached((source) => this.positions(source), attached.from);
     return attached.isComplete;
   }
 
@@ -225,7 +225,10 @@ export class ThreadedState implements StateHost {
   async read(vector: VectorPlan, asks: readonly ReadAsk[], at: ReadAt): Promise<GroupRows> {
     let wanted = at === 'exactly' || vector.exact ? asks : rising(asks);
     for (let round = 0; round < READ_ROUNDS_MAX; round += 1) {
-      const shares = this.#shares(vector, wanted, at);
+      const shares = sharesOf(vector, wanted, {
+        at,
+        linkOf: (key) => this.#seat(this.partitionOf(key)).link,
+      });
       const answers = await this.#reads.read(shares);
       const [first] = answers;
       if (first === undefined) return await this.#withoutGroups(vector, asks, at);
@@ -376,7 +379,8 @@ export class ThreadedState implements StateHost {
       for (const [partition, offset] of offsets.entries())
         if (offset > (level[partition] ?? 0)) level[partition] = offset;
     }
-    if (link.isLevel || !reached(link.handed, this.#level)) return;
+    const { handed } = link;
+    if (link.isLevel || !isReached((source) => handed.get(source) ?? [], this.#level)) return;
     link.isLevel = true;
     const seat = this.#seats.find((item) => item.link === link);
     if (seat !== undefined) seat.trouble = undefined;
@@ -427,32 +431,6 @@ export class ThreadedState implements StateHost {
         }
       }),
     );
-  }
-
-  #shares(vector: VectorPlan, asks: readonly ReadAsk[], at: ReadAt): ReadShare[] {
-    const byLink = new Map<ThreadLink, { indexes: number[]; asks: ReadAsk[] }>();
-    for (const [index, ask] of asks.entries()) {
-      const own = new Map<ThreadLink, number[]>();
-      for (const group of ask.groups) {
-        const key = vector.groups[group]?.group.key ?? '';
-        const { link } = this.#seat(this.partitionOf(String(ask.event.values[key])));
-        const groups = own.get(link);
-        if (groups === undefined) own.set(link, [group]);
-        else groups.push(group);
-      }
-      for (const [link, groups] of own) {
-        const share = byLink.get(link) ?? { indexes: [], asks: [] };
-        byLink.set(link, share);
-        share.indexes.push(index);
-        share.asks.push({ ...ask, groups });
-      }
-    }
-    return [...byLink].map(([link, share]) => ({
-      link,
-      generation: link.generation,
-      indexes: share.indexes,
-      read: { vector: vector.vector.name, asks: share.asks, at },
-    }));
   }
 
   /** Of a vector without groups. */
@@ -544,60 +522,8 @@ export class ThreadedState implements StateHost {
   }
 }
 
-/** Tiles are read in order, each row no earlier than the one before: whichever threads a row concerns. */
-function rising(asks: readonly ReadAsk[]): ReadAsk[] {
-  let latest = Number.NEGATIVE_INFINITY;
-  return asks.map((ask) => {
-    latest = Math.max(latest, ask.instant);
-    return { ...ask, instant: latest };
-  });
-}
-
-interface MergedRow extends GroupRow {
-  /** Whether all threads read it at the same instant. */
-  readonly isOne: boolean;
-}
-
-/** Puts the threads' answers together. */
-function merged(
-  vector: VectorPlan,
-  asks: readonly ReadAsk[],
-  { shares, answers }: { readonly shares: readonly ReadShare[]; readonly answers: readonly GroupRows[] },
-): MergedRow[] {
-  const rows = asks.map(({ instant }) => ({
-    asOf: Number.NEGATIVE_INFINITY,
-    isOne: true,
-    groups: vector.groups.map((): GroupRow['groups'][number] => undefined),
-    instant,
-  }));
-  for (const [at, { indexes }] of shares.entries()) {
-    for (const [place, index] of indexes.entries()) {
-      const part = answers[at]?.rows[place];
-      const row = rows[index];
-      if (part === undefined || row === undefined) continue;
-      if (row.asOf !== Number.NEGATIVE_INFINITY && row.asOf !== part.asOf) row.isOne = false;
-      row.asOf = Math.max(row.asOf, part.asOf);
-      for (const [group, values] of part.groups.entries())
-        if (values !== null && values !== undefined) row.groups[group] = values;
-    }
-  }
-  return rows.map(({ asOf, instant, isOne, groups }) => ({
-    asOf: asOf === Number.NEGATIVE_INFINITY ? instant : asOf,
-    isOne,
-    groups,
-  }));
-}
-
 function zeros(partitions: ReadonlyMap<string, number>): Map<string, number[]> {
   return new Map([...partitions].map(([source, count]) => [source, Array.from({ length: count }, () => 0)]));
-}
-
-function reached(positions: PositionsBySource, wanted: PositionsBySource): boolean {
-  for (const [source, offsets] of wanted) {
-    const own = positions.get(source) ?? [];
-    for (const [partition, offset] of offsets.entries()) if ((own[partition] ?? 0) < offset) return false;
-  }
-  return true;
 }
 
 /** The answer, or nothing when the thread ended before. */

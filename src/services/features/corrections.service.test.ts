@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
+import { orders as plainOrders, returns } from '../../../test/support/shop-sources.ts';
 import {
   type Dataset,
   type DatasetRebuild,
@@ -18,32 +19,20 @@ import {
   defineModel,
   distinct,
   features as defineFeatures,
-  id,
-  key,
   label,
   logistic,
   mean,
-  money,
   source,
   sum,
-  timestamp,
   vector,
 } from '../../define/index.ts';
 import type { RunningService } from '../../runtime/index.ts';
 import { features } from './index.ts';
 
-const FIELDS = { orderId: id(), at: timestamp(), customerId: key(), shopId: key(), total: money('EUR') };
-const KEYS = { id: 'orderId', time: 'at', key: 'customerId' } as const;
-const returns = source('returns', {
-  id: 'returnId',
-  time: 'at',
-  key: 'orderId',
-  fields: { returnId: id(), at: timestamp(), orderId: key() },
-});
-
 /** The same definitions, over orders that are corrected or not. */
 function shopApp(corrections: boolean): ReturnType<typeof defineApp> {
-  const orders = source('orders', { ...KEYS, fields: FIELDS, corrections });
+  const keys = { id: 'orderId', time: 'at', key: 'customerId' } as const;
+  const orders = source('orders', { ...keys, fields: plainOrders.fields, corrections });
   const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '1h' });
   const customer = defineFeatures('customer', { from: orders, key: 'customerId' }, (o) => ({
     n: count().over('7d'),

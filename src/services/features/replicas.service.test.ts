@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
+import { orders, returns } from '../../../test/support/shop-sources.ts';
 import {
   type FeaturesStatus,
   partitionOf,
@@ -17,33 +18,16 @@ import {
   defineApp,
   defineModel,
   features as defineFeatures,
-  id,
-  key,
   label,
   last,
   logistic,
   mean,
-  money,
-  source,
   sum,
-  timestamp,
   vector,
 } from '../../define/index.ts';
 import type { RunningService } from '../../runtime/index.ts';
 import { features } from './index.ts';
 
-const orders = source('orders', {
-  id: 'orderId',
-  time: 'at',
-  key: 'customerId',
-  fields: { orderId: id(), at: timestamp(), customerId: key(), shopId: key(), total: money('EUR') },
-});
-const returns = source('returns', {
-  id: 'returnId',
-  time: 'at',
-  key: 'orderId',
-  fields: { returnId: id(), at: timestamp(), orderId: key() },
-});
 const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '1s' });
 const customer = defineFeatures(
   'customer',

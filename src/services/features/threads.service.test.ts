@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { callRoute, type TestWorld, testWorld } from '../../../test/support/service-host.ts';
+import { orders, returns } from '../../../test/support/shop-sources.ts';
 import {
   partitionOf,
   PlatformError,
@@ -19,32 +20,15 @@ import {
   defineModel,
   distinct,
   features as defineFeatures,
-  id,
-  key,
   label,
   logistic,
   mean,
-  money,
-  source,
   sum,
-  timestamp,
   vector,
 } from '../../define/index.ts';
 import type { Readiness, RunningService } from '../../runtime/index.ts';
 import { features } from './index.ts';
 
-const orders = source('orders', {
-  id: 'orderId',
-  time: 'at',
-  key: 'customerId',
-  fields: { orderId: id(), at: timestamp(), customerId: key(), shopId: key(), total: money('EUR') },
-});
-const returns = source('returns', {
-  id: 'returnId',
-  time: 'at',
-  key: 'orderId',
-  fields: { returnId: id(), at: timestamp(), orderId: key() },
-});
 const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '1h' });
 const customer = defineFeatures('customer', { from: orders, key: 'customerId', hop: 'exact' }, (o) => ({
   n: count().over('1d'),

@@ -8,7 +8,7 @@ import { type Stream, streamArbitrary, type StreamOptions } from './stream.ts';
 import type { Subject } from './subject.ts';
 
 /** How many streams share a statement; the seed of each batch follows from the first one and its number. */
-export const STREAMS_PER_BATCH = 256;
+const STREAMS_PER_BATCH = 256;
 
 export interface CheckOptions {
   readonly warehouse: Warehouse;

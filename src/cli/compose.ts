@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
-import { directoryObjects, s3Objects } from '../adapters/objects/index.ts';
+import { directoryObjects, openS3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres, postgresOutsideTables } from '../adapters/postgres/index.ts';
 import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute, workerThreads } from '../adapters/threads/index.ts';
@@ -100,7 +100,8 @@ export async function startProcess(composition: Composition): Promise<RunningPro
   opened.defer(() => metrics.close());
   // When one process runs everything there is nobody to turn to while it stops.
   const limits = { ...config.section(HTTP), ...(names.length === 1 ? {} : { drainMs: 0 }) };
-  const build = { id, contract: contractHash(await contractOf(composition.app)) };
+  let contract: Promise<string> | undefined;
+  const build = { id, contract: () => (contract ??= contractOf(composition.app).then(contractHash)) };
   const trace = config.section(TRACE);
   try {
     const objects = await openObjects(dataDir, composition);
@@ -157,7 +158,8 @@ async function openObjects(dataDir: string, { config, failPoints }: Composition)
   }
   const cacheFolder = join(dataDir, 'objects-cache');
   await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
-  const objects = s3Objects({
+
+  const objects = await openS3Objects({
     url: objectUrl,
     environment: process.env,
     cacheFolder,

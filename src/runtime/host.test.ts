@@ -178,9 +178,9 @@ describe('startServices', () => {
         return { ...running, handlers: [...others, order] };
       },
     };
-    const build = { id: 'abc', contract: 'sha256:1' };
+    const build = { id: 'abc', contract: async () => 'sha256:1' };
     open = await startServices([wrong], { ...ports, instances }, options({ build }));
-    const [good, bad, life, none] = await Promise.all([
+    const [good, bad, life, whole, none] = await Promise.all([
       fetch(new URL('/v1/greetings/you', open.url)),
       fetch(new URL('/v1/orders', open.url), {
         method: 'POST',
@@ -188,12 +188,14 @@ describe('startServices', () => {
         body: JSON.stringify({ items: [{ id: 'a', count: 1 }] }),
       }),
       fetch(new URL('/livez', open.url)),
+      fetch(new URL('/livez?contract', open.url)),
       fetch(new URL('/nowhere', open.url)),
     ]);
     expect([good, bad, life, none].map(({ status }) => status)).toEqual([200, 500, 200, 404]);
     for (const answer of [good, bad, life, none]) expect(answer.headers.get('x-tandem-build')).toBe('abc');
-    expect(await life.json()).toEqual({ alive: true, build: 'abc', contract: 'sha256:1' });
-    expect(announced[0]).toMatchObject([{ service: 'serve', build: 'abc', contract: 'sha256:1' }]);
+    expect(await life.json()).toEqual({ alive: true, build: 'abc' });
+    expect(await whole.json()).toEqual({ alive: true, build: 'abc', contract: 'sha256:1' });
+    expect(announced[0]).toMatchObject([{ service: 'serve', build: 'abc' }]);
     expect(lines.join()).toContain('result.count: expected a number');
   });
 

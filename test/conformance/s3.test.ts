@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { hostname, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { s3Objects, type S3Objects } from '../../src/adapters/objects/index.ts';
+import { openS3Objects, type S3Objects } from '../../src/adapters/objects/index.ts';
 import { readS3Address } from '../../src/adapters/objects/s3-address.ts';
 import { type HttpFaults, httpFaults } from '../support/http-faults.ts';
 import { S3_SERVERS, type S3Server } from '../support/s3-server.ts';
@@ -24,7 +24,7 @@ async function openObjects(
   options: { readonly port?: number; readonly cacheBytesMax?: number; readonly folder?: string } = {},
 ): Promise<Opened> {
   const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'tandem-s3-cache-')));
-  const objects = s3Objects({
+  const objects = await openS3Objects({
     url: server.url.replace(String(server.port), String(options.port ?? server.port)),
     environment: server.environment,
     cacheFolder: join(folder, 'cache'),
@@ -71,7 +71,7 @@ describe.for(S3_SERVERS)('objects on S3: $name', (kind) => {
     const cache = { cacheFolder: join(tmpdir(), 'never-made'), cacheBytesMax: 1 };
     const { url, environment } = server;
     const check = async (address: string, variables: Record<string, string>): Promise<unknown> => {
-      await using objects = s3Objects({ url: address, environment: variables, ...cache });
+      await using objects = await openS3Objects({ url: address, environment: variables, ...cache });
       return await objects.check().then(
         () => undefined,
         (error: unknown) => error,

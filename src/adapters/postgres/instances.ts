@@ -66,11 +66,10 @@ interface AnnouncedRow extends Record<string, unknown> {
 
 interface InstanceRow extends Record<string, unknown>, Pick<Instance, 'service' | 'id' | 'url' | 'ready'> {
   readonly build: string | null;
-  readonly contract: string | null;
   readonly key: string | null;
 }
 
-const COLUMNS = 'service, id, url, ready, build, contract, key';
+const COLUMNS = 'service, id, url, ready, build, key';
 
 /** The port `Instances` on PostgreSQL. */
 export function postgresInstances(tables: Tables, signals: Signals): Instances {
@@ -78,13 +77,13 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
     async announce(instances, leaseMs) {
       const rows = await tables.query<AnnouncedRow>(
         `with before as (select service, id, ready from tandem_instance where id = any($2) and lease_until > now())
-         insert into tandem_instance as mine (service, id, url, lease_until, ready, build, contract, key)
-         select service, id, url, now() + $4::float8 * interval '1 ms', ready, build, contract, key
-         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[], $8::text[])
-           announced (service, id, url, ready, build, contract, key)
+         insert into tandem_instance as mine (service, id, url, lease_until, ready, build, key)
+         select service, id, url, now() + $4::float8 * interval '1 ms', ready, build, key
+         from unnest($1::text[], $2::text[], $3::text[], $5::boolean[], $6::text[], $7::text[])
+           announced (service, id, url, ready, build, key)
          on conflict (service, id) do update
            set url = excluded.url, lease_until = excluded.lease_until, ready = excluded.ready,
-             build = excluded.build, contract = excluded.contract, key = excluded.key
+             build = excluded.build, key = excluded.key
          returning not exists (
            select from before where before.service = mine.service and before.id = mine.id
          ) as "isNew", exists (
@@ -98,7 +97,6 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
           leaseMs,
           instances.map(({ ready }) => ready ?? true),
           instances.map(({ build }) => build ?? null),
-          instances.map(({ contract }) => contract ?? null),
           instances.map(({ key }) => key ?? null),
         ],
       );
@@ -169,14 +167,13 @@ export function postgresInstances(tables: Tables, signals: Signals): Instances {
   };
 }
 
-function toInstance({ service, id, url, ready, build, contract, key }: InstanceRow): Instance {
+function toInstance({ service, id, url, ready, build, key }: InstanceRow): Instance {
   return {
     service,
     id,
     url,
     ...(ready === undefined ? {} : { ready }),
     ...(build === null ? {} : { build }),
-    ...(contract === null ? {} : { contract }),
     ...(key === null ? {} : { key }),
   };
 }

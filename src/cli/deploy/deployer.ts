@@ -188,7 +188,7 @@ export class Deployer {
       if (state !== 'ready' || url === null) continue;
       try {
         const signal = AbortSignal.timeout(ROLLOUT_TIMES.answerMsMax);
-        const { content } = await ask(new URL('/livez', url), { signal, isOwnProcess: true });
+        const { content } = await ask(new URL('/livez?contract', url), { signal, isOwnProcess: true });
         const life = content as { readonly contract?: unknown };
         if (typeof life.contract === 'string') return life.contract;
       } catch {

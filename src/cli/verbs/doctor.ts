@@ -2,7 +2,7 @@ import { constants, existsSync } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
-import { s3Objects } from '../../adapters/objects/index.ts';
+import { openS3Objects } from '../../adapters/objects/index.ts';
 import { lookAtServers, openPostgres } from '../../adapters/postgres/index.ts';
 import { PlatformError } from '../../contract/index.ts';
 import { type Config, isPortFree } from '../../runtime/index.ts';
@@ -209,7 +209,7 @@ async function checkObjects(config: Config): Promise<Finding> {
   const { objectUrl, objectCacheBytesMax, dataDir } = config.section(PROCESS);
   if (objectUrl === undefined) return { check, state: 'ok', found: 'in a folder of the data directory' };
   try {
-    await using objects = s3Objects({
+    await using objects = await openS3Objects({
       url: objectUrl,
       environment: process.env,
       cacheFolder: join(dataDir, 'objects-cache'),

@@ -4,7 +4,7 @@ import type { MetricsRegistry } from '../metrics.ts';
 import type { Clock, Instances, Keys, Signals } from '../ports/index.ts';
 import type { Logger } from '../service.ts';
 import { type Gate, GuardedGate, openGate } from './gate.ts';
-import { type JwtOptions, JwtVerifier } from './jwt-verifier.ts';
+import type { JwtOptions, JwtVerifier } from './jwt-verifier.ts';
 import { KeyRing } from './key-ring.ts';
 import { ServiceIdentity } from './service-identity.ts';
 import { ServiceVerifier } from './service-verifier.ts';
@@ -69,7 +69,7 @@ export async function makeAccess(
   const gate = new GuardedGate({
     keyRing,
     services,
-    tokens: options.jwt === undefined ? undefined : new JwtVerifier(options.jwt, clock),
+    tokens: await verifierOf(options.jwt, clock),
     throttle: options.throttle,
     clock,
     logger,
@@ -88,4 +88,11 @@ export async function makeAccess(
     },
     stop: () => keyRing.stop(),
   };
+}
+
+/** What checks tokens of an issuer is loaded only where there is one. */
+async function verifierOf(jwt: JwtOptions | undefined, clock: Clock): Promise<JwtVerifier | undefined> {
+  if (jwt === undefined) return undefined;
+  const { JwtVerifier } = await import('./jwt-verifier.ts');
+  return new JwtVerifier(jwt, clock);
 }

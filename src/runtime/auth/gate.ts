@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { decodeJwt } from 'jose';
+import { decodeJwt } from 'jose/jwt/decode';
 import { LOCAL_PRINCIPAL, PlatformError, type Principal } from '../../contract/index.ts';
 import type { Clock } from '../ports/index.ts';
 import type { Counter, Logger, Metrics } from '../service.ts';

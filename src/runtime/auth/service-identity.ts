@@ -1,4 +1,6 @@
-import { exportJWK, generateKeyPair, SignJWT } from 'jose';
+import { SignJWT } from 'jose/jwt/sign';
+import { exportJWK } from 'jose/key/export';
+import { generateKeyPair } from 'jose/key/generate/keypair';
 import type { ServiceName } from '../../contract/index.ts';
 import type { Clock } from '../ports/index.ts';
 

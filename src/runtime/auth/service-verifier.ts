@@ -1,4 +1,7 @@
-import { decodeProtectedHeader, importJWK, type JWTPayload, jwtVerify } from 'jose';
+import type { JWTPayload } from 'jose';
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { jwtVerify } from 'jose/jwt/verify';
+import { importJWK } from 'jose/key/import';
 import type { Principal, ServiceName } from '../../contract/index.ts';
 import type { Clock, Instance } from '../ports/index.ts';
 import { AuthFailure } from './failure.ts';

@@ -42,7 +42,7 @@ async function front(addresses: readonly string[]): Promise<string> {
     limits: httpLimits.parse({}),
     forward: makeForward(caller, options),
     info: { title: 'front', version: '1' },
-    build: { id: 'front', contract: 'c' },
+    build: { id: 'front', contract: async () => 'c' },
     clock: testClock,
     random: testRandom,
     logger: createLogger({ level: 'silent' }),

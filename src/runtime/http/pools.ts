@@ -1,4 +1,11 @@
-import { type Dispatcher, Pool } from 'undici';
+import { createRequire } from 'node:module';
+import type { Dispatcher, Pool } from 'undici';
+
+/**
+ * The library's pool by itself. Its index loads caches, mocks, fetch and web sockets too, which no call of a service uses
+ * and which cost each start of a process as much CPU as all of jose and pg.
+ */
+const LibraryPool = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js') as typeof Pool;
 
 /** The connections to each origin, which can be closed one by one. */
 export class Pools {
@@ -13,7 +20,7 @@ export class Pools {
   to(origin: string): Dispatcher {
     let pool = this.#pools.get(origin);
     if (pool === undefined) {
-      pool = new Pool(origin, this.#options);
+      pool = new LibraryPool(origin, this.#options);
       this.#pools.set(origin, pool);
     }
     return pool;

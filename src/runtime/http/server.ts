@@ -51,7 +51,7 @@ export interface HttpOptions {
   readonly forward?: Forward;
   readonly info: OpenApiInfo;
   /** What every answer says it comes from. Default: nothing. */
-  readonly build?: { readonly id: string; readonly contract: string };
+  readonly build?: { readonly id: string; readonly contract: () => Promise<string> };
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -549,12 +549,18 @@ function mountOperations(server: Server, routes: readonly AnyRoute[]): void {
   const { app, options } = server;
   let document: string | undefined;
   const { build } = options;
-  const life = { alive: true, ...(build === undefined ? {} : { build: build.id, contract: build.contract }) };
+  const life = { alive: true, ...(build === undefined ? {} : { build: build.id }) };
   const json = (path: string, result: (request: FastifyRequest) => unknown): void =>
     void app.get(path.replace('{traceId}', ':traceId'), operationAt(path), (request, { raw }) =>
       answer(server, request, raw, resultAnswer(result(request))),
     );
-  json('/livez', () => life);
+  app.get('/livez', operationAt('/livez'), async (request: Request, reply) => {
+    // Whoever looks whether the process lives does not pay for what its build is compatible with.
+    const isAsked = build !== undefined && 'contract' in (request.query as object);
+    const whole = isAsked ? { ...life, contract: await build.contract() } : life;
+    answer(server, request, reply.raw, resultAnswer(whole));
+    return reply.hijack();
+  });
   app.get('/readyz', operationAt('/readyz'), async (request: Request, reply) => {
     await answerReadiness(server, request, reply.raw);
     return reply.hijack();

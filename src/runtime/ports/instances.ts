@@ -13,8 +13,6 @@ export interface Instance {
   readonly ready?: boolean;
   /** The build that it runs, as its answers name it in `x-tandem-build`. */
   readonly build?: string;
-  /** Hash of the contract of the build. */
-  readonly contract?: string;
   /** Public half of the key that its process signs its calls with: Ed25519, base64url. Default: it signs nothing. */
   readonly key?: string;
 }

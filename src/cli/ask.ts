@@ -1,4 +1,6 @@
-import { Agent, request } from 'undici';
+import { get as getHttp, type IncomingMessage } from 'node:http';
+import { get as getHttps } from 'node:https';
+import { text as readText } from 'node:stream/consumers';
 import type { TlsPeers } from '../runtime/http/index.ts';
 
 /** What a server is shown, and what it must show. */
@@ -27,26 +29,20 @@ export interface Asked {
   readonly content: unknown;
 }
 
-/** Asks a server once. Rejects when there is no answer. */
-export async function ask(url: URL, options: AskOptions): Promise<Asked> {
-  if (url.protocol === 'http:') return askThrough(undefined, url, options);
-  const { key, peers, isOwnProcess } = options;
+/**
+ * Asks a server once, on a connection of its own. Rejects when there is no answer. By what the runtime has: the first thing
+ * that a supervisor does after a crash is to start everything else, and a library for it is loaded before that.
+ */
+export async function ask(url: URL, { key, peers, isOwnProcess, signal }: AskOptions): Promise<Asked> {
   const unchecked = isOwnProcess === true && key === undefined ? { rejectUnauthorized: false } : {};
-  const agent = new Agent({ connect: { ...peers, ...unchecked } });
-  try {
-    return await askThrough(agent, url, options);
-  } finally {
-    await agent.destroy();
-  }
-}
-
-async function askThrough(agent: Agent | undefined, url: URL, { key, signal }: AskOptions): Promise<Asked> {
-  const { statusCode: status, body } = await request(url, {
-    ...(agent === undefined ? {} : { dispatcher: agent }),
-    signal,
-    headers: key === undefined ? {} : { authorization: `Bearer ${key}` },
+  const headers = key === undefined ? {} : { authorization: `Bearer ${key}` };
+  const options = { agent: false, signal, headers, ...peers, ...unchecked } as const;
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const asked = url.protocol === 'http:' ? getHttp(url, options, resolve) : getHttps(url, options, resolve);
+    asked.once('error', reject);
   });
-  const text = await body.text();
+  const text = await readText(response);
+  const status = response.statusCode ?? 0;
   return { ok: status === 200, status, text, content: parse(text) };
 }
 

@@ -7,8 +7,6 @@ import type { RunContext } from './run-context.ts';
 import { RunProgress } from './run-progress.ts';
 import { claimRun, finishRun, releaseRun, type RunEnd, type StoredRun } from './run-store.ts';
 
-/** The queue of the runs. */
-export const QUEUE = 'train';
 /** How often a run is tried again after a failure that passes, or after the death of its process. */
 export const RETRIES = 2;
 

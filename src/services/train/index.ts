@@ -1,22 +1,11 @@
 import { routes } from '../../contract/index.ts';
-import {
-  handler,
-  type RunningService,
-  type ServiceDefinition,
-  type ServiceHost,
-} from '../../runtime/index.ts';
-import { type ActiveRuns, execute, QUEUE, RETRIES, type RunJob } from './execute.ts';
-import { type TrainMetrics, trainMetrics } from './metrics.ts';
+import type { ServiceDefinition } from '../../runtime/index.ts';
 import { trainMigrations } from './migrations.ts';
 import { type TrainOptions, trainOptions } from './options.ts';
-import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } from './runs.ts';
 
 export type { TrainOptions } from './options.ts';
-export { QUEUE as TRAIN_QUEUE } from './execute.ts';
+export { QUEUE as TRAIN_QUEUE } from './options.ts';
 export { trainTasks } from './tasks.ts';
-
-/** A job whose process is silent for this long goes to another one, in seconds. */
-const HEARTBEAT_SECONDS = 10;
 
 /** Runs of training pipelines: dataset, split, fit, evaluate, gate, bundle. */
 export const train: ServiceDefinition<TrainOptions> = {
@@ -25,72 +14,6 @@ export const train: ServiceDefinition<TrainOptions> = {
   options: trainOptions,
   migrations: trainMigrations,
   calls: [routes.buildDataset, routes.getFeaturesStatus, routes.registerVersion],
-  start,
+  // Loaded by a process that runs the service: the others know it by its definition.
+  start: async (host) => (await import('./start.ts')).start(host),
 };
-
-async function start(host: ServiceHost<TrainOptions>): Promise<RunningService> {
-  const { options, jobs, signals, tables } = host;
-  const metrics = trainMetrics(host.metrics);
-  const active: ActiveRuns = new Set();
-  const expireSeconds = options.runSecondsMax;
-  await jobs.createQueue(QUEUE, { heartbeatSeconds: HEARTBEAT_SECONDS, retries: RETRIES, expireSeconds });
-  const stopWork =
-    options.concurrency === 0
-      ? undefined
-      : await jobs.work<RunJob>(QUEUE, options.concurrency, (job) => execute({ host, metrics, active, job }));
-  const unsubscribe = signals.subscribe(CANCEL_SIGNAL, () => {
-    for (const progress of active) void progress.check();
-  });
-  const stopping = new AbortController();
-  const open = { jobs: 0 };
-  const watching = watch(host, metrics, open, stopping.signal);
-  return {
-    handlers: [
-      handler(routes.startRun, ({ params, body }) => startRun(host, params.model, body)),
-      handler(routes.getRun, ({ params }) => getRun(host, params.id)),
-      handler(routes.listRuns, ({ params, query }) => listRuns(host, params.model, query)),
-      handler(routes.cancelRun, ({ params }) => cancelRun(host, metrics, params.id)),
-    ],
-    scalingSignals: () => ({ open_jobs: open.jobs }),
-    async ready() {
-      try {
-        await tables.query('select 1 from train_run limit 1');
-        return { ready: true };
-      } catch (error) {
-        return {
-          ready: false,
-          reason: `The database does not answer: ${error instanceof Error ? error.message : ''}`,
-        };
-      }
-    },
-    async stop(graceMs) {
-      stopping.abort();
-      await Promise.all([watching, stopWork?.(graceMs)]);
-      unsubscribe();
-    },
-  };
-}
-
-/** Measures the backlog and ends lost runs, again and again. */
-async function watch(
-  host: ServiceHost<TrainOptions>,
-  metrics: TrainMetrics,
-  open: { jobs: number },
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      const { ready, active, oldestSeconds } = await host.jobs.backlog(QUEUE);
-      open.jobs = ready + active;
-      metrics.backlogRuns.set(ready);
-      metrics.backlogSeconds.set(oldestSeconds);
-      for (const run of await endLostRuns(host)) {
-        metrics.runs.add(1, { state: 'failed' });
-        host.logger.error('run lost', { run: run.id, model: run.model, attempts: run.epoch });
-      }
-    } catch (error) {
-      host.logger.warn('The runs could not be looked at', { error });
-    }
-    await host.clock.sleep(host.options.watchMs, signal);
-  }
-}

@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+/** The queue of the runs. */
+export const QUEUE = 'train';
+
 /**
  * Limits and times of the service. In the environment `concurrency` is `TANDEM_TRAIN_CONCURRENCY`, and so on.
  */

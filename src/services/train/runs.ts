@@ -1,8 +1,8 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
-import { QUEUE, type RunJob } from './execute.ts';
-import type { TrainOptions } from './options.ts';
+import type { RunJob } from './execute.ts';
+import { QUEUE, type TrainOptions } from './options.ts';
 import {
   cancelOpenRun,
   findRun,

@@ -35,7 +35,7 @@ export async function makeBuild(
   return folder;
 }
 
-const SERVE = 'src/services/serve/index.ts';
+const SERVE = 'src/services/serve/start.ts';
 const DECISIONS = 'src/services/serve/decisions.ts';
 const DECIDE =
   'handler(routes.decide, ({ params, body }, context) => decisions.decide(params.decision, body, context))';

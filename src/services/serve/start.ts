@@ -1,0 +1,42 @@
+import { routes } from '../../contract/index.ts';
+import { handler, type RunningService, type ServiceHost } from '../../runtime/index.ts';
+import { Decisions } from './decisions.ts';
+import { Ledger } from './ledger.ts';
+import { LedgerPartitions } from './ledger-partitions.ts';
+import { findEntries, sampleEntries } from './ledger-store.ts';
+import { serveMetrics } from './metrics.ts';
+import type { ServeOptions } from './options.ts';
+import { checkReadiness } from './readiness.ts';
+import { ReleaseWatch } from './release-watch.ts';
+import { getEntry, replay } from './replay.ts';
+import { ModelCache } from './served-model.ts';
+
+/** Starts the service: loaded by the process that runs it alone. */
+export function start(host: ServiceHost<ServeOptions>): RunningService {
+  const { clock, failPoints, logger, objects, options, tables } = host;
+  const metrics = serveMetrics(host.metrics);
+  const partitions = new LedgerPartitions({ tables, logger, days: options.ledgerDays });
+  const ledger = new Ledger({ tables, partitions, clock, logger, metrics, failPoints, limits: options });
+  const watch = new ReleaseWatch(host, metrics);
+  const decisions = new Decisions({ host, watch, ledger, metrics });
+  const past = { host, ledger, watch, models: new ModelCache(objects, options.replayModelsMax) };
+  watch.start();
+  return {
+    handlers: [
+      handler(routes.decide, ({ params, body }, context) => decisions.decide(params.decision, body, context)),
+      handler(routes.getLedgerEntry, ({ params }) => getEntry(past, params.decisionId)),
+      handler(routes.sampleLedger, ({ body }) => sampleEntries(tables, body)),
+      handler(routes.readLedger, async ({ body }) => ({ entries: await findEntries(tables, body.ids) })),
+      handler(routes.replayDecision, ({ params }, context) => replay(past, params.decisionId, context)),
+    ],
+    ready: () => checkReadiness({ host, watch }),
+    scalingSignals: () => ({ queue_wait_milliseconds: decisions.queueWaitMs }),
+    async stop(graceMs) {
+      const until = clock.monotonic() + graceMs;
+      // What was answered must still reach the ledger: a quarter of the time is kept for it.
+      await decisions.stop(graceMs * 0.75);
+      await watch.stop();
+      await ledger.close(Math.max(0, until - clock.monotonic()));
+    },
+  };
+}

@@ -30,7 +30,7 @@ export function instancesConformance(name: string, open: () => Promise<Instances
     it('shows what others announced until it is withdrawn', async () => {
       const own = [
         { service: 'serve', id: 'p1', url: 'http://127.0.0.1:1/' },
-        { service: 'train', id: 'p1', url: 'http://127.0.0.1:1/', build: 'b1', contract: 'c1', key: 'k1' },
+        { service: 'train', id: 'p1', url: 'http://127.0.0.1:1/', build: 'b1', key: 'k1' },
       ] as const;
       await one.instances.announce(own, 60_000);
       await one.instances.announce([{ service: 'serve', id: 'p2', url: 'http://127.0.0.1:2/' }], 60_000);

@@ -158,7 +158,6 @@ async function openObjects(dataDir: string, { config, failPoints }: Composition)
   }
   const cacheFolder = join(dataDir, 'objects-cache');
   await mkdir(cacheFolder, { recursive: true, mode: 0o700 });
-
   const objects = await openS3Objects({
     url: objectUrl,
     environment: process.env,

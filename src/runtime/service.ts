@@ -184,5 +184,6 @@ export interface ServiceDefinition<TOptions = unknown> {
   readonly migrations: MigrationSet;
   /** Routes of other services that it calls; any other call is refused. Default: none. */
   readonly calls?: readonly AnyRoute[];
+  /** Loads what the service is made of, and starts it: every process loads the definitions of all services. */
   start(host: ServiceHost<TOptions>): Promise<RunningService>;
 }

@@ -19,6 +19,5 @@ export const features: ServiceDefinition<FeaturesOptions> = {
   options: featuresOptions,
   migrations,
   calls: [routes.readVectorParts, routes.sampleLedger, routes.readLedger],
-  // Loaded by a process that runs the service: the others know it by its definition.
   start: async (host) => (await import('./start.ts')).start(host),
 };

@@ -48,7 +48,7 @@ interface Parts {
   readonly backfill: Backfill;
 }
 
-/** Starts the service: loaded by the process that runs it alone. */
+/** Starts the service. */
 export async function start(host: ServiceHost<FeaturesOptions>): Promise<RunningService> {
   const plan = compilePlan(host.app);
   const partitions = await createTopics(host, plan);

@@ -14,6 +14,5 @@ export const ingest: ServiceDefinition<IngestOptions> = {
   options: ingestOptions,
   migrations: ingestMigrations,
   calls: [routes.getFeaturesStatus],
-  // Loaded by a process that runs the service: the others know it by its definition.
   start: async (host) => (await import('./start.ts')).start(host),
 };

@@ -11,7 +11,7 @@ import { Poll } from './poll.ts';
 import { replayQuarantine } from './replay-quarantine.ts';
 import { sweepQuarantine } from './sweep-quarantine.ts';
 
-/** Starts the service: loaded by the process that runs it alone. */
+/** Starts the service. */
 export async function start(host: ServiceHost<IngestOptions>): Promise<RunningService> {
   const limits = limitsOf(host);
   const contracts = contractsOf(host, limits);

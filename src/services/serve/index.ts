@@ -12,6 +12,5 @@ export const serve: ServiceDefinition<ServeOptions> = {
   options: serveOptions,
   migrations: serveMigrations,
   calls: [routes.getCurrentReleases, routes.getRelease, routes.readVector, routes.replayVector],
-  // Loaded by a process that runs the service: the others know it by its definition.
   start: async (host) => (await import('./start.ts')).start(host),
 };

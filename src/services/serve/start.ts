@@ -11,7 +11,7 @@ import { ReleaseWatch } from './release-watch.ts';
 import { getEntry, replay } from './replay.ts';
 import { ModelCache } from './served-model.ts';
 
-/** Starts the service: loaded by the process that runs it alone. */
+/** Starts the service. */
 export function start(host: ServiceHost<ServeOptions>): RunningService {
   const { clock, failPoints, logger, objects, options, tables } = host;
   const metrics = serveMetrics(host.metrics);

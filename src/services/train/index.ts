@@ -14,6 +14,5 @@ export const train: ServiceDefinition<TrainOptions> = {
   options: trainOptions,
   migrations: trainMigrations,
   calls: [routes.buildDataset, routes.getFeaturesStatus, routes.registerVersion],
-  // Loaded by a process that runs the service: the others know it by its definition.
   start: async (host) => (await import('./start.ts')).start(host),
 };

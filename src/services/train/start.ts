@@ -8,7 +8,7 @@ import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } fro
 /** A job whose process is silent for this long goes to another one, in seconds. */
 const HEARTBEAT_SECONDS = 10;
 
-/** Starts the service: loaded by the process that runs it alone. */
+/** Starts the service. */
 export async function start(host: ServiceHost<TrainOptions>): Promise<RunningService> {
   const { options, jobs, signals, tables } = host;
   const metrics = trainMetrics(host.metrics);

@@ -1,6 +1,6 @@
 import { routes } from '../../contract/index.ts';
 import { handler, type RunningService, type ServiceHost } from '../../runtime/index.ts';
-import type { RegistryOptions } from './index.ts';
+import type { RegistryOptions } from './options.ts';
 import { createRelease, getCurrentReleases, getRelease, listReleases } from './releases.ts';
 import { getVersion, listModels, listVersions, registerVersion } from './versions.ts';
 

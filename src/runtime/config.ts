@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import type { z } from 'zod';
 import { PlatformError } from '../contract/index.ts';
 import { didYouMean } from './nearest.ts';
 
@@ -55,24 +55,53 @@ export function readConfig(sections: readonly ConfigSection[], origins: ConfigOr
     options.flatMap((item) => item.options),
     origins,
   );
-  const entries: ConfigEntry[] = [];
-  const parsed = new Map<string, unknown>();
+  const sectionsRead = new Map<string, SectionRead>();
   for (const item of options) {
-    const given = new Map(item.options.flatMap((option) => find(option, origins) ?? []));
-    const raw = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
-    const result = item.section.schema.safeParse(raw);
-    if (!result.success) throw wrongValue(item.options, given, result.error);
-    parsed.set(item.section.name, Object.freeze(result.data));
-    entries.push(...item.options.map((option) => entryOf(option, given, item.section, result.data)));
+    const read = readSection(item.section, item.options, origins);
+    // Defaults are right: they wait until somebody asks, since a process asks for those of few services.
+    if (read.given.size > 0) read.parsed();
+    sectionsRead.set(item.section.name, read);
   }
   return {
-    entries: Object.freeze(entries),
+    get entries() {
+      return Object.freeze([...sectionsRead.values()].flatMap(entriesOf));
+    },
     section: <TOptions>(section: ConfigSection<TOptions>) => {
-      if (!parsed.has(section.name))
-        throw new TypeError(`Configuration section ${section.name} was not read`);
-      return parsed.get(section.name) as TOptions;
+      const read = sectionsRead.get(section.name);
+      if (read === undefined) throw new TypeError(`Configuration section ${section.name} was not read`);
+      return read.parsed() as TOptions;
     },
   };
+}
+
+interface SectionRead {
+  readonly section: ConfigSection;
+  readonly options: readonly OptionShape[];
+  readonly given: ReadonlyMap<string, Given>;
+  /** Throws CONFIGURATION. */
+  readonly parsed: () => unknown;
+}
+
+function readSection(
+  section: ConfigSection,
+  options: readonly OptionShape[],
+  origins: ConfigOrigins,
+): SectionRead {
+  const given = new Map(options.flatMap((option) => find(option, origins) ?? []));
+  let data: unknown;
+  const parsed = (): unknown => {
+    if (data !== undefined) return data;
+    const raw = Object.fromEntries([...given].map(([name, { value }]) => [name, value]));
+    const result = section.schema.safeParse(raw);
+    if (!result.success) throw wrongValue(options, given, result.error);
+    data = Object.freeze(result.data);
+    return data;
+  };
+  return { section, options, given, parsed };
+}
+
+function entriesOf({ section, options, given, parsed }: SectionRead): ConfigEntry[] {
+  return options.map((option) => entryOf(option, given, section, parsed()));
 }
 
 /**
@@ -87,8 +116,8 @@ interface OptionShape {
   readonly section: string;
   readonly name: string;
   readonly variable: string;
-  /** JSON Schema type, which tells how a text is to be read. */
-  readonly type: string | undefined;
+  /** Type of the schema, which tells how a text is to be read. */
+  readonly type: string;
   readonly description: string;
 }
 
@@ -97,19 +126,25 @@ interface Given {
   readonly origin: 'flag' | 'environment';
 }
 
-interface ObjectShape {
-  readonly properties?: Readonly<Record<string, { readonly type?: string; readonly description?: string }>>;
-}
-
+/** Reads the schema itself: a JSON Schema of each section would cost every process 20 ms of its start. */
 function describeOptions(section: ConfigSection): OptionShape[] {
-  const shape = z.toJSONSchema(section.schema, { io: 'input', unrepresentable: 'any' }) as ObjectShape;
-  return Object.entries(shape.properties ?? {}).map(([name, property]) => ({
+  const { shape } = section.schema as { readonly shape?: Readonly<Record<string, z.ZodType>> };
+  return Object.entries(shape ?? {}).map(([name, schema]) => ({
     section: section.name,
     name,
     variable: section.variables?.[name] ?? variableName(section.prefix, name),
-    type: property.type,
-    description: property.description ?? '',
+    ...describeOption(schema),
   }));
+}
+
+/** Type and description of an option, which may stand behind a default or an `optional`. */
+function describeOption(schema: z.ZodType): Pick<OptionShape, 'type' | 'description'> {
+  const def = schema.def as { readonly type: string; readonly innerType?: z.ZodType };
+  const inner = def.innerType === undefined ? undefined : describeOption(def.innerType);
+  return {
+    type: inner === undefined ? def.type : inner.type,
+    description: schema.description ?? inner?.description ?? '',
+  };
 }
 
 function refuseUnknown(options: readonly OptionShape[], origins: ConfigOrigins): void {
@@ -147,12 +182,11 @@ function find(option: OptionShape, origins: ConfigOrigins): [[string, Given]] | 
  * Reads a text as what the option's type asks for. A text that does not fit stays: the schema then says what
  * is wrong.
  */
-function readText(value: unknown, type: string | undefined): unknown {
+function readText(value: unknown, type: string): unknown {
   if (typeof value !== 'string') return value;
   const text = value.trim();
   switch (type) {
     case 'number':
-    case 'integer':
       return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : value;
     case 'boolean':
       if (['true', '1', 'yes', 'on'].includes(text.toLowerCase())) return true;
@@ -163,12 +197,12 @@ function readText(value: unknown, type: string | undefined): unknown {
         .map((item) => item.trim())
         .filter((item) => item !== '');
     case 'object':
+    case 'record':
       try {
         return JSON.parse(text) as unknown;
       } catch {
         return value;
       }
-    case undefined:
     default:
       return value;
   }

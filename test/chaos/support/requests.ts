@@ -97,16 +97,23 @@ export class Requests implements AsyncDisposable {
   ): Promise<Outcome> {
     let pauseMs: number = PAUSE_MS.first;
     let avoid: string | undefined;
+    const refused = new Set<string>();
     for (;;) {
       const leftMs = deadline - performance.now();
       const outcome = await this.once(sent, Math.min(Math.max(leftMs, 1), tryMs), avoid);
       tried(outcome);
       if (outcome.kind === 'answered' || outcome.kind === 'wrong') return outcome;
       avoid = outcome.at;
-      // `Retry-After` counts whole seconds, the shortest being one; a client that has another address to ask
-      // does not wait for this one.
-      const asked = outcome.kind === 'refused' && this.#target.addresses(sent.service).length < 2;
-      const waitMs = asked ? Math.max(pauseMs, outcome.retryAfterMs) : pauseMs;
+      // `Retry-After` counts whole seconds, the shortest being one: it is waited for once each address that there is
+      // has asked for it, as the platform's own client does.
+      let waitMs = pauseMs;
+      if (outcome.kind === 'refused') {
+        refused.add(outcome.at);
+        if (this.#target.addresses(sent.service).every((address) => refused.has(address))) {
+          waitMs = Math.max(pauseMs, outcome.retryAfterMs);
+          refused.clear();
+        }
+      }
       if (performance.now() + waitMs >= deadline) return outcome;
       await sleep(waitMs);
       pauseMs = Math.min(2 * pauseMs, PAUSE_MS.most);

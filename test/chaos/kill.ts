@@ -279,7 +279,7 @@ function decisionViolations({ decisions, wrong, failures }: LoadResult): string[
 function countsOf(
   { killed, serves, context }: Kills,
   begun: readonly FailPointName[],
-  { events, decisions }: LoadResult,
+  { events, decisions, refusals }: LoadResult,
 ): Record<string, number> {
   const ready = killed.map(({ readyMs }) => readyMs).sort((left, right) => left - right);
   const at = (share: number): number =>
@@ -303,6 +303,8 @@ function countsOf(
     decisionsMsP50: decisions.latency.p50,
     decisionsMsP99: decisions.latency.p99,
     decisionsMsMax: decisions.latency.max,
+    // What the load was told instead of an answer, how often.
+    ...refusals,
   };
 }
 

@@ -18,6 +18,12 @@ const HONEST_STATUSES: ReadonlySet<number> = new Set([429, 503, 504, 507]);
 /** Statuses of a service that has no such route. */
 const ABSENT_STATUSES: ReadonlySet<number> = new Set([404, 405]);
 
+/**
+ * How long an address that nobody listens at is not asked again, in milliseconds, by any of a client's requests. A refused
+ * connection costs more CPU than a decision does, and a thousand requests that wait would each look for themselves.
+ */
+const ABSENT_MS = 100;
+
 /** How one try ended. */
 export type Outcome =
   | { readonly kind: 'answered'; readonly body: unknown }
@@ -46,6 +52,8 @@ export interface Sent {
 export class Requests implements AsyncDisposable {
   readonly #target: Target;
   readonly #agent = new Agent({ connections: 256, pipelining: 1, keepAliveTimeout: KEEP_ALIVE_MS });
+  /** When an address may be asked again, by `performance.now()`, after nobody listened there. */
+  readonly #absentUntil = new Map<string, number>();
   #turn = 0;
 
   constructor(target: Target) {
@@ -55,7 +63,10 @@ export class Requests implements AsyncDisposable {
   /** One try at one address, another one than `avoid` if there is one. */
   async once(sent: Sent, timeoutMs: number, avoid?: string): Promise<Outcome & { readonly at: string }> {
     const { service, method, path, body, mediaType = 'application/json' } = sent;
-    const all = this.#target.addresses(service);
+    const now = performance.now();
+    const all = this.#target
+      .addresses(service)
+      .filter((address) => (this.#absentUntil.get(address) ?? -Infinity) <= now);
     const others = all.filter((address) => address !== avoid);
     const choice = others.length > 0 ? others : all;
     this.#turn += 1;
@@ -81,6 +92,7 @@ export class Requests implements AsyncDisposable {
       return { ...judge(answer.statusCode, text, answer.headers['retry-after']), at };
     } catch (error) {
       const { code, name } = error as { readonly code?: string; readonly name?: string };
+      if (code === 'ECONNREFUSED') this.#absentUntil.set(at, performance.now() + ABSENT_MS);
       return { kind: 'unknown', reason: code ?? name ?? 'unknown', at };
     }
   }

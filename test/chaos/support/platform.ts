@@ -9,6 +9,7 @@ import { choosePlace } from '../../../src/adapters/postgres/embedded/place.ts';
 import { clusterName, readPidFile } from '../../../src/adapters/postgres/embedded/postmaster.ts';
 import { processesWith, signal } from '../../../src/adapters/postgres/embedded/processes.ts';
 import { removeEmbedded } from '../../../src/adapters/postgres/index.ts';
+import { compileCacheFolder } from '../../../src/cli/compile-cache.ts';
 import { isAlive } from '../../../src/cli/process-identity.ts';
 import { livingProcesses, type ProcessRecord, readState } from '../../../src/cli/supervisor/state-file.ts';
 import { SERVICE_NAMES, type ServiceName } from '../../../src/contract/index.ts';
@@ -119,7 +120,9 @@ export class Platform implements AsyncDisposable {
       ],
       {
         cwd: ROOT,
-        env: { ...process.env, ...environment },
+        // A checkout's first files are compiled before the product can look for what an earlier start left; those of
+        // the package need no compiling.
+        env: { ...process.env, NODE_COMPILE_CACHE: compileCacheFolder(this.dataDir), ...environment },
         // In a group of its own: a Ctrl-C at the terminal is for the chaos run, which then stops it.
         detached: true,
         stdio: ['ignore', 'ignore', log.fd],

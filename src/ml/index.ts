@@ -24,3 +24,20 @@ export { aucRoc, averagePrecision, precisionAtK } from './metrics/ranking.ts';
 export { brier, calibrationError, logLoss } from './metrics/probability.ts';
 export type { CardPrecision, CardPrecisionInput } from './metrics/card-precision.ts';
 export { cardPrecisionAtK } from './metrics/card-precision.ts';
+
+export type { Explanation } from './explain/explanation.ts';
+export { EXPLANATION_VALUES_MAX } from './explain/explanation.ts';
+export type { ExplainableTrees } from './explain/explainable-trees.ts';
+export { EXPLAINED_NODES_MAX } from './explain/explainable-trees.ts';
+export { PATH_FEATURES_MAX, explainTrees, treeExplainer } from './explain/tree-shap.ts';
+export type { ExplainableLinear, LinearExplanationOptions } from './explain/linear-shap.ts';
+export { explainLinear } from './explain/linear-shap.ts';
+export type {
+  ColumnGroup,
+  GroupImportance,
+  PermutationImportance,
+  PermutationOptions,
+} from './explain/permutation-importance.ts';
+export { PERMUTATION_REPEATS_MAX, permutationImportance } from './explain/permutation-importance.ts';
+export type { Reason, Reasons, ReasonsOptions } from './explain/reasons.ts';
+export { topReasons } from './explain/reasons.ts';

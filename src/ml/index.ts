@@ -41,3 +41,15 @@ export type {
 export { PERMUTATION_REPEATS_MAX, permutationImportance } from './explain/permutation-importance.ts';
 export type { Reason, Reasons, ReasonsOptions } from './explain/reasons.ts';
 export { topReasons } from './explain/reasons.ts';
+
+export type { IsolationOptions } from './anomaly/isolation-options.ts';
+export {
+  ISOLATION_DEPTH_MAX,
+  ISOLATION_DRAWS_MAX,
+  ISOLATION_SUBSAMPLE_MAX,
+  ISOLATION_TREES_MAX,
+} from './anomaly/isolation-options.ts';
+export type { IsolationEnsemble, IsolationForest } from './anomaly/isolation-forest.ts';
+export { fitIsolationForest, isolationEnsemble, scoreAnomalies } from './anomaly/isolation-forest.ts';
+export { isolationPathLength } from './anomaly/path-length.ts';
+export type { PathTrees } from './anomaly/path-trees.ts';

@@ -67,7 +67,7 @@ export type {
 } from './metrics/slices.ts';
 export { metricBySlice } from './metrics/slices.ts';
 
-export type { Key, Split } from './validation/split.ts';
+export type { RowKey, Split } from './validation/split.ts';
 export { SPLIT_ROWS_MAX, checkSplit } from './validation/split.ts';
 export type { HoldoutOptions } from './validation/holdout.ts';
 export { groupedSplit, randomSplit, stratifiedSplit } from './validation/holdout.ts';

@@ -51,19 +51,19 @@ export function aucOf(tally: ClassTally): number {
   return wins / (positives * negatives);
 }
 
-/** @internal Average precision of tallied score groups; NaN when there are no positives. */
+/** @internal Average precision of tallied score groups; NaN when a class is missing. */
 export function averagePrecisionOf(tally: ClassTally): number {
   let sum = 0;
   let positives = 0;
-  let seen = 0;
+  let negatives = 0;
   for (let group = 0; group < tally.positives.length; group += 1) {
     const of1 = tally.positives[group] as number;
     positives += of1;
-    seen += of1 + (tally.negatives[group] as number);
+    negatives += tally.negatives[group] as number;
     // A group without positives adds nothing, and the first ones may have no weight to divide by.
-    if (of1 > 0) sum += of1 * (positives / seen);
+    if (of1 > 0) sum += of1 * (positives / (positives + negatives));
   }
-  return sum / positives;
+  return negatives > 0 ? sum / positives : Number.NaN;
 }
 
 /**

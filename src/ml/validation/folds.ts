@@ -1,5 +1,5 @@
 import { SeededRandom } from '../random.ts';
-import type { Key, Split } from './split.ts';
+import type { RowKey, Split } from './split.ts';
 import { checkRows, rowsByKey, splitOf } from './split.ts';
 
 /** Folds of one cross-validation: each is a training. */
@@ -37,7 +37,7 @@ export function randomFolds(rows: number, options: FoldOptions = {}): Split[] {
  * @throws RangeError on unsound input, or when a label has fewer rows than there are folds: some fold could
  *   then not be judged.
  */
-export function stratifiedFolds(labels: ArrayLike<Key>, options: FoldOptions = {}): Split[] {
+export function stratifiedFolds(labels: ArrayLike<RowKey>, options: FoldOptions = {}): Split[] {
   const { folds = 5, seed = 0 } = options;
   checkFolds(folds);
   const random = new SeededRandom(seed);
@@ -65,7 +65,7 @@ export function stratifiedFolds(labels: ArrayLike<Key>, options: FoldOptions = {
  *
  * @throws RangeError on unsound input, or when there are fewer groups than folds.
  */
-export function groupFolds(groups: ArrayLike<Key>, options: FoldOptions = {}): Split[] {
+export function groupFolds(groups: ArrayLike<RowKey>, options: FoldOptions = {}): Split[] {
   const { folds = 5, seed = 0 } = options;
   checkFolds(folds);
   const members = new SeededRandom(seed).shuffle([...rowsByKey(groups, 'Group').values()]);

@@ -1,5 +1,5 @@
 import { SeededRandom } from '../random.ts';
-import type { Key, Split } from './split.ts';
+import type { RowKey, Split } from './split.ts';
 import { checkRows, rowsByKey, splitOf } from './split.ts';
 
 export interface HoldoutOptions {
@@ -30,7 +30,7 @@ export function randomSplit(rows: number, options: HoldoutOptions = {}): Split {
  *
  * @throws RangeError on unsound input, or when a label has only one row.
  */
-export function stratifiedSplit(labels: ArrayLike<Key>, options: HoldoutOptions = {}): Split {
+export function stratifiedSplit(labels: ArrayLike<RowKey>, options: HoldoutOptions = {}): Split {
   const { testShare = 0.2, seed = 0 } = options;
   checkShare(testShare);
   const random = new SeededRandom(seed);
@@ -54,7 +54,7 @@ export function stratifiedSplit(labels: ArrayLike<Key>, options: HoldoutOptions 
  *
  * @throws RangeError on unsound input, or when there is only one group.
  */
-export function groupedSplit(groups: ArrayLike<Key>, options: HoldoutOptions = {}): Split {
+export function groupedSplit(groups: ArrayLike<RowKey>, options: HoldoutOptions = {}): Split {
   const { testShare = 0.2, seed = 0 } = options;
   checkShare(testShare);
   const members = [...rowsByKey(groups, 'Group').values()];

@@ -59,18 +59,18 @@ export function checkRows(rows: number): void {
 }
 
 /** A key that rows have in common: a class, a patient, a card. */
-export type Key = number | string;
+export type RowKey = number | string;
 
 /**
  * @internal The rows of each key, ascending, in the order in which the keys are first seen.
  *
  * @throws RangeError on a key that is NaN.
  */
-export function rowsByKey(keys: ArrayLike<Key>, what: string): Map<Key, Int32Array> {
+export function rowsByKey(keys: ArrayLike<RowKey>, what: string): Map<RowKey, Int32Array> {
   checkRows(keys.length);
-  const rowsOf = new Map<Key, number[]>();
+  const rowsOf = new Map<RowKey, number[]>();
   for (let row = 0; row < keys.length; row += 1) {
-    const key = keys[row] as Key;
+    const key = keys[row] as RowKey;
     if (Number.isNaN(key)) throw new RangeError(`${what} ${row} is NaN`);
     const rows = rowsOf.get(key);
     if (rows === undefined) rowsOf.set(key, [row]);

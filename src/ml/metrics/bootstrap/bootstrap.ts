@@ -13,6 +13,9 @@ export const RESAMPLES_MAX = 100_000;
 /** Share of the resamples that must be measurable: an interval over fewer describes the easy ones. */
 const MEASURED_SHARE_MIN = 0.5;
 
+/** Metrics that differ by less, relative to the estimate, are equal. */
+const ROUNDING = 1e-12;
+
 /** Rows whose metric is wanted. */
 export interface BootstrapRows {
   /** Classes or, with `stratified: false`, measurements. */
@@ -173,11 +176,13 @@ function correctedTails(
   wanted: { readonly estimate: number; readonly tail: number },
   acceleration: () => number,
 ): readonly [number, number] | undefined {
+  // A resample sums the same numbers in another order.
+  const margin = ROUNDING * Math.abs(wanted.estimate);
   let below = 0;
   let equal = 0;
   for (const value of sorted) {
-    if (value < wanted.estimate) below += 1;
-    else if (value === wanted.estimate) equal += 1;
+    if (Math.abs(value - wanted.estimate) <= margin) equal += 1;
+    else if (value < wanted.estimate) below += 1;
   }
   // Ties count by half: a metric of few values would otherwise look biased.
   const share = (below + equal / 2) / sorted.length;

@@ -20,7 +20,7 @@ export { encodeTrees } from './onnx/encode-trees.ts';
 export type { CompiledModel } from './onnx/load-model.ts';
 export { loadModel } from './onnx/load-model.ts';
 
-export { aucRoc, averagePrecision, precisionAtK } from './metrics/ranking.ts';
+export { aucRoc, averagePrecision, precisionAtK, recallAtK } from './metrics/ranking.ts';
 export { brier, calibrationError, logLoss } from './metrics/probability.ts';
 export type { CardPrecision, CardPrecisionInput } from './metrics/card-precision.ts';
 export { cardPrecisionAtK } from './metrics/card-precision.ts';
@@ -53,3 +53,54 @@ export type { IsolationEnsemble, IsolationForest } from './anomaly/isolation-for
 export { fitIsolationForest, isolationEnsemble, scoreAnomalies } from './anomaly/isolation-forest.ts';
 export { isolationPathLength } from './anomaly/path-length.ts';
 export type { PathTrees } from './anomaly/path-trees.ts';
+export type { ThresholdInput, ThresholdMetrics } from './metrics/threshold.ts';
+export { metricsAtThreshold } from './metrics/threshold.ts';
+export type {
+  ClassifiedRows,
+  ClassMetrics,
+  ConfusionMatrix,
+  MulticlassMetrics,
+  MulticlassProbabilities,
+} from './metrics/multiclass.ts';
+export { CLASSES_MAX, confusionMatrix, multiclassLogLoss, multiclassMetrics } from './metrics/multiclass.ts';
+export type { PinballInput } from './metrics/regression.ts';
+export {
+  meanAbsoluteError,
+  meanPoissonDeviance,
+  pinballLoss,
+  r2,
+  rootMeanSquaredError,
+} from './metrics/regression.ts';
+export type {
+  RecommendationInput,
+  RecommendationMetrics,
+  RecommendationScores,
+} from './metrics/recommendation.ts';
+export { catalogueCoverage, recommendationMetrics } from './metrics/recommendation.ts';
+export type { PrecisionRecallCurve, RocCurve } from './metrics/curves.ts';
+export { precisionRecallCurve, rocCurve } from './metrics/curves.ts';
+export type { ReliabilityCurve, ReliabilityOptions } from './metrics/reliability.ts';
+export { reliabilityCurve } from './metrics/reliability.ts';
+export type { BootstrapInterval, BootstrapOptions, BootstrapRows } from './metrics/bootstrap/bootstrap.ts';
+export { RESAMPLES_MAX, bootstrap } from './metrics/bootstrap/bootstrap.ts';
+export type { Metric } from './metrics/bootstrap/evaluate.ts';
+export { STRATA_MAX } from './metrics/bootstrap/units.ts';
+export type { SliceColumn, SliceValue } from './metrics/slice-members.ts';
+export { SLICES_MAX, SLICE_BINS_MAX } from './metrics/slice-members.ts';
+export type {
+  MeasuredSlice,
+  SliceOptions,
+  SliceReport,
+  UnmeasuredSlice,
+  WorstSlice,
+} from './metrics/slices.ts';
+export { metricBySlice } from './metrics/slices.ts';
+
+export type { RowKey, Split } from './validation/split.ts';
+export { SPLIT_ROWS_MAX, checkSplit } from './validation/split.ts';
+export type { HoldoutOptions } from './validation/holdout.ts';
+export { groupedSplit, randomSplit, stratifiedSplit } from './validation/holdout.ts';
+export type { FoldOptions } from './validation/folds.ts';
+export { FOLDS_MAX, groupFolds, randomFolds, stratifiedFolds } from './validation/folds.ts';
+export type { PrequentialFold, PrequentialOptions, TimeSplitOptions } from './validation/time-splits.ts';
+export { prequentialFolds, timeSplit } from './validation/time-splits.ts';

@@ -67,3 +67,20 @@ describe('calibrationError', () => {
     );
   });
 });
+
+describe('weights of rows', () => {
+  it('count a row of weight 2 as that row twice', () => {
+    const labels = [1, 0, 1];
+    const given = [0.9, 0.2, 0.4];
+    const weights = [2, 1, 0];
+    expect(logLoss(labels, given, weights)).toBeCloseTo(logLoss([1, 1, 0], [0.9, 0.9, 0.2]), 12);
+    expect(brier(labels, given, weights)).toBeCloseTo(brier([1, 1, 0], [0.9, 0.9, 0.2]), 12);
+    expect(() => brier(labels, given, [0, 0, 0])).toThrow(/3 weights are all 0/);
+    expect(() => logLoss(labels, given, [1, 1])).toThrow(/3 rows but 2 weights/);
+    expect(() => logLoss(labels, given, [1e308, 1e308, 1])).toThrow(/must be finite/);
+  });
+
+  it("of scikit-learn's documentation: a Brier score of 0.0375", () => {
+    expect(brier([0, 1, 1, 0], [0.1, 0.9, 0.8, 0.3])).toBeCloseTo(0.0375, 12);
+  });
+});

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { aucRoc, averagePrecision, precisionAtK } from './ranking.ts';
+import { aucRoc, averagePrecision, precisionAtK, recallAtK } from './ranking.ts';
 
 /** Labels of both classes with scores of few values, so that ties are frequent. */
 const scored = fc
@@ -81,5 +81,54 @@ describe('precisionAtK', () => {
     expect(precisionAtK([0, 1], [0.5, 0.5], 1)).toBe(0);
     expect(precisionAtK([1, 1], [0.5, 0.5], 4)).toBe(0.5);
     expect(() => precisionAtK([1], [0.5], 0)).toThrow(/k must be/);
+  });
+});
+
+describe('recallAtK', () => {
+  it('counts the hits among the best', () => {
+    expect(recallAtK([1, 0, 1, 1], [0.9, 0.8, 0.7, 0.6], 3)).toBeCloseTo(2 / 3, 12);
+    expect(recallAtK([0, 1], [0.5, 0.5], 1)).toBe(0);
+    expect(recallAtK([0, 1], [0.5, 0.5], 9)).toBe(1);
+    expect(() => recallAtK([0, 0], [0.5, 0.5], 1)).toThrow(/needs a positive row, all 2 are 0/);
+    expect(() => recallAtK([1], [0.5], 1.5)).toThrow(/k must be/);
+  });
+});
+
+describe('weights of rows', () => {
+  it('count a row of weight 2 as that row twice, and one of weight 0 not at all', () => {
+    fc.assert(
+      fc.property(
+        scored,
+        fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 40, maxLength: 40 }),
+        (given, drawn) => {
+          const weights = given.labels.map((_, row) => drawn[row] ?? 0);
+          const repeat = <TValue>(values: readonly TValue[]): TValue[] =>
+            values.flatMap((value, row) => Array.from({ length: weights[row] ?? 0 }, () => value));
+          const [labels, scores] = [repeat(given.labels), repeat(given.scores)];
+          fc.pre(labels.includes(0) && labels.includes(1));
+          expect(aucRoc(given.labels, given.scores, weights)).toBeCloseTo(aucRoc(labels, scores), 12);
+          expect(averagePrecision(given.labels, given.scores, weights)).toBeCloseTo(
+            averagePrecision(labels, scores),
+            12,
+          );
+        },
+      ),
+    );
+  });
+
+  it('change nothing when they are all alike', () => {
+    const labels = [0, 1, 1, 0, 1];
+    const scores = [0.1, 0.4, 0.35, 0.8, 0.8];
+    expect(aucRoc(labels, scores, [3, 3, 3, 3, 3])).toBeCloseTo(aucRoc(labels, scores), 15);
+    expect(averagePrecision(labels, scores, [3, 3, 3, 3, 3])).toBeCloseTo(
+      averagePrecision(labels, scores),
+      15,
+    );
+  });
+
+  it('are refused when they are unsound or leave a class without weight', () => {
+    expect(() => aucRoc([0, 1], [0.1, 0.2], [1])).toThrow(/2 rows but 1 weights/);
+    expect(() => aucRoc([0, 1], [0.1, 0.2], [1, -1])).toThrow(/Weight 1 must be/);
+    expect(() => averagePrecision([0, 1], [0.1, 0.2], [1, 0])).toThrow(/the positives weigh 0/);
   });
 });

@@ -1,4 +1,5 @@
-import { byFallingScore, checkScored, scoreGroups } from './scored.ts';
+import type { ClassTally } from './scored.ts';
+import { byFallingScore, checkScored, tallyScores } from './scored.ts';
 
 /**
  * Area under the ROC curve: the probability that a random positive row scores higher than a random negative
@@ -6,18 +7,15 @@ import { byFallingScore, checkScored, scoreGroups } from './scored.ts';
  *
  * @param labels 0 or 1
  * @param scores any numbers but NaN; higher means more likely positive
- * @throws RangeError on unsound input, or when a class is missing.
+ * @param weights one of at least 0 for each row, default all 1; a row of weight 2 counts as that row twice
+ * @throws RangeError on unsound input, or when a class is missing or has no weight.
  */
-export function aucRoc(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
-  let wins = 0;
-  let positives = 0;
-  let negatives = 0;
-  for (const group of scoreGroups(labels, scores, 'The area under the ROC curve')) {
-    wins += group.negatives * (positives + group.positives / 2);
-    positives += group.positives;
-    negatives += group.negatives;
-  }
-  return wins / (positives * negatives);
+export function aucRoc(
+  labels: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): number {
+  return aucOf(tallyScores({ labels, scores, weights }, 'The area under the ROC curve'));
 }
 
 /**
@@ -27,18 +25,45 @@ export function aucRoc(labels: ArrayLike<number>, scores: ArrayLike<number>): nu
  *
  * @param labels 0 or 1
  * @param scores any numbers but NaN
- * @throws RangeError on unsound input, or when a class is missing.
+ * @param weights one of at least 0 for each row, default all 1
+ * @throws RangeError on unsound input, or when a class is missing or has no weight.
  */
-export function averagePrecision(labels: ArrayLike<number>, scores: ArrayLike<number>): number {
+export function averagePrecision(
+  labels: ArrayLike<number>,
+  scores: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): number {
+  return averagePrecisionOf(tallyScores({ labels, scores, weights }, 'Average precision'));
+}
+
+/** @internal Area under the ROC curve of tallied score groups; NaN when a class is missing. */
+export function aucOf(tally: ClassTally): number {
+  let wins = 0;
+  let positives = 0;
+  let negatives = 0;
+  for (let group = 0; group < tally.positives.length; group += 1) {
+    const of1 = tally.positives[group] as number;
+    const of0 = tally.negatives[group] as number;
+    wins += of0 * (positives + of1 / 2);
+    positives += of1;
+    negatives += of0;
+  }
+  return wins / (positives * negatives);
+}
+
+/** @internal Average precision of tallied score groups; NaN when a class is missing. */
+export function averagePrecisionOf(tally: ClassTally): number {
   let sum = 0;
   let positives = 0;
-  let seen = 0;
-  for (const group of scoreGroups(labels, scores, 'Average precision')) {
-    positives += group.positives;
-    seen += group.positives + group.negatives;
-    sum += group.positives * (positives / seen);
+  let negatives = 0;
+  for (let group = 0; group < tally.positives.length; group += 1) {
+    const of1 = tally.positives[group] as number;
+    positives += of1;
+    negatives += tally.negatives[group] as number;
+    // A group without positives adds nothing, and the first ones may have no weight to divide by.
+    if (of1 > 0) sum += of1 * (positives / (positives + negatives));
   }
-  return sum / positives;
+  return negatives > 0 ? sum / positives : Number.NaN;
 }
 
 /**
@@ -53,6 +78,24 @@ export function precisionAtK(labels: ArrayLike<number>, scores: ArrayLike<number
   let hits = 0;
   for (const row of byFallingScore(scores).subarray(0, k)) hits += labels[row] as number;
   return hits / k;
+}
+
+/**
+ * Share of all positive rows that are among the `k` with the highest scores. Of equal scores the earlier row
+ * ranks higher.
+ *
+ * @throws RangeError on unsound input, when there is no positive row, or when `k` is not a whole number from
+ *   1.
+ */
+export function recallAtK(labels: ArrayLike<number>, scores: ArrayLike<number>, k: number): number {
+  checkScored(labels, scores);
+  checkCutOff(k);
+  let positives = 0;
+  for (let row = 0; row < labels.length; row += 1) positives += labels[row] as number;
+  if (positives === 0) throw new RangeError(`Recall needs a positive row, all ${labels.length} are 0`);
+  let hits = 0;
+  for (const row of byFallingScore(scores).subarray(0, k)) hits += labels[row] as number;
+  return hits / positives;
 }
 
 /**

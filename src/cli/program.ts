@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import type { CardForm } from '../contract/index.ts';
 import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
@@ -327,6 +328,22 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
       await listModels(model, options, outputOf(options));
     },
   );
+  clientVerb(program, 'card <model> [version]', 'print the model card of a version (default: the newest)')
+    .addOption(
+      new Option('--form <form>', 'markdown, html, or the report that it was made of')
+        .choices(['markdown', 'html', 'report'])
+        .default('markdown'),
+    )
+    .action(
+      async (
+        model: string,
+        version: string | undefined,
+        options: CommonOptions & { readonly form: CardForm },
+      ) => {
+        const { printCard } = await import('./verbs/lifecycle.ts');
+        await printCard(model, version, { ...options, output: outputOf(options) });
+      },
+    );
   clientVerb(program, 'releases [decision]', 'list releases, newest first').action(
     async (decision: string | undefined, options: CommonOptions) => {
       const { listReleases } = await import('./verbs/lifecycle.ts');

@@ -76,6 +76,7 @@ export {
 } from './routes/ingest.ts';
 export {
   type ModelVersion,
+  type CardForm,
   type ModelVersionInput,
   type Release,
   RELEASE_SIGNAL,

@@ -1,5 +1,11 @@
-import { type ModelVersion, PlatformError, type Release, routes } from '../../contract/index.ts';
-import { type ClientOptions, openClient } from '../client.ts';
+import {
+  type CardForm,
+  type ModelVersion,
+  PlatformError,
+  type Release,
+  routes,
+} from '../../contract/index.ts';
+import { type Client, type ClientOptions, openClient } from '../client.ts';
 import { amount, type Output, table, when } from '../output.ts';
 
 /** Entries that a list shows. */
@@ -49,6 +55,32 @@ function versionRow(version: ModelVersion): string[] {
     when(version.createdAt),
     metrics.join(', '),
   ];
+}
+
+/** `tandem card MODEL [VERSION]`: the model card as it is, for a file or a pipe. */
+export async function printCard(
+  model: string,
+  given: string | undefined,
+  { form, output, ...options }: ClientOptions & { readonly form: CardForm; readonly output: Output },
+): Promise<void> {
+  await using client = await openClient(options);
+  const version = given === undefined ? await newestOf(client, model) : readNumber('version', given);
+  const card = await client.call(routes.getCard, { params: { model, version }, query: { form }, body: {} });
+  output.result(card, () => card.text.trimEnd());
+}
+
+async function newestOf(client: Client, model: string): Promise<number> {
+  const { versions } = await client.call(routes.listVersions, {
+    params: { model },
+    query: { limit: 1 },
+    body: {},
+  });
+  const [newest] = versions;
+  if (newest !== undefined) return newest.version;
+  throw new PlatformError(
+    'MODEL_NOT_FOUND',
+    `${model} has no version yet. Train one with: tandem train ${model}`,
+  );
 }
 
 /** `tandem releases [decision]`: releases, newest first. */

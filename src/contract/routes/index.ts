@@ -20,6 +20,7 @@ import {
 } from './ingest.ts';
 import {
   createRelease,
+  getCard,
   getCurrentReleases,
   getRelease,
   getVersion,
@@ -59,6 +60,7 @@ export const routes = {
   registerVersion,
   listVersions,
   getVersion,
+  getCard,
   listModels,
   createRelease,
   listReleases,

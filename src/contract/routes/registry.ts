@@ -17,10 +17,13 @@ const lineage = z.object({
   asOf: time,
 });
 
+/** An object by digest; it lies in the object store already. */
+const stored = z.object({ digest, bytes: z.number().int() }).strict();
+
 const versionInput = z
   .object({
-    /** The ONNX file by digest; it lies in the object store already. */
-    onnx: z.object({ digest, bytes: z.number().int() }).strict(),
+    /** The ONNX file. */
+    onnx: stored,
     signature: z
       .object({
         inputs: z.array(z.object({ name: z.string(), type: z.literal('float32'), nullable: z.boolean() })),
@@ -29,6 +32,10 @@ const versionInput = z
       .strict(),
     metrics: z.record(z.string(), z.number()),
     gates: z.array(gateVerdict),
+    /** What was measured besides the metrics, as JSON. Versions of before there were reports have none. */
+    report: stored.optional(),
+    /** The model card, in two forms. */
+    card: z.object({ markdown: stored, html: stored }).strict().optional(),
     lineage,
     /** A repeated call with the same key answers with the same version. */
     idempotencyKey: z.string().min(1).max(128),
@@ -68,6 +75,18 @@ export const getVersion = route('registry', 'getVersion', 'GET /v1/models/{model
   roles: READERS,
   params: z.object({ model: name, version: z.coerce.number().int().positive() }).strict(),
   result: modelVersion,
+});
+
+/** Forms of a model card; `report` is what it was made of, as JSON. */
+const cardForm = z.enum(['markdown', 'html', 'report']);
+export type CardForm = z.infer<typeof cardForm>;
+
+export const getCard = route('registry', 'getCard', 'GET /v1/models/{model}/versions/{version}/card', {
+  summary: 'The model card of a version',
+  roles: READERS,
+  params: z.object({ model: name, version: z.coerce.number().int().positive() }).strict(),
+  query: z.object({ form: cardForm.default('markdown') }).strict(),
+  result: z.object({ model: name, version: z.number().int(), form: cardForm, text: z.string() }),
 });
 
 export const listModels = route('registry', 'listModels', 'GET /v1/models', {

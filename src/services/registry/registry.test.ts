@@ -8,6 +8,7 @@ import { openPostgres, type Postgres } from '../../adapters/postgres/pool.ts';
 import {
   type InputOf,
   type ModelVersion,
+  type CardForm,
   type ModelVersionInput,
   PlatformError,
   type Release,
@@ -220,6 +221,31 @@ describe('versions', () => {
       passed: true,
     });
     expect(await call(routes.getVersion, { params: { model: 'risk', version: made.version } })).toEqual(made);
+  });
+
+  it('gives the card that came with a version, and says when none did', async () => {
+    const store = (text: string): Promise<{ digest: string; bytes: number }> =>
+      directoryObjects(folder).put(new TextEncoder().encode(text));
+    const [markdown, html, report] = await Promise.all(['# Card', '<h1>Card</h1>', '{}'].map(store));
+    if (markdown === undefined || html === undefined || report === undefined) throw new Error('not stored');
+    const { version } = await register('risk', versionInput({ report, card: { markdown, html } }));
+    const read = async (form?: CardForm): Promise<string> =>
+      (
+        await call(routes.getCard, {
+          params: { model: 'risk', version },
+          query: { form } as { form: CardForm },
+        })
+      ).text;
+    expect([await read(), await read('html'), await read('report')]).toEqual([
+      '# Card',
+      '<h1>Card</h1>',
+      '{}',
+    ]);
+    const before = await register('risk');
+    const missing = call(routes.getCard, { params: { model: 'risk', version: before.version } });
+    expect(await failure(missing)).toMatchObject({ code: 'OBJECT_NOT_FOUND' });
+    const absent = versionInput({ card: { markdown: { digest: digest('c'), bytes: 1 }, html } });
+    expect(await failure(register('risk', absent))).toMatchObject({ code: 'OBJECT_NOT_FOUND' });
   });
 
   it('refuses unknown models and files that are not stored', async () => {

@@ -1,5 +1,6 @@
 import { routes } from '../../contract/index.ts';
 import { handler, type RunningService, type ServiceHost } from '../../runtime/index.ts';
+import { getCard } from './card.ts';
 import type { RegistryOptions } from './options.ts';
 import { createRelease, getCurrentReleases, getRelease, listReleases } from './releases.ts';
 import { getVersion, listModels, listVersions, registerVersion } from './versions.ts';
@@ -14,6 +15,7 @@ export function start(host: ServiceHost<RegistryOptions>): RunningService {
       ),
       handler(routes.listVersions, ({ params, query }) => listVersions(host, params.model, query)),
       handler(routes.getVersion, ({ params }) => getVersion(tables, params.model, params.version)),
+      handler(routes.getCard, ({ params, query }) => getCard(host, params, query.form)),
       handler(routes.listModels, () => listModels(host)),
       handler(routes.createRelease, ({ body }, { principal }) =>
         createRelease(host, body, principal.subject),

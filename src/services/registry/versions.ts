@@ -44,7 +44,7 @@ returning ${COLUMNS}`;
  * Registers an immutable version. Numbers of a model start at 1 and have no gaps, whoever races. A repeated
  * call with the same key answers with the version that the first one made.
  *
- * Rejects with MODEL_NOT_FOUND, OBJECT_NOT_FOUND (the ONNX file is not stored), UNPROCESSABLE (a verdict
+ * Rejects with MODEL_NOT_FOUND, OBJECT_NOT_FOUND (the ONNX file, the report or the card is not stored), UNPROCESSABLE (a verdict
  * contradicts its own numbers), CONFLICT (the key came before with another body).
  */
 export async function registerVersion(
@@ -154,14 +154,18 @@ async function check(host: ServiceHost, input: ModelVersionInput): Promise<void>
       },
     );
   }
-  if (await host.objects.has(input.onnx.digest)) return;
-  throw new PlatformError(
-    'OBJECT_NOT_FOUND',
-    `The ONNX file ${input.onnx.digest} is not stored: put it first`,
-    {
-      details: { digest: input.onnx.digest },
-    },
-  );
+  const parts = [
+    ['ONNX file', input.onnx],
+    ['report', input.report],
+    ['card', input.card?.markdown],
+    ['card', input.card?.html],
+  ] as const;
+  for (const [what, part] of parts) {
+    if (part === undefined || (await host.objects.has(part.digest))) continue;
+    throw new PlatformError('OBJECT_NOT_FOUND', `The ${what} ${part.digest} is not stored: put it first`, {
+      details: { digest: part.digest },
+    });
+  }
 }
 
 async function findByKey(

@@ -1,7 +1,10 @@
 import { type Dataset, type GateVerdict, type ModelVersionInput, routes } from '../../contract/index.ts';
 import type { Gate } from '../../define/index.ts';
-import type { Tables } from '../../runtime/index.ts';
+import type { ObjectReference, Tables } from '../../runtime/index.ts';
+import { cardOf } from './card/card.ts';
 import type { Fitted } from './fit-step.ts';
+import type { Periods } from './periods.ts';
+import type { ModelReport } from './report.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
 import { CODE_VERSION } from './steps.ts';
 
@@ -9,8 +12,11 @@ import { CODE_VERSION } from './steps.ts';
 export interface BundleParts {
   readonly asOf: number;
   readonly dataset: Dataset;
+  readonly periods: Periods;
   readonly fitted: Fitted;
   readonly metrics: Readonly<Record<string, number>>;
+  /** The {@link ModelReport} as JSON. */
+  readonly report: ObjectReference;
   readonly gates: readonly GateVerdict[];
 }
 
@@ -65,23 +71,56 @@ export function bundleStep(context: RunContext, parts: BundleParts): Promise<Ste
     name: 'bundle',
     inputs: bundle,
     async work(key) {
+      const card = await storeCard(context, parts, bundle.lineage);
+      signal.throwIfAborted();
       const body: ModelVersionInput = {
         ...bundle,
+        card,
         lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
         idempotencyKey: key,
       };
       await host.failPoints.pass('train.bundle.claimed');
       const call = { params: { model: model.name }, query: {}, body };
       const { version, passed } = await host.call(routes.registerVersion, call, { signal });
-      return { output: { version, passed }, artefacts: [parts.fitted.onnx.digest] };
+      const artefacts = [parts.fitted.onnx, parts.report, card.markdown, card.html];
+      return { output: { version, passed }, artefacts: artefacts.map(({ digest }) => digest) };
     },
     note: ({ version, passed }) =>
       `version ${version}, ${passed ? 'can be released' : 'did not pass its gates'}`,
   });
 }
 
+/** Stores the model card; the same bundle has the same. */
+async function storeCard(
+  { host, model }: RunContext,
+  { report, periods, metrics, gates }: BundleParts,
+  lineage: Readonly<Record<string, unknown>>,
+): Promise<{ markdown: ObjectReference; html: ObjectReference }> {
+  const bytes = await host.objects.get(report.digest);
+  const { markdown, html } = cardOf({
+    app: host.app.name,
+    model: model.name,
+    vector: model.vector.name,
+    label: model.label.name,
+    candidates: model.vector.candidate.name,
+    periods,
+    metrics,
+    gates,
+    report: JSON.parse(new TextDecoder().decode(bytes)) as ModelReport,
+    lineage,
+  });
+  const encoder = new TextEncoder();
+  return {
+    markdown: await host.objects.put(encoder.encode(markdown)),
+    html: await host.objects.put(encoder.encode(html)),
+  };
+}
+
 /** The bundle without the run that made it, so that equal bundles have equal keys. */
-function bundleOf({ host, model }: RunContext, { asOf, dataset, fitted, metrics, gates }: BundleParts) {
+function bundleOf(
+  { host, model }: RunContext,
+  { asOf, dataset, fitted, metrics, report, gates }: BundleParts,
+) {
   return {
     onnx: fitted.onnx,
     signature: {
@@ -90,6 +129,7 @@ function bundleOf({ host, model }: RunContext, { asOf, dataset, fitted, metrics,
     },
     metrics: { ...metrics },
     gates: [...gates],
+    report,
     lineage: {
       dataset: dataset.id,
       vectorHash: model.vector.hash,

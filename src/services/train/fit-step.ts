@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../define/index.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
 import type { EvaluateInput, EvaluateOutput } from './evaluate-task.ts';
 import type { FitInput, FitOutput } from './fit-task.ts';
@@ -34,34 +35,54 @@ export function fitStep(context: RunContext, train: Side): Promise<StepOutcome<F
   });
 }
 
+/** What was measured of a model. */
+export interface Evaluated {
+  readonly metrics: Readonly<Record<string, number>>;
+  /** The {@link ModelReport} as JSON. */
+  readonly report: { readonly digest: string; readonly bytes: number };
+}
+
 /** Scores the test rows with the ONNX file and measures. */
 export function evaluateStep(
   context: RunContext,
   { onnx }: Fitted,
   { train, test }: Split,
-): Promise<StepOutcome<Record<string, number>>> {
-  const { host, progress, signal } = context;
-  return runStep<Record<string, number>>(context, {
+): Promise<StepOutcome<Evaluated>> {
+  const { host, model, progress, signal } = context;
+  return runStep<Evaluated>(context, {
     name: 'evaluate',
-    inputs: { onnx: onnx.digest, part: test.digest, train: [train.rows, train.positives] },
+    inputs: { onnx: onnx.digest, part: test.digest, train: train.digest, seed: model.seed },
     async work() {
-      const [file, part] = await Promise.all([host.objects.get(onnx.digest), host.objects.get(test.digest)]);
+      const [file, part, learnt] = await Promise.all([
+        host.objects.get(onnx.digest),
+        host.objects.get(test.digest),
+        host.objects.get(train.digest),
+      ]);
       signal.throwIfAborted();
-      const input: EvaluateInput & { part: Uint8Array<ArrayBuffer> } = { onnx: file, part: owned(part) };
-      const metrics = await host.compute.run<EvaluateOutput>(EVALUATE, input, {
+      const input = {
+        onnx: file,
+        part: owned(part),
+        train: owned(learnt),
+        seed: model.seed,
+      } satisfies EvaluateInput;
+      const report = await host.compute.run<EvaluateOutput>(EVALUATE, input, {
         signal,
-        transfer: [input.part.buffer],
+        transfer: [input.part.buffer, input.train.buffer],
         onProgress: ({ done, total }) => progress.step('evaluate', { progress: done / total }),
       });
+      const stored = await host.objects.put(new TextEncoder().encode(canonicalJson(report)));
       const counts = {
         trainRows: train.rows,
         trainPositives: train.positives,
         testRows: test.rows,
         testPositives: test.positives,
       };
-      return { output: { ...metrics, ...counts }, artefacts: [] };
+      return {
+        output: { metrics: { ...report.metrics, ...counts }, report: stored },
+        artefacts: [stored.digest],
+      };
     },
-    note: ({ aucRoc, averagePrecision }) =>
+    note: ({ metrics: { aucRoc, averagePrecision } }) =>
       `aucRoc ${(aucRoc ?? 0).toFixed(4)}, averagePrecision ${(averagePrecision ?? 0).toFixed(4)}`,
   });
 }

@@ -22,11 +22,20 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   const { output: dataset } = await datasetStep(context, periods, asOf);
   const { output: split } = await splitStep(context, dataset, periods);
   const { output: fitted } = await fitStep(context, split.train);
-  const { output: metrics } = await evaluateStep(context, fitted, split);
+  const { output: evaluated } = await evaluateStep(context, fitted, split);
+  const { metrics, report } = evaluated;
   progress.metrics({ ...metrics, fitSeconds: fitted.wallSeconds, fitCpuSeconds: fitted.cpuSeconds });
   const { output: gates } = await gateStep(context, metrics);
   progress.gates(gates);
-  const { output: bundle } = await bundleStep(context, { asOf, dataset, fitted, metrics, gates });
+  const { output: bundle } = await bundleStep(context, {
+    asOf,
+    dataset,
+    periods,
+    fitted,
+    metrics,
+    report,
+    gates,
+  });
   return { version: bundle.version, metrics, gates };
 }
 

@@ -12,9 +12,9 @@ export const STEP_VERSIONS: Readonly<Record<StepName, number>> = {
   dataset: 1,
   split: 1,
   fit: 1,
-  evaluate: 1,
+  evaluate: 2,
   gate: 1,
-  bundle: 1,
+  bundle: 2,
 };
 
 export const STEP_NAMES: readonly StepName[] = ['dataset', 'split', 'fit', 'evaluate', 'gate', 'bundle'];

@@ -22,6 +22,7 @@ import type {
 import { NO_TRACE } from '../../runtime/trace/index.ts';
 import { train, type TrainOptions, trainTasks } from './index.ts';
 import { readPart } from './part-file.ts';
+import type { ModelReport } from './report.ts';
 import { DAY_MS } from './periods.ts';
 import { app, AS_OF, Neighbours, ROWS } from './test-host.ts';
 
@@ -180,7 +181,7 @@ describe('a run', () => {
       seed: 0,
       asOf: AS_OF,
     });
-    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.1.1.1');
+    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.2.1.2');
     expect(version?.signature.inputs.map(({ name }) => name)).toEqual(['amount', 'age']);
     // The file is the only truth: what it answers gives the metric that was registered.
     const [{ output }] = (await postgres.tables.query(
@@ -198,6 +199,42 @@ describe('a run', () => {
     expect(part.rows).toBeGreaterThan(100);
     expect(part.rows).toBeLessThan(ROWS / 3);
     await stop(service);
+  });
+
+  it('measures what a card tells, and writes it, with the version', async () => {
+    const neighbours = new Neighbours(objects, warehouse);
+    neighbours.fraudEvery = 10;
+    const service = await startTrain(neighbours);
+    const run = await until(service, (await start(service, 'linear')).id, isOver);
+    await stop(service);
+    const [version] = neighbours.versions;
+    const text = async (digest = ''): Promise<string> => new TextDecoder().decode(await objects.get(digest));
+    const report = JSON.parse(await text(version?.report?.digest)) as ModelReport;
+    expect(report.metrics['aucRoc']).toBe(run.metrics['aucRoc']);
+    const { low = 1, high = 0 } = report.intervals['aucRoc'] ?? {};
+    expect(low).toBeLessThan(report.metrics['aucRoc'] ?? 0);
+    expect(high).toBeGreaterThan(report.metrics['aucRoc'] ?? 1);
+    // Whoever knows only how often it happens ranks nobody, and is surprised more.
+    const { metrics, probability } = report.baseline;
+    expect(metrics['aucRoc']).toBe(0.5);
+    expect(metrics['logLoss']).toBeGreaterThan(report.metrics['logLoss'] ?? 1);
+    expect(probability).toBe(report.train.positives / report.train.rows);
+    // Frauds of the test data are large payments; age says nothing.
+    expect(report.importance.inputs[0]?.name).toBe('amount');
+    expect(report.slices.list.length).toBeGreaterThan(1);
+    const amounts = report.slices.list.filter(({ input }) => input === 'amount');
+    expect(amounts.reduce((sum, { rows }) => sum + rows, 0)).toBe(report.test.rows);
+    expect(amounts.reduce((sum, { positives }) => sum + positives, 0)).toBe(report.test.positives);
+    expect(report.inputs.map(({ name, quantiles }) => [name, quantiles.length])).toEqual([
+      ['amount', 11],
+      ['age', 11],
+    ]);
+    const markdown = await text(version?.card?.markdown.digest);
+    expect(markdown).toContain('# Model card: linear');
+    expect(markdown).toContain(`| dataset | ${version?.lineage.dataset ?? ''} |`);
+    expect(await text(version?.card?.html.digest)).toMatch(
+      /^<!doctype html>[^]*<svg[^]*ROC curve[^]*<\/html>\n$/,
+    );
   });
 
   it('that repeats another does nothing again and gives the same version', async () => {

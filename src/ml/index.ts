@@ -53,3 +53,30 @@ export type { IsolationEnsemble, IsolationForest } from './anomaly/isolation-for
 export { fitIsolationForest, isolationEnsemble, scoreAnomalies } from './anomaly/isolation-forest.ts';
 export { isolationPathLength } from './anomaly/path-length.ts';
 export type { PathTrees } from './anomaly/path-trees.ts';
+
+export type {
+  ChoiceParameter,
+  NumberParameter,
+  Parameter,
+  ParameterValue,
+  ParameterValues,
+  SearchSpace,
+} from './search/space.ts';
+export { CHOICE_OPTIONS_MAX, PARAMETERS_MAX, readSpace } from './search/space.ts';
+export type {
+  HyperbandOptions,
+  SearchAlgorithm,
+  SearchOptions,
+  SearchPlan,
+  TpeOptions,
+} from './search/options.ts';
+export { SEARCH_TRIALS_MAX } from './search/options.ts';
+export type { SearchState, Trial, TrialOutcome } from './search/trial.ts';
+export type { Search } from './search/search.ts';
+export { restoreSearch, startSearch } from './search/search.ts';
+export type { HyperbandBracket, HyperbandRung } from './search/hyperband.ts';
+export { hyperbandBrackets } from './search/hyperband.ts';
+export type { SearchResult } from './search/results.ts';
+export { bestTrial, searchResults } from './search/results.ts';
+export type { PictureOptions } from './search/picture.ts';
+export { PICTURE_PARAMETERS_MAX, PICTURE_TRIALS_MAX, searchPicture } from './search/picture.ts';

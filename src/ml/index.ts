@@ -27,7 +27,7 @@ export { cardPrecisionAtK } from './metrics/card-precision.ts';
 
 export type { Explanation } from './explain/explanation.ts';
 export { EXPLANATION_VALUES_MAX } from './explain/explanation.ts';
-export type { ExplainableTrees } from './explain/explainable-trees.ts';
+export type { ExplainableCategories, ExplainableTrees } from './explain/explainable-trees.ts';
 export { EXPLAINED_NODES_MAX } from './explain/explainable-trees.ts';
 export { PATH_FEATURES_MAX, explainTrees, treeExplainer } from './explain/tree-shap.ts';
 export type { ExplainableLinear, LinearExplanationOptions } from './explain/linear-shap.ts';

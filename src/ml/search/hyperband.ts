@@ -46,9 +46,11 @@ export function readHyperband(options: HyperbandOptions | undefined): Required<H
  * The brackets of one pass of Hyperband (Li et al., 2018, Algorithm 1): with s halvings left of at most S,
  * bracket s starts ceil((S + 1) / (s + 1) * reduction^s) trials with resourceMax / reduction^s each. The most
  * aggressive bracket comes first, the one without any halving last.
+ *
+ * @throws RangeError naming the option that is out of its bounds.
  */
-export function hyperbandBrackets(options: Required<HyperbandOptions>): readonly HyperbandBracket[] {
-  const { resourceMin, resourceMax, reduction } = options;
+export function hyperbandBrackets(options: HyperbandOptions): readonly HyperbandBracket[] {
+  const { resourceMin, resourceMax, reduction } = readHyperband(options);
   // Counted, because a logarithm may fall just short of a whole number.
   let halvingsMax = 0;
   while (resourceMax / reduction ** (halvingsMax + 1) >= resourceMin) halvingsMax += 1;

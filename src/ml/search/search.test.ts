@@ -233,7 +233,7 @@ describe('tpe', () => {
 
 describe('hyperband', () => {
   it('has the brackets of the paper for a resource of 81 and a third kept', () => {
-    const brackets = hyperbandBrackets({ resourceMin: 1, resourceMax: 81, reduction: 3, proposal: 'random' });
+    const brackets = hyperbandBrackets({ resourceMin: 1, resourceMax: 81 });
     const table = brackets.map((rungs) => rungs.map(({ trials, resource }) => [trials, resource]));
     expect(table).toEqual([
       [

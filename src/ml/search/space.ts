@@ -173,5 +173,19 @@ function onlyFields(fields: Readonly<Record<string, unknown>>, what: string, kno
 
 /** @internal A value in an error message. */
 export function shown(value: unknown): string {
-  return (typeof value === 'object' ? JSON.stringify(value) : String(value)).slice(0, 100);
+  switch (typeof value) {
+    case 'string':
+      return value.slice(0, 100);
+    case 'number':
+    case 'bigint':
+    case 'boolean':
+    case 'undefined':
+      return String(value);
+    case 'object':
+      if (value === null) return 'null';
+      return Array.isArray(value) ? 'a list' : 'an object';
+    case 'function':
+    case 'symbol':
+      return `a ${typeof value}`;
+  }
 }

@@ -21,7 +21,7 @@ export function escapeText(text: string): string {
 
 /** @internal A text of at most `length` characters. */
 export function shortened(text: string, length: number): string {
-  const characters = [...text];
+  const characters = Array.from(text);
   return characters.length <= length ? text : `${characters.slice(0, length - 1).join('')}…`;
 }
 

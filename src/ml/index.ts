@@ -27,7 +27,7 @@ export { cardPrecisionAtK } from './metrics/card-precision.ts';
 
 export type { Explanation } from './explain/explanation.ts';
 export { EXPLANATION_VALUES_MAX } from './explain/explanation.ts';
-export type { ExplainableTrees } from './explain/explainable-trees.ts';
+export type { ExplainableCategories, ExplainableTrees } from './explain/explainable-trees.ts';
 export { EXPLAINED_NODES_MAX } from './explain/explainable-trees.ts';
 export { PATH_FEATURES_MAX, explainTrees, treeExplainer } from './explain/tree-shap.ts';
 export type { ExplainableLinear, LinearExplanationOptions } from './explain/linear-shap.ts';
@@ -104,3 +104,30 @@ export type { FoldOptions } from './validation/folds.ts';
 export { FOLDS_MAX, groupFolds, randomFolds, stratifiedFolds } from './validation/folds.ts';
 export type { PrequentialFold, PrequentialOptions, TimeSplitOptions } from './validation/time-splits.ts';
 export { prequentialFolds, timeSplit } from './validation/time-splits.ts';
+
+export type {
+  ChoiceParameter,
+  NumberParameter,
+  Parameter,
+  ParameterValue,
+  ParameterValues,
+  SearchSpace,
+} from './search/space.ts';
+export { CHOICE_OPTIONS_MAX, PARAMETERS_MAX, readSpace } from './search/space.ts';
+export type {
+  HyperbandOptions,
+  SearchAlgorithm,
+  SearchOptions,
+  SearchPlan,
+  TpeOptions,
+} from './search/options.ts';
+export { SEARCH_TRIALS_MAX } from './search/options.ts';
+export type { SearchState, Trial, TrialOutcome } from './search/trial.ts';
+export type { Search } from './search/search.ts';
+export { restoreSearch, startSearch } from './search/search.ts';
+export type { HyperbandBracket, HyperbandRung } from './search/hyperband.ts';
+export { hyperbandBrackets } from './search/hyperband.ts';
+export type { SearchResult } from './search/results.ts';
+export { bestTrial, searchResults } from './search/results.ts';
+export type { PictureOptions } from './search/picture.ts';
+export { PICTURE_PARAMETERS_MAX, PICTURE_TRIALS_MAX, searchPicture } from './search/picture.ts';

@@ -2,7 +2,7 @@
 export const ISOLATION_TREES_MAX = 10_000;
 /** Most rows that one tree sees. More rows hide outliers among normal rows rather than help. */
 export const ISOLATION_SUBSAMPLE_MAX: number = 1 << 16;
-/** Most rows that all trees draw together: a forest has fewer than twice as many nodes, of 33 bytes each. */
+/** Most rows that all trees draw together: a forest has fewer than twice as many nodes, of 42 bytes each. */
 export const ISOLATION_DRAWS_MAX: number = 1 << 24;
 /** Deepest isolation tree. */
 export const ISOLATION_DEPTH_MAX = 64;

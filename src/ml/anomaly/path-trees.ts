@@ -4,12 +4,19 @@
  */
 export interface PathTrees {
   readonly kind: 'trees';
-  /** 0. */
-  readonly baseScore: number;
+  readonly outputs: 1;
+  /** The margin is the answer; the score is made of it outside. */
+  readonly link: 'identity';
+  /** One 0. */
+  readonly baseScores: Float64Array;
+  /** None: all columns are numbers. */
+  readonly categories: readonly [];
   readonly featureCount: number;
   readonly offsets: Int32Array;
   readonly feature: Int32Array;
   readonly threshold: Float32Array;
+  /** All 0. */
+  readonly equality: Uint8Array;
   readonly left: Int32Array;
   readonly right: Int32Array;
   /** Path length of each leaf divided by the number of trees, exactly a Float32; 0 for inner nodes. */
@@ -17,8 +24,10 @@ export interface PathTrees {
   readonly missingLeft: Uint8Array;
   /** Rows of the tree's subsample that reached each node. */
   readonly cover: Float64Array;
-  /** Number of splits on each feature. Splits are random, so this says nothing about what matters. */
+  /** All 0: splits are random and gain nothing. */
   readonly importance: Float64Array;
+  /** Number of splits on each feature. */
+  readonly splits: Float64Array;
 }
 
 /** @internal Collects the nodes of isolation trees. */
@@ -62,24 +71,29 @@ export class PathTreesBuilder {
   }
 
   build(featureCount: number): PathTrees {
-    const importance = new Float64Array(featureCount);
+    const splits = new Float64Array(featureCount);
     this.#left.forEach((left, node) => {
       const feature = this.#feature[node] as number;
-      if (left >= 0) importance[feature] = (importance[feature] as number) + 1;
+      if (left >= 0) splits[feature] = (splits[feature] as number) + 1;
     });
     return {
       kind: 'trees',
-      baseScore: 0,
+      outputs: 1,
+      link: 'identity',
+      baseScores: Float64Array.of(0),
+      categories: [],
       featureCount,
       offsets: Int32Array.from([...this.#offsets, this.#left.length]),
       feature: Int32Array.from(this.#feature),
       threshold: Float32Array.from(this.#threshold),
+      equality: new Uint8Array(this.#left.length),
       left: Int32Array.from(this.#left),
       right: Int32Array.from(this.#right),
       leaf: Float64Array.from(this.#leaf),
       missingLeft: Uint8Array.from(this.#missingLeft),
       cover: Float64Array.from(this.#cover),
-      importance,
+      importance: new Float64Array(featureCount),
+      splits,
     };
   }
 

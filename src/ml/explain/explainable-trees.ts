@@ -1,21 +1,35 @@
 /** Largest tree that is explained: its working memory is 24 bytes for each node and quadrature point. */
 export const EXPLAINED_NODES_MAX: number = 1 << 20;
 
+/** What the codes of a categorical column become before trees compare them. */
+export interface ExplainableCategories {
+  /** Index in the input row. */
+  readonly feature: number;
+  /** Ascending. Every other code counts as missing. */
+  readonly codes: ArrayLike<number>;
+  /** What each code becomes. */
+  readonly ranks: ArrayLike<number>;
+}
+
 /**
  * What is read of packed trees, the form of `TreeEnsemble`, to explain them. A node is a leaf when `left` is
- * -1. Otherwise a row goes left when its value is at most `threshold`, or is missing and `missingLeft` is 1.
- * Children are absolute indices and larger than their parent's.
+ * -1. Otherwise a row goes left when its value is at most `threshold` (equals it, where `equality` is 1), or
+ * is missing and `missingLeft` is 1. Children are absolute indices and larger than their parent's.
  */
 export interface ExplainableTrees {
-  /** Margin before any tree: one for all outputs, or one for each. */
-  readonly baseScore: number | ArrayLike<number>;
+  /** Margin of each output before any tree. */
+  readonly baseScores: ArrayLike<number>;
   readonly featureCount: number;
+  /** Columns whose values are looked up first. Default none. */
+  readonly categories?: readonly ExplainableCategories[];
   /** Margins of one answer. Tree t adds to output `t % outputs`. Default 1. */
   readonly outputs?: number;
   /** Root of each tree, then the number of nodes. */
   readonly offsets: Int32Array;
   readonly feature: Int32Array;
   readonly threshold: Float32Array;
+  /** Default all 0. */
+  readonly equality?: Uint8Array;
   readonly left: Int32Array;
   readonly right: Int32Array;
   readonly leaf: Float64Array;
@@ -37,20 +51,35 @@ export function checkTrees(trees: ExplainableTrees): void {
   const nodes = offsets.at(-1) ?? -1;
   if (offsets[0] !== 0) throw new RangeError('The offsets of trees must begin with 0');
   for (const field of ['feature', 'threshold', 'left', 'right', 'leaf', 'missingLeft', 'cover'] as const) {
-    const { length } = trees[field];
-    if (length !== nodes) throw new RangeError(`The trees have ${nodes} nodes but ${field} has ${length}`);
+    checkLength(trees, field, nodes);
   }
+  if (trees.equality !== undefined) checkLength(trees, 'equality', nodes);
   if (!Number.isSafeInteger(featureCount) || featureCount < 0) {
     throw new RangeError(`featureCount must be a natural number, not ${featureCount}`);
   }
   if (!Number.isSafeInteger(outputs) || outputs < 1) {
     throw new RangeError(`outputs must be a whole number from 1, not ${outputs}`);
   }
-  const { baseScore } = trees;
-  if (typeof baseScore !== 'number' && baseScore.length !== outputs) {
-    throw new RangeError(`There are ${outputs} outputs but ${baseScore.length} base scores`);
+  if (trees.baseScores.length !== outputs) {
+    throw new RangeError(`There are ${outputs} outputs but ${trees.baseScores.length} base scores`);
+  }
+  for (const { feature, codes, ranks } of trees.categories ?? []) {
+    if (!(feature >= 0 && feature < featureCount) || codes.length !== ranks.length) {
+      throw new RangeError(
+        `Categories of input ${feature} of ${featureCount} have ${codes.length} codes and ${ranks.length} ranks`,
+      );
+    }
   }
   for (let tree = 0; tree + 1 < offsets.length; tree += 1) checkTree(trees, tree);
+}
+
+function checkLength(
+  trees: ExplainableTrees,
+  field: 'feature' | 'threshold' | 'equality' | 'left' | 'right' | 'leaf' | 'missingLeft' | 'cover',
+  nodes: number,
+): void {
+  const length = trees[field]?.length;
+  if (length !== nodes) throw new RangeError(`The trees have ${nodes} nodes but ${field} has ${length}`);
 }
 
 function checkTree(trees: ExplainableTrees, tree: number): void {

@@ -29,18 +29,11 @@ function someRows(rows: number, features: number, random: SeededRandom): Matrix 
 /** Trees of random splits, without regard to any data; the rows give the cover. */
 function someTrees(shape: Shape, random: SeededRandom): ExplainableTrees {
   const { outputs = 1, stop = 0.2 } = shape;
-  const [offsets, feature, threshold, left, right, leaf, missingLeft]: number[][] = [
-    [],
-    [],
-    [],
-    [],
-    [],
-    [],
-    [],
-  ];
+  const lists: number[][] = Array.from({ length: 8 }, () => []);
+  const [offsets, feature, threshold, left, right, leaf, missingLeft, equality] = lists;
   const grow = (depth: number): number => {
     const node = left?.push(-1) ?? 0;
-    for (const list of [feature, threshold, right, leaf, missingLeft]) list?.push(0);
+    for (const list of [feature, threshold, right, leaf, missingLeft, equality]) list?.push(0);
     const at = node - 1;
     if (depth === 0 || random.uniform() < stop) {
       (leaf as number[])[at] = Math.fround(random.normal());
@@ -49,13 +42,14 @@ function someTrees(shape: Shape, random: SeededRandom): ExplainableTrees {
     (feature as number[])[at] = random.integer(shape.features);
     (threshold as number[])[at] = random.integer(12) - 4;
     (missingLeft as number[])[at] = random.integer(2);
+    (equality as number[])[at] = random.integer(4) === 0 ? 1 : 0;
     (left as number[])[at] = grow(depth - 1);
     (right as number[])[at] = grow(depth - 1);
     return at;
   };
   for (let tree = 0; tree < shape.trees; tree += 1) offsets?.push(grow(shape.depth));
   const trees = {
-    baseScore: outputs === 1 ? 0.25 : Array.from({ length: outputs }, (_, output) => output / 4),
+    baseScores: Array.from({ length: outputs }, (_, output) => (output + 1) / 4),
     featureCount: shape.features,
     outputs,
     offsets: Int32Array.from([...(offsets ?? []), left?.length ?? 0]),
@@ -65,12 +59,15 @@ function someTrees(shape: Shape, random: SeededRandom): ExplainableTrees {
     right: Int32Array.from(right ?? []),
     leaf: Float64Array.from(leaf ?? []),
     missingLeft: Uint8Array.from(missingLeft ?? []),
+    equality: Uint8Array.from(equality ?? []),
   };
   return withCover(trees, someRows(shape.rows, shape.features, random));
 }
 
 function goesLeft(trees: Omit<ExplainableTrees, 'cover'>, node: number, value: number): boolean {
-  return Number.isNaN(value) ? trees.missingLeft[node] === 1 : value <= (trees.threshold[node] ?? 0);
+  const threshold = trees.threshold[node] ?? 0;
+  if (Number.isNaN(value)) return trees.missingLeft[node] === 1;
+  return trees.equality?.[node] === 1 ? value === threshold : value <= threshold;
 }
 
 /** Walks the rows and counts them at every node. */
@@ -108,8 +105,8 @@ function known(
     const share = a + b > 0 ? a / (a + b) : 0.5;
     return share * visit(leftChild) + (1 - share) * visit(rightChild);
   };
-  const { outputs = 1, baseScore } = trees;
-  let sum = typeof baseScore === 'number' ? baseScore : (baseScore[query.output] ?? 0);
+  const { outputs = 1, baseScores } = trees;
+  let sum = baseScores[query.output] ?? 0;
   trees.offsets.subarray(0, -1).forEach((root, tree) => {
     if (tree % outputs === query.output) sum += visit(root);
   });
@@ -152,7 +149,7 @@ describe('explainTrees', () => {
   it('agrees with a tree computed by hand', () => {
     // x0 <= 0 ? 10 : (x1 <= 0 ? 20 : 40), with 1, 1 and 2 of 4 training rows.
     const trees: ExplainableTrees = {
-      baseScore: 1,
+      baseScores: [1],
       featureCount: 3,
       offsets: Int32Array.of(0, 5),
       feature: Int32Array.of(0, 0, 1, 0, 0),
@@ -232,7 +229,7 @@ describe('explainTrees', () => {
     const inner = (node: number): boolean => node % 2 === 0 && node < nodes - 1;
     const indices = Array.from({ length: nodes }, (_, node) => node);
     const trees: ExplainableTrees = {
-      baseScore: 0,
+      baseScores: [0],
       featureCount: depth,
       offsets: Int32Array.of(0, nodes),
       feature: Int32Array.from(indices, (node) => (inner(node) ? node / 2 : 0)),
@@ -265,7 +262,7 @@ describe('explainTrees', () => {
       Number(features.values[row * 5] ?? 0) > 2 ? 1 : 0,
     );
     const fitted = fitTrees(features, labels, { rounds: 10, maxDepth: 3 });
-    const trees = withCover(fitted, features);
+    const trees = withCover({ ...fitted, baseScores: [0] }, features);
     expect(additivityError(trees, features)).toBeLessThan(1e-9);
     const { values } = explainTrees(trees, features);
     [0, 1, 2, 3, 4].forEach((column) => {
@@ -273,6 +270,21 @@ describe('explainTrees', () => {
       const isExplained = values.some((value, at) => at % 5 === column && value !== 0);
       expect(isExplained).toBe(isRead);
     });
+  });
+
+  it('looks codes of categories up, and takes unknown ones as missing', () => {
+    const random = new SeededRandom(8);
+    const trees = someTrees({ trees: 5, depth: 5, features: 2, rows: 100 }, random);
+    const categories = [{ feature: 1, codes: [2, 3, 10], ranks: [1, 0, 2] }];
+    const coded = explainTrees(
+      { ...trees, categories },
+      matrixOf([2, 3, 10, 4, null].map((code) => [1, code])),
+    );
+    const ranked = explainTrees(trees, matrixOf([1, 0, 2, null, null].map((rank) => [1, rank])));
+    expect(coded).toEqual(ranked);
+    expect(() => treeExplainer({ ...trees, categories: [{ feature: 2, codes: [], ranks: [] }] })).toThrow(
+      /Categories of input 2 of 2/,
+    );
   });
 
   it('gives a row the same bytes alone as among others', () => {
@@ -299,7 +311,7 @@ describe('explainTrees', () => {
     expect(() => treeExplainer(changed('feature', 0, 2))).toThrow('Node 0 reads input 2 of 2');
     expect(() => treeExplainer({ ...trees, cover: new Float64Array(1) })).toThrow(/nodes but cover has 1/);
     expect(() => treeExplainer({ ...trees, cover: trees.cover.map(() => -1) })).toThrow(/cover of node 0/);
-    expect(() => treeExplainer({ ...trees, outputs: 2, baseScore: [1] })).toThrow(/2 outputs but 1 base/);
+    expect(() => treeExplainer({ ...trees, outputs: 2, baseScores: [1] })).toThrow(/2 outputs but 1 base/);
     expect(() => explainTrees(trees, matrixOf([[1]]))).toThrow('2 inputs but the rows have 1 columns');
   });
 });

@@ -6,6 +6,7 @@ import type { Explanation } from './explanation.ts';
 import { checkColumns, emptyExplanation } from './explanation.ts';
 import type { Quadrature } from './quadrature.ts';
 import { gaussLegendre } from './quadrature.ts';
+import { rankedValues } from './ranked-values.ts';
 import type { TreePaths } from './tree-paths.ts';
 import { treePaths } from './tree-paths.ts';
 
@@ -19,6 +20,7 @@ interface Prepared {
   /** By number of points; only those that some tree needs. */
   readonly rules: readonly (Quadrature | undefined)[];
   readonly expected: Float64Array;
+  readonly equality: Uint8Array;
 }
 
 /** Memory for one tree at a time; the numbers of node k, relative to the root, begin at k * points. */
@@ -66,11 +68,12 @@ export function treeExplainer(trees: ExplainableTrees): (features: Matrix) => Ex
     checkColumns(features, trees.featureCount);
     const explanation = emptyExplanation(features, prepared.expected.slice());
     const buffers = buffersOf(prepared);
+    const values = rankedValues(features, trees.categories ?? []);
     for (let tree = 0; tree + 1 < trees.offsets.length; tree += 1) {
       const task = taskOf(prepared, tree, buffers);
       const output = tree % explanation.outputs;
       for (let row = 0; row < features.rows; row += 1) {
-        descend(task, features.values, row * features.columns);
+        descend(task, values, row * features.columns);
         ascend(task, explanation.values, (row * explanation.outputs + output) * features.columns);
       }
     }
@@ -88,12 +91,10 @@ export function explainTrees(trees: ExplainableTrees, features: Matrix): Explana
 }
 
 function prepare(trees: ExplainableTrees): Prepared {
-  const { baseScore, outputs = 1 } = trees;
+  const { baseScores, outputs = 1 } = trees;
   const paths = treePaths(trees);
   const rules: (Quadrature | undefined)[] = [];
-  const expected = Float64Array.from({ length: outputs }, (_, output) =>
-    typeof baseScore === 'number' ? baseScore : (baseScore[output] as number),
-  );
+  const expected = Float64Array.from(baseScores);
   paths.featuresMax.forEach((features, tree) => {
     if (features > PATH_FEATURES_MAX) {
       throw new RangeError(
@@ -105,7 +106,8 @@ function prepare(trees: ExplainableTrees): Prepared {
     const output = tree % outputs;
     expected[output] = (expected[output] as number) + (paths.expected[tree] as number);
   });
-  return { trees, paths, rules, expected };
+  const equality = trees.equality ?? new Uint8Array(trees.left.length);
+  return { trees, paths, rules, expected, equality };
 }
 
 /** The integrand has one factor less than features, and n points are exact up to degree 2n - 1. */
@@ -153,6 +155,7 @@ function taskOf(prepared: Prepared, tree: number, buffers: Buffers): TreeTask {
 function descend(task: TreeTask, values: Float32Array, start: number): void {
   const { prepared, root, end, points, taken, products } = task;
   const { feature, threshold, left, right, missingLeft } = prepared.trees;
+  const { equality } = prepared;
   const { above } = prepared.paths;
   products.fill(1, 0, points.length);
   for (let node = root; node < end; node += 1) {
@@ -160,7 +163,9 @@ function descend(task: TreeTask, values: Float32Array, start: number): void {
     if (leftChild < 0) continue;
     const rightChild = right[node] as number;
     const value = values[start + (feature[node] as number)] as number;
-    const goesLeft = value <= (threshold[node] as number) || (value !== value && missingLeft[node] === 1);
+    const limit = threshold[node] as number;
+    const passes = equality[node] === 1 ? value === limit : value <= limit;
+    const goesLeft = passes || (value !== value && missingLeft[node] === 1);
     // Both children have the same edge above: a child is taken when the row turns there and took that one.
     const edge = above[leftChild] as number;
     const open = edge < 0 ? 1 : (taken[edge - root] as number);

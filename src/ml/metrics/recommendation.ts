@@ -2,7 +2,9 @@ import { checkCutOff } from './ranking.ts';
 
 /** What users were recommended, and what was relevant to them. Items are all numbers or all strings. */
 export interface RecommendationInput<TItem extends number | string> {
-  /** The recommended items of each user, the best first. Only the first `k` are looked at; fewer are allowed. */
+  /**
+   * The recommended items of each user, the best first. Only the first `k` are looked at; fewer are allowed.
+   */
   readonly recommended: readonly ArrayLike<TItem>[];
   /**
    * The relevant items of each user, in any order. Items that training did not know belong here too: they
@@ -16,8 +18,8 @@ export interface RecommendationInput<TItem extends number | string> {
 /** Quality of one user's, or all users', first k recommendations; every one is in [0, 1]. */
 export interface RecommendationScores<TScores> {
   /**
-   * Sum of 1 / log2(rank + 1) over the hits, divided by that of min(k, relevant) hits at the top (Järvelin and
-   * Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002; binary gains).
+   * Sum of 1 / log2(rank + 1) over the hits, divided by that of min(k, relevant) hits at the top (Järvelin
+   * and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002; binary gains).
    */
   readonly ndcg: TScores;
   /** Average precision: the sum over the hits of the precision down to their rank, over min(k, relevant). */

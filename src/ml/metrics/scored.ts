@@ -137,10 +137,11 @@ function checkBothClasses(labels: ArrayLike<number>, tally: ClassTally, metric: 
       `${metric} needs labels of both classes, all ${labels.length} are ${positives === 0 ? 0 : 1}`,
     );
   }
-  const [of1, of0] = [sumOf(tally.positives), sumOf(tally.negatives)];
-  if (of1 === 0 || of0 === 0) {
+  const positiveWeight = sumOf(tally.positives);
+  const negativeWeight = sumOf(tally.negatives);
+  if (positiveWeight === 0 || negativeWeight === 0) {
     throw new RangeError(
-      `${metric} needs rows of both classes with weight, the positives weigh ${of1} and the negatives ${of0}`,
+      `${metric} needs rows of both classes with weight, the positives weigh ${positiveWeight} and the negatives ${negativeWeight}`,
     );
   }
 }

@@ -10,9 +10,9 @@ export interface SliceOptions {
   /** Fewest rows of a slice that is measured. Default 50. */
   readonly rowsMin?: number;
   /**
-   * Fewest rows of each label in a slice that is measured; the labels are those of all rows. Default 5, which also
-   * makes slices of one class unmeasured; 0 with `stratified: false`, where labels are measurements. Give 0 when
-   * the metric needs no classes, as a mean loss.
+   * Fewest rows of each label in a slice that is measured; the labels are those of all rows. Default 5, which
+   * also makes slices of one class unmeasured; 0 with `stratified: false`, where labels are measurements.
+   * Give 0 when the metric needs no classes, as a mean loss.
    */
   readonly rowsOfLabelMin?: number;
   /** Of the intervals; the same seed for each slice, so another column does not change this one's. */
@@ -38,8 +38,8 @@ export interface MeasuredSlice extends SliceSupport {
 export interface UnmeasuredSlice extends SliceSupport {
   readonly measured: false;
   /**
-   * `FEW_ROWS`: fewer than `rowsMin`. `FEW_OF_LABEL`: fewer than `rowsOfLabelMin` of some label, perhaps none.
-   * `UNDEFINED`: the metric or its interval does not exist for these rows.
+   * `FEW_ROWS`: fewer than `rowsMin`. `FEW_OF_LABEL`: fewer than `rowsOfLabelMin` of some label, perhaps
+   * none. `UNDEFINED`: the metric or its interval does not exist for these rows.
    */
   readonly reason: 'FEW_ROWS' | 'FEW_OF_LABEL' | 'UNDEFINED';
   /** The reason in words. */
@@ -52,8 +52,8 @@ export interface WorstSlice {
   /** The bound of its interval on the good side: `upper` when a higher metric is better, else `lower`. */
   readonly bound: number;
   /**
-   * Whether even that bound is worse than the metric of all rows. With many slices some are so by chance: of 20
-   * that are like all others, about one at level 0.9.
+   * Whether even that bound is worse than the metric of all rows. With many slices some are so by chance: of
+   * 20 that are like all others, about one at level 0.9.
    */
   readonly worseThanAll: boolean;
 }
@@ -69,16 +69,16 @@ export interface SliceReport {
 }
 
 /**
- * Measures a metric for each value of each slicing column. Slices that are too small or have too few rows of a
- * label are reported as not measured, never dropped: a group about which nothing is known is a finding.
+ * Measures a metric for each value of each slicing column. Slices that are too small or have too few rows of
+ * a label are reported as not measured, never dropped: a group about which nothing is known is a finding.
  *
  * The worst slice is the one whose interval ends worst on its GOOD side: even with luck on its side it does
  * no better. By the estimate, or by the bound on the bad side, the smallest slices would win most of the
  * time, because their metrics scatter most; by this bound a slice is named only as far as its rows prove it.
  * Equal bounds: the first.
  *
- * @example `metricBySlice(aucRoc, { labels, scores, columns: [{ name: 'site', kind: 'category', values: sites }] }, { higherIsBetter:
- *   true })`
+ * @example `metricBySlice(aucRoc, { labels, scores, columns: [{ name: 'site', kind: 'category', values: sites
+ *   }] }, { higherIsBetter: true })`
  * @throws RangeError on unsound input, or when all rows together cannot be measured.
  */
 export function metricBySlice(

@@ -76,7 +76,7 @@ export function recommendationMetrics<TItem extends number | string>(
   for (let user = 0; user < relevant.length; user += 1) {
     const wanted = itemsOf(relevant[user] as ArrayLike<TItem>, `relevant items of user ${user}`);
     const list = recommended[user] as ArrayLike<TItem>;
-    const shown = itemsOf(Array.from(list).slice(0, k), `first ${k} recommendations of user ${user}`);
+    const shown = itemsOf(list, `first ${k} recommendations of user ${user}`, k);
     if (wanted.size === 0) continue;
     users += 1;
     const scores = scoresOf(shown, wanted, k);
@@ -155,9 +155,9 @@ function scoresOf<TItem>(
   };
 }
 
-function itemsOf<TItem>(items: ArrayLike<TItem>, what: string): Set<TItem> {
+function itemsOf<TItem>(items: ArrayLike<TItem>, what: string, most: number = items.length): Set<TItem> {
   const found = new Set<TItem>();
-  for (let place = 0; place < items.length; place += 1) {
+  for (let place = 0; place < Math.min(most, items.length); place += 1) {
     const item = items[place] as TItem;
     if (found.has(item)) throw new RangeError(`Item ${String(item)} is twice among the ${what}`);
     found.add(item);

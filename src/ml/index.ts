@@ -62,7 +62,13 @@ export type {
   MulticlassMetrics,
   MulticlassProbabilities,
 } from './metrics/multiclass.ts';
-export { CLASSES_MAX, confusionMatrix, multiclassLogLoss, multiclassMetrics } from './metrics/multiclass.ts';
+export {
+  CLASSES_MAX,
+  accuracy,
+  confusionMatrix,
+  multiclassLogLoss,
+  multiclassMetrics,
+} from './metrics/multiclass.ts';
 export type { PinballInput } from './metrics/regression.ts';
 export {
   meanAbsoluteError,

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { logLoss } from './probability.ts';
-import { CLASSES_MAX, confusionMatrix, multiclassLogLoss, multiclassMetrics } from './multiclass.ts';
+import {
+  CLASSES_MAX,
+  accuracy,
+  confusionMatrix,
+  multiclassLogLoss,
+  multiclassMetrics,
+} from './multiclass.ts';
 
 const CLASSES = 4;
 const classified = fc
@@ -78,6 +84,22 @@ describe('multiclassMetrics', () => {
         );
       }),
     );
+  });
+});
+
+describe('accuracy', () => {
+  it('is the share of right predictions, as of the matrix', () => {
+    expect(accuracy([0, 1, 2, 3], [0, 2, 1, 3])).toBe(0.5);
+    expect(accuracy([0, 1, 2], [0, 1, 1], [1, 1, 6])).toBe(0.25);
+    fc.assert(
+      fc.property(classified, (rows) => {
+        expect(accuracy(rows.labels, rows.predicted)).toBeCloseTo(multiclassMetrics(rows).accuracy, 12);
+      }),
+    );
+    expect(() => accuracy([], [])).toThrow(/at least one row/);
+    expect(() => accuracy([1], [1, 2])).toThrow(/1 labels but 2 predictions/);
+    expect(() => accuracy([1, 2], [1, NaN])).toThrow(/Prediction 1 is NaN/);
+    expect(() => accuracy([NaN], [1])).toThrow(/Label 0 is NaN/);
   });
 });
 

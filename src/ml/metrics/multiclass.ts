@@ -4,7 +4,9 @@ import { weightsOf } from './scored.ts';
 /** Classes of a confusion matrix: 4,096 of them take 128 MiB. */
 export const CLASSES_MAX = 4096;
 
-/** How far the probabilities of a row may sum up beside 1: a softmax in Float32 is off by about 1e-7 a class. */
+/**
+ * How far the probabilities of a row may sum up beside 1: a softmax in Float32 is off by about 1e-7 a class.
+ */
 const PROBABILITY_SUM_TOLERANCE = 1e-3;
 
 /** Rows of several classes and what was predicted for them; classes are numbered from 0. */
@@ -82,6 +84,28 @@ export function confusionMatrix(rows: ClassifiedRows): ConfusionMatrix {
 }
 
 /**
+ * Share of the rows whose class is predicted right.
+ *
+ * @param weights one of at least 0 for each row, default all 1
+ * @throws RangeError when there are no rows, the lengths differ, a class is NaN, or all weights are 0.
+ */
+export function accuracy(
+  labels: ArrayLike<number>,
+  predicted: ArrayLike<number>,
+  weights?: ArrayLike<number>,
+): number {
+  if (labels.length === 0) throw new RangeError('A metric needs at least one row');
+  if (labels.length !== predicted.length) {
+    throw new RangeError(`There are ${labels.length} labels but ${predicted.length} predictions`);
+  }
+  for (let row = 0; row < labels.length; row += 1) {
+    if (Number.isNaN(labels[row])) throw new RangeError(`Label ${row} is NaN`);
+    if (Number.isNaN(predicted[row])) throw new RangeError(`Prediction ${row} is NaN`);
+  }
+  return meanOf(labels.length, weights, (row) => (labels[row] === predicted[row] ? 1 : 0));
+}
+
+/**
  * Accuracy, and precision, recall and F1 of each class with their means. A share of nothing counts as 0, and
  * a class that neither occurs nor is predicted is left out of the macro mean: the definitions of
  * scikit-learn's defaults.
@@ -96,13 +120,13 @@ export function multiclassMetrics(rows: ClassifiedRows): MulticlassMetrics {
   let seen = 0;
   let macro = 0;
   let weighted = 0;
-  for (let of = 0; of < classes; of += 1) {
-    const hits = counts[of * classes + of] as number;
+  for (let own = 0; own < classes; own += 1) {
+    const hits = counts[own * classes + own] as number;
     let support = 0;
     let predicted = 0;
     for (let other = 0; other < classes; other += 1) {
-      support += counts[of * classes + other] as number;
-      predicted += counts[other * classes + of] as number;
+      support += counts[own * classes + other] as number;
+      predicted += counts[other * classes + own] as number;
     }
     const f1 = share(2 * hits, support + predicted);
     byClass.push({ precision: share(hits, predicted), recall: share(hits, support), f1, support });
@@ -160,10 +184,12 @@ function checkClasses(values: ArrayLike<number>, classes: number, what: string):
 
 function checkDistribution(probabilities: ArrayLike<number>, row: number, classes: number): void {
   let sum = 0;
-  for (let of = 0; of < classes; of += 1) {
-    const probability = probabilities[row * classes + of] as number;
+  for (let column = 0; column < classes; column += 1) {
+    const probability = probabilities[row * classes + column] as number;
     if (!(probability >= 0 && probability <= 1)) {
-      throw new RangeError(`The probability of class ${of} in row ${row} is ${probability}, not in [0, 1]`);
+      throw new RangeError(
+        `The probability of class ${column} in row ${row} is ${probability}, not in [0, 1]`,
+      );
     }
     sum += probability;
   }

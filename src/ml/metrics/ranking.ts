@@ -42,11 +42,11 @@ export function aucOf(tally: ClassTally): number {
   let positives = 0;
   let negatives = 0;
   for (let group = 0; group < tally.positives.length; group += 1) {
-    const of1 = tally.positives[group] as number;
-    const of0 = tally.negatives[group] as number;
-    wins += of0 * (positives + of1 / 2);
-    positives += of1;
-    negatives += of0;
+    const positivesHere = tally.positives[group] as number;
+    const negativesHere = tally.negatives[group] as number;
+    wins += negativesHere * (positives + positivesHere / 2);
+    positives += positivesHere;
+    negatives += negativesHere;
   }
   return wins / (positives * negatives);
 }
@@ -57,11 +57,11 @@ export function averagePrecisionOf(tally: ClassTally): number {
   let positives = 0;
   let negatives = 0;
   for (let group = 0; group < tally.positives.length; group += 1) {
-    const of1 = tally.positives[group] as number;
-    positives += of1;
+    const positivesHere = tally.positives[group] as number;
+    positives += positivesHere;
     negatives += tally.negatives[group] as number;
     // A group without positives adds nothing, and the first ones may have no weight to divide by.
-    if (of1 > 0) sum += of1 * (positives / (positives + negatives));
+    if (positivesHere > 0) sum += positivesHere * (positives / (positives + negatives));
   }
   return negatives > 0 ? sum / positives : Number.NaN;
 }

@@ -2,7 +2,9 @@ import { checkCutOff } from './ranking.ts';
 
 /** What users were recommended, and what was relevant to them. Items are all numbers or all strings. */
 export interface RecommendationInput<TItem extends number | string> {
-  /** The recommended items of each user, the best first. Only the first `k` are looked at; fewer are allowed. */
+  /**
+   * The recommended items of each user, the best first. Only the first `k` are looked at; fewer are allowed.
+   */
   readonly recommended: readonly ArrayLike<TItem>[];
   /**
    * The relevant items of each user, in any order. Items that training did not know belong here too: they
@@ -16,8 +18,8 @@ export interface RecommendationInput<TItem extends number | string> {
 /** Quality of one user's, or all users', first k recommendations; every one is in [0, 1]. */
 export interface RecommendationScores<TScores> {
   /**
-   * Sum of 1 / log2(rank + 1) over the hits, divided by that of min(k, relevant) hits at the top (Järvelin and
-   * Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002; binary gains).
+   * Sum of 1 / log2(rank + 1) over the hits, divided by that of min(k, relevant) hits at the top (Järvelin
+   * and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 2002; binary gains).
    */
   readonly ndcg: TScores;
   /** Average precision: the sum over the hits of the precision down to their rank, over min(k, relevant). */
@@ -74,7 +76,7 @@ export function recommendationMetrics<TItem extends number | string>(
   for (let user = 0; user < relevant.length; user += 1) {
     const wanted = itemsOf(relevant[user] as ArrayLike<TItem>, `relevant items of user ${user}`);
     const list = recommended[user] as ArrayLike<TItem>;
-    const shown = itemsOf(Array.from(list).slice(0, k), `first ${k} recommendations of user ${user}`);
+    const shown = itemsOf(list, `first ${k} recommendations of user ${user}`, k);
     if (wanted.size === 0) continue;
     users += 1;
     const scores = scoresOf(shown, wanted, k);
@@ -153,9 +155,9 @@ function scoresOf<TItem>(
   };
 }
 
-function itemsOf<TItem>(items: ArrayLike<TItem>, what: string): Set<TItem> {
+function itemsOf<TItem>(items: ArrayLike<TItem>, what: string, most: number = items.length): Set<TItem> {
   const found = new Set<TItem>();
-  for (let place = 0; place < items.length; place += 1) {
+  for (let place = 0; place < Math.min(most, items.length); place += 1) {
     const item = items[place] as TItem;
     if (found.has(item)) throw new RangeError(`Item ${String(item)} is twice among the ${what}`);
     found.add(item);

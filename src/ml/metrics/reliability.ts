@@ -6,8 +6,8 @@ export interface ReliabilityOptions {
   /** Number of bins to aim at, 1 to 10,000. Default 10. */
   readonly bins?: number;
   /**
-   * `width`: intervals of equal width over [0, 1], the last one closed. `count`: intervals of about equally many
-   * rows; rows of equal probability stay together, so there may be fewer. Default `width`.
+   * `width`: intervals of equal width over [0, 1], the last one closed. `count`: intervals of about equally
+   * many rows; rows of equal probability stay together, so there may be fewer. Default `width`.
    */
   readonly by?: 'width' | 'count';
   /** One of at least 0 for each row, default all 1. They do not move the bins. */
@@ -32,8 +32,8 @@ export interface ReliabilityCurve {
 }
 
 /**
- * The reliability curve of probabilities. With `by: 'width'`, the mean over the rows of |positive share - mean
- * probability| of their bin is `calibrationError` of as many bins.
+ * The reliability curve of probabilities. With `by: 'width'`, the mean over the rows of |positive share -
+ * mean probability| of their bin is `calibrationError` of as many bins.
  *
  * @throws RangeError on unsound input, or when all weights are 0.
  */

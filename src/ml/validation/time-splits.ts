@@ -27,7 +27,10 @@ export interface PrequentialOptions {
   /** Between training and test: labels are not known so soon. At least 0. */
   readonly delayLength: number;
   readonly testLength: number;
-  /** How much later each fold is than the one before. Default `testLength`: the test periods follow one another. */
+  /**
+   * How much later each fold is than the one before. Default `testLength`: the test periods follow one
+   * another.
+   */
   readonly stepLength?: number;
 }
 
@@ -40,8 +43,8 @@ export interface PrequentialFold extends Split {
 }
 
 /**
- * Splits rows by time: `[testStart - delay - train, testStart - delay)` is learnt from, `[testStart, testStart +
- * test)` is judged by. Rows in between and outside are on neither side.
+ * Splits rows by time: `[testStart - delay - train, testStart - delay)` is learnt from, `[testStart,
+ * testStart + test)` is judged by. Rows in between and outside are on neither side.
  *
  * @param times a number for each row, in any order and unit
  * @throws RangeError on unsound input, or when a side has no rows.
@@ -65,8 +68,8 @@ export function timeSplit(times: ArrayLike<number>, options: TimeSplitOptions): 
 
 /**
  * Prequential validation (Dawid, 1984), as Le Borgne, Siblini, Lebichot and Bontempi ("Reproducible Machine
- * Learning for Credit Card Fraud Detection", 2022) do it: train, wait for the labels, test, and again one step
- * later, so that every model is judged by what came after it.
+ * Learning for Credit Card Fraud Detection", 2022) do it: train, wait for the labels, test, and again one
+ * step later, so that every model is judged by what came after it.
  *
  * Who was found out in the training period or the delay may be in the test rows too; removing known cards or
  * the like is up to the caller.

@@ -10,10 +10,10 @@ import type { Units } from './units.ts';
 const BLOCKS_MAX = 200;
 
 /**
- * @internal The acceleration of a BCa interval: how fast the standard error changes with the value, a sixth of
- * the skewness of the influences. They are estimated by leaving out a part of a stratum (jackknife), centred
- * within their stratum (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 5.4).
- * A stratum of one unit is the same in every resample and has no influence.
+ * @internal The acceleration of a BCa interval: how fast the standard error changes with the value, a sixth
+ * of the skewness of the influences. They are estimated by leaving out a part of a stratum (jackknife),
+ * centred within their stratum (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section
+ * 5.4). A stratum of one unit is the same in every resample and has no influence.
  *
  * @returns `NaN` when some of the parts cannot be left out without losing the metric; 0 when nothing varies.
  */

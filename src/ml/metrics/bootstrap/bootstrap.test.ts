@@ -218,6 +218,12 @@ describe('bootstrap of groups', () => {
     const scores = [5, 4, 3, 2, 6, 7, 8, 1];
     expect(bootstrap(aucRoc, { labels, scores, groups }).unmeasured).toBe(0);
   });
+
+  it('puts groups with the same labels in one stratum, in whatever order they come', () => {
+    const labels = Float64Array.of(0, 1, 1, 0, 1, 1, 0);
+    const { strata } = formUnits(labels, ['a', 'a', 'b', 'b', 'c', 'c', 'd'], true);
+    expect(strata.map((units) => [...units])).toEqual([[0, 1], [2], [3]]);
+  });
 });
 
 describe('the acceleration', () => {
@@ -227,7 +233,8 @@ describe('the acceleration', () => {
       [4000, 2],
     ] as const) {
       const random = new SeededRandom(11);
-      const values = Array.from({ length: rows }, () => Math.exp(random.normal()));
+      // Sorted, so that neighbours are alike.
+      const values = Array.from({ length: rows }, () => Math.exp(random.normal())).sort((a, b) => a - b);
       const centre = values.reduce((sum, x) => sum + x, 0) / rows;
       const [squares, cubes] = [2, 3].map((power) =>
         values.reduce((sum, x) => sum + (x - centre) ** power, 0),
@@ -245,5 +252,32 @@ describe('the acceleration', () => {
         digits,
       );
     }
+  });
+
+  it('of a difference between strata of different sizes is that of the theory', () => {
+    const random = new SeededRandom(12);
+    const labels = Float64Array.from({ length: 55 }, (_, row) => (row < 5 ? 1 : 0));
+    const values = labels.map(() => Math.exp(random.normal()));
+    const meanOf = (label: number, drawn: Int32Array): number => {
+      const times = drawn.map((count, row) => (labels[row] === label ? count : 0));
+      const sum = times.reduce((total, count, row) => total + count * (values[row] ?? NaN), 0);
+      return sum / times.reduce((total, count) => total + count, 0);
+    };
+    const all = new Int32Array(55).fill(1);
+    // Davison and Hinkley's formula, with the influences +-(x - mean) of the two means.
+    let squares = 0;
+    let cubes = 0;
+    values.forEach((value, row) => {
+      const size = row < 5 ? 5 : -50;
+      const part = (value - meanOf(labels[row] ?? NaN, all)) / size;
+      squares += part ** 2;
+      cubes += part ** 3;
+    });
+    const found = accelerationOf(
+      (drawn) => meanOf(1, drawn) - meanOf(0, drawn),
+      formUnits(labels, undefined, true),
+      new SeededRandom(0),
+    );
+    expect(found).toBeCloseTo(cubes / (6 * squares ** 1.5), 10);
   });
 });

@@ -24,8 +24,8 @@ export interface BootstrapRows {
   /** One of at least 0 for each row. Default: the metric gets none. */
   readonly weights?: ArrayLike<number>;
   /**
-   * Whom each row belongs to, such as a patient or a card. Groups are then drawn as a whole: rows of one group
-   * resemble each other, and drawing them one by one would promise more than the data holds.
+   * Whom each row belongs to, such as a patient or a card. Groups are then drawn as a whole: rows of one
+   * group resemble each other, and drawing them one by one would promise more than the data holds.
    */
   readonly groups?: ArrayLike<number | string>;
 }
@@ -36,14 +36,14 @@ export interface BootstrapOptions {
   /** Share of the intervals that shall hold the truth, between 0 and 1. Default 0.95. */
   readonly level?: number;
   /**
-   * `percentile`: quantiles of the resampled metrics. `bca`: those, corrected for bias and for a standard error
-   * that depends on the value (Efron, "Better bootstrap confidence intervals", 1987); better for skewed
+   * `percentile`: quantiles of the resampled metrics. `bca`: those, corrected for bias and for a standard
+   * error that depends on the value (Efron, "Better bootstrap confidence intervals", 1987); better for skewed
    * metrics and small data, at the price of up to 200 more measurements a stratum. Default `bca`.
    */
   readonly method?: 'percentile' | 'bca';
   /**
-   * Draw from each label as many rows as it has, so that no class is ever missing. With groups: from the groups
-   * with the same set of labels. Default true.
+   * Draw from each label as many rows as it has, so that no class is ever missing. With groups: from the
+   * groups with the same set of labels. Default true.
    */
   readonly stratified?: boolean;
   /** Seed of the draws. Default 0. The same rows, options and seed draw the same resamples for any metric. */
@@ -58,8 +58,8 @@ export interface BootstrapInterval {
   readonly upper: number;
   readonly level: number;
   /**
-   * How the bounds were found. `percentile` although `bca` was asked for when all resamples lie on one side of the
-   * estimate or some part of the rows could not be left out: then there is no correction.
+   * How the bounds were found. `percentile` although `bca` was asked for when all resamples lie on one side
+   * of the estimate or some part of the rows could not be left out: then there is no correction.
    */
   readonly method: 'percentile' | 'bca';
   /** Standard deviation of the measured resamples. */
@@ -70,24 +70,25 @@ export interface BootstrapInterval {
   readonly unmeasured: number;
   /**
    * The metric of each resample in the order of drawing, `NaN` where it could not be measured. Two models
-   * measured on the same rows with the same options have paired replicates: the differences are a bootstrap of the
-   * difference.
+   * measured on the same rows with the same options have paired replicates: the differences are a bootstrap
+   * of the difference.
    */
   readonly replicates: Float64Array;
 }
 
 /**
- * A confidence interval of a metric by the bootstrap (Efron, 1979): rows are drawn with replacement, again and
- * again, and the spread of their metrics stands for that of other data like these.
+ * A confidence interval of a metric by the bootstrap (Efron, 1979): rows are drawn with replacement, again
+ * and again, and the spread of their metrics stands for that of other data like these.
  *
  * The interval says nothing about rows unlike these, nor about a model trained on other data. Few rows of a
  * class make it too narrow: no resampling shows what a class can look like beyond the rows it has.
  *
- * `aucRoc`, `averagePrecision`, `logLoss` and `brier` are recognised and sort once instead of once a resample.
+ * `aucRoc`, `averagePrecision`, `logLoss` and `brier` are recognised and sort once instead of once a
+ * resample.
  *
  * @example `bootstrap(aucRoc, { labels, scores, groups: patients }, { level: 0.9 })`
- * @throws RangeError on unsound input or options, when the metric cannot measure the rows as they are, or when
- *   it cannot measure at least half of the resamples.
+ * @throws RangeError on unsound input or options, when the metric cannot measure the rows as they are, or
+ *   when it cannot measure at least half of the resamples.
  */
 export function bootstrap(
   metric: Metric,
@@ -103,11 +104,12 @@ export function bootstrap(
       'A bootstrap needs two rows or groups of a label: these resamples would be all alike',
     );
   }
+  // Copies: a metric that sorts what it is given must not change what is resampled.
   const estimate = metric(
-    measured.labels,
-    measured.scores,
-    measured.weights,
-    measured.grouped ? units.unitOf : undefined,
+    measured.labels.slice(),
+    measured.scores.slice(),
+    measured.weights?.slice(),
+    measured.grouped ? units.unitOf.slice() : undefined,
   );
   if (!Number.isFinite(estimate)) {
     throw new RangeError(

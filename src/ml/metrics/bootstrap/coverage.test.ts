@@ -7,7 +7,7 @@ import { bootstrap } from './bootstrap.ts';
 import type { Metric } from './evaluate.ts';
 import { normalProbability } from './normal.ts';
 
-const EXPERIMENTS = 500;
+const EXPERIMENTS = 400;
 
 /** Share of the experiments whose interval holds the truth. */
 function coverage(
@@ -19,7 +19,7 @@ function coverage(
   let held = 0;
   for (let run = 0; run < EXPERIMENTS; run += 1) {
     const found = bootstrap(metric, experiment.rows(random), {
-      resamples: 400,
+      resamples: 250,
       seed: run,
       ...experiment.options,
     });

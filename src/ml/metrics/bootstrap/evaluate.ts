@@ -6,9 +6,10 @@ import type { Units } from './units.ts';
 
 /**
  * A metric of rows: `aucRoc`, `brier`, `rootMeanSquaredError` and the like as they are, or any function. It
- * throws a `RangeError` or returns `NaN` for rows that it cannot measure. The order of the rows must not matter
- * beyond ties: those of a resample come by falling score. The arrays are valid during the call only. `weights` is undefined when the rows have none, `groups` likewise; a group that was drawn twice
- * comes as two groups, numbered in no particular order. (Four parameters, so that the metrics of this library fit.)
+ * throws a `RangeError` or returns `NaN` for rows that it cannot measure. The order of the rows must not
+ * matter beyond ties: those of a resample come by falling score. The arrays are valid during the call only.
+ * `weights` is undefined when the rows have none, `groups` likewise; a group that was drawn twice comes as
+ * two groups, numbered in no particular order. (Four parameters, so that the metrics of this library fit.)
  */
 export type Metric = (
   labels: Float64Array,
@@ -43,7 +44,7 @@ export function evaluatorOf(metric: Metric, rows: MeasuredRows, units: Units): E
 }
 
 /** The metric of the rows; NaN when it says that it cannot measure them. */
-export function measure(metric: () => number): number {
+function measure(metric: () => number): number {
   try {
     return metric();
   } catch (error) {

@@ -8,8 +8,8 @@ import { multiplyRight, packedRow, panelsOf, subtractProduct } from './panels.ts
 import { invertSmall, solveSmall } from './small.ts';
 import { SYMMETRIC_SIDE_MAX, invertSymmetric } from './symmetric.ts';
 
-/** Sides around the sizes of a tile (4), a block (64) and a stripe (192). */
-const side = fc.oneof(fc.integer({ min: 0, max: 12 }), fc.constantFrom(63, 64, 65, 127, 129, 191, 193, 260));
+/** Sides around the sizes of a tile (4), a block (96) and a stripe (192). */
+const side = fc.oneof(fc.integer({ min: 0, max: 12 }), fc.constantFrom(95, 96, 97, 191, 193, 203, 290));
 
 /** A symmetric positive definite matrix: a Gram matrix plus a ridge. */
 function definite(n: number, seed: number): Float64Array {
@@ -51,12 +51,24 @@ function largestDifference(a: Float64Array, b: Float64Array): number {
   return a.reduce((largest, value, place) => Math.max(largest, Math.abs(value - (b[place] ?? 0))), 0);
 }
 
+/** How far the product of a matrix and its inverse, both symmetric, is from the unit matrix. */
+function largestResidual(matrix: Float64Array, inverse: Float64Array, n: number): number {
+  let largest = 0;
+  for (let i = 0; i < n; i += 1)
+    for (let j = 0; j < n; j += 1) {
+      let sum = i === j ? -1 : 0;
+      for (let k = 0; k < n; k += 1) sum += (matrix[i * n + k] as number) * (inverse[j * n + k] as number);
+      largest = Math.max(largest, Math.abs(sum));
+    }
+  return largest;
+}
+
 describe('the kernel', () => {
   it('gives the same bits assembled and in JavaScript', () => {
     fc.assert(
       fc.property(
         fc.integer(),
-        fc.integer({ min: 1, max: 64 }),
+        fc.integer({ min: 1, max: 96 }),
         fc.integer({ min: 1, max: 48 }),
         (seed, depth, tiles) => {
           const random = new SeededRandom(seed);
@@ -117,12 +129,13 @@ describe('invertSymmetric', () => {
         const matrix = definite(n, seed);
         const lower = matrix.map((value, place) => (place % n <= Math.floor(place / n) ? value : Number.NaN));
         invertSymmetric(lower, n);
-        expect(largestDifference(lower, textbookInverse(matrix, n))).toBeLessThan(1e-12);
+        if (n < 100) expect(largestDifference(lower, textbookInverse(matrix, n))).toBeLessThan(1e-12);
+        expect(largestResidual(matrix, lower, n)).toBeLessThan(1e-12);
         for (let i = 0; i < n; i += 1)
           for (let j = 0; j < i; j += 1)
             if (lower[i * n + j] !== lower[j * n + i]) throw new Error('not symmetric');
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
@@ -157,7 +170,7 @@ describe('choleskyFactor', () => {
           }
         expect(largestDifference(product, matrix)).toBeLessThan(1e-13 * Math.max(1, n));
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
     const hand = Float64Array.of(4, 2, 2, 5);
     choleskyFactor(hand, 2);
@@ -170,8 +183,8 @@ describe('updateInverse', () => {
   it('is the inverse of the changed matrix, and taking away undoes adding', () => {
     fc.assert(
       fc.property(
-        fc.constantFrom(1, 5, 66, 130),
-        fc.constantFrom(0, 1, 3, 64, 70),
+        fc.constantFrom(1, 5, 98, 130),
+        fc.constantFrom(0, 1, 3, 96, 101),
         fc.nat(),
         (n, rank, seed) => {
           const random = new SeededRandom(seed);
@@ -193,17 +206,22 @@ describe('updateInverse', () => {
           const solved = matrix.slice();
           invertSymmetric(solved, n);
           expect(largestDifference(inverse, solved)).toBeLessThan(1e-12);
-          expect(updateInverse(inverse, n, { vectors, sign: -1 })).toBe(true);
-          expect(largestDifference(inverse, before)).toBeLessThan(1e-11);
+          // Taking away nearly everything is refused, because rounding would be all that is left.
+          const large = rank > n;
+          const done = updateInverse(inverse, n, { vectors, sign: -1 });
+          if (!large) expect(done).toBe(true);
+          if (done) expect(largestDifference(inverse, before)).toBeLessThan(large ? 1e-9 : 1e-11);
         },
       ),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 
-  it('says when nothing positive definite is left', () => {
+  it('says when nothing positive definite is left, or nearly nothing', () => {
     const vectors = [{ indices: [0], values: [2] }];
     expect(updateInverse(Float64Array.of(1, 0, 0, 1), 2, { vectors, sign: -1 })).toBe(false);
+    const nearly = [{ indices: [0], values: [1 - 1e-9] }];
+    expect(updateInverse(Float64Array.of(1, 0, 0, 1), 2, { vectors: nearly, sign: -1 })).toBe(false);
   });
 });
 

@@ -4,6 +4,13 @@ import { DEPTH_MAX, multiplyRight, packedRow, panelsOf, subtractProduct } from '
 import { invertSmall } from './small.ts';
 import { mirrorLower } from './symmetric.ts';
 
+/**
+ * Largest sum of magnitudes in a row of (I - U'Z)^-1. It bounds how many times larger the inverse becomes in some
+ * direction when products are taken away, and the square of that multiplies rounding: above, a new solution is
+ * the better way. Replacing a row by a larger one, which is the rule, at most doubles it.
+ */
+const GROWTH_MAX = 100;
+
 /** @internal A vector that is zero but at some indices. */
 export interface SparseVector {
   readonly indices: ArrayLike<number>;
@@ -20,7 +27,7 @@ export interface LowRankChange {
  * @internal Turns the inverse P of a symmetric matrix A into that of A + sign * U U', in place (both triangles
  * given and written), by the formula of Woodbury ("Inverting modified matrices", 1950) for some columns of U
  * at a time: P - Z (sign * I + U'Z)^-1 Z' with Z = P U. Returns false, with the content undefined, when the
- * result is not positive definite.
+ * result is not positive definite, or so nearly not that rounding would show.
  */
 export function updateInverse(inverse: Float64Array, n: number, change: LowRankChange): boolean {
   if (change.vectors.length === 0) return true;
@@ -54,6 +61,7 @@ function updateBatch(inverse: Float64Array, panels: Panels, change: LowRankChang
     }
   }
   if (invertSmall(middle, depth, new Float64Array(depth).fill(1)) >= 0) return false;
+  if (largestRowSum(middle, depth) > GROWTH_MAX) return false;
   if (sign < 0) middle.forEach((value, place) => (middle[place] = -value));
   multiplyRight(panels, middle, { from: 0, to: n });
   subtractProduct(inverse, panels, { from: 0, to: 0 });
@@ -78,4 +86,14 @@ function multiplySparse(
   const start = panels.right + what.column * LANES;
   for (let row = 0; row < n; row += 1)
     panels.kernel.memory[start + packedRow(row, depth)] = product[row] as number;
+}
+
+function largestRowSum(matrix: Float64Array, n: number): number {
+  let largest = 0;
+  for (let row = 0; row < n; row += 1) {
+    let sum = 0;
+    for (let column = 0; column < n; column += 1) sum += Math.abs(matrix[row * n + column] as number);
+    largest = Math.max(largest, sum);
+  }
+  return largest;
 }

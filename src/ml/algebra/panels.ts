@@ -1,8 +1,12 @@
 import type { Kernel } from './kernel.ts';
 import { LANES, STRIPE_COLUMNS, STRIPE_TILES, kernelOf } from './kernel.ts';
 
-/** The largest depth of panels. Longer loops gain little, and what is done block by block grows with it. */
-export const DEPTH_MAX = 64;
+/**
+ * The largest depth of panels: every depth is one pass over the whole matrix, but what is done block by block
+ * grows with it. Inverse of 3,000 x 3,000 on one core of an AMD EPYC (Zen 4): depth 64 3.0 s of CPU time, 96
+ * 2.48 s, 128 2.49 s.
+ */
+export const DEPTH_MAX = 96;
 
 /** @internal Rows `from` up to, not including, `to`. */
 export interface Span {

@@ -8,8 +8,8 @@ import type { Interactions, InteractionsChange, UserItems } from './interactions
 export const EASE_ITEMS_MAX = 8192;
 /**
  * An update of a rank above this share of the items solves anew. Measured with vectors of 30 items on one core
- * of an AMD EPYC (Zen 4), CPU time: with 2,000 items a solution takes 0.83 s, updates of rank 124, 250, 500 and
- * 1,000 take 0.13, 0.21, 0.35 and 0.71 s; with 1,000 items 0.11 s, and 0.08 s at rank 500. Above one half there
+ * of an AMD EPYC (Zen 4), CPU time: with 2,000 items a solution takes 0.82 s, updates of rank 124, 250, 500 and
+ * 1,000 take 0.12, 0.23, 0.33 and 0.62 s; with 1,000 items 0.12 s, and 0.10 s at rank 500. Above one half there
  * is nothing to be gained.
  */
 const RANK_SHARE_MAX = 0.5;

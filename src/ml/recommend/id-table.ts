@@ -36,6 +36,10 @@ export class IdTable {
    * @throws RangeError as {@link IdTable.of}.
    */
   with(ids: ArrayLike<Id>): IdTable {
+    let fresh = 0;
+    for (let position = 0; position < ids.length; position += 1)
+      if (!this.#indices.has(ids[position] as Id)) fresh += 1;
+    if (fresh === 0) return this;
     const known = [...this.ids];
     const indices = new Map(this.#indices);
     for (let position = 0; position < ids.length; position += 1) {

@@ -195,6 +195,15 @@ describe('ease', () => {
     expect(Math.max(...ranks)).toBeGreaterThan(100);
   });
 
+  it('stays right where new weights are far smaller than those they replace', () => {
+    const rows = { users: ['a', 'a', 'b'], items: [0, 1, 0], weights: [1e5, 3, 2], times: [1, 1, 1] };
+    const before = interactionsOf(rows, { merge: 'latest', items: [0, 1, 2, 3, 4, 5, 6, 7] });
+    const came = extendInteractions(before, { users: ['a'], items: [0], weights: [0.5], times: [2] });
+    const updated = updateEase(fitEase(before, { lambda: 0.1 }), came);
+    const refit = fitEase(came.after, { lambda: 0.1 });
+    expect(largestDifference(easeWeights(updated), easeWeights(refit))).toBeLessThan(1e-8);
+  });
+
   it('an event delivered twice changes nothing', () => {
     const again = extendInteractions(small, { users: ['ann'], items: [1], times: [10] });
     const model = fitEase(small);

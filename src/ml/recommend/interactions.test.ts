@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { IDS_MAX, IdTable } from './id-table.ts';
+import { IdTable } from './id-table.ts';
 import type { InteractionColumns, Interactions } from './interactions.ts';
 import { extendInteractions, interactionsOf, itemsOfUser, userItemsOf } from './interactions.ts';
 
@@ -118,6 +118,11 @@ describe('interactionsOf', () => {
     const timed = interactionsOf({ users: ['a'], items: [1], times: [1] });
     expect(() => extendInteractions(timed, { users: ['a'], items: [2] })).toThrow(/the ones before only/);
     expect(() => itemsOfUser(timed, 1)).toThrow(/There are 1 users/);
-    expect(() => IdTable.of({ length: IDS_MAX } as ArrayLike<string>)).toThrow(/Id 0/);
+    const table = IdTable.of(['a', 'b', 'a']);
+    expect([table.size, table.with(['b']) === table, table.with(['c']).ids]).toEqual([
+      2,
+      true,
+      ['a', 'b', 'c'],
+    ]);
   });
 });

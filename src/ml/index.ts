@@ -137,3 +137,60 @@ export type { SearchResult } from './search/results.ts';
 export { bestTrial, searchResults } from './search/results.ts';
 export type { PictureOptions } from './search/picture.ts';
 export { PICTURE_PARAMETERS_MAX, PICTURE_TRIALS_MAX, searchPicture } from './search/picture.ts';
+export { choleskyFactor } from './algebra/cholesky.ts';
+export { SYMMETRIC_SIDE_MAX, invertSymmetric } from './algebra/symmetric.ts';
+
+export type { Id } from './recommend/id-table.ts';
+export { IDS_MAX, ID_LENGTH_MAX, IdTable } from './recommend/id-table.ts';
+export type { MergeRule, SparseRows } from './recommend/sparse.ts';
+export type {
+  InteractionColumns,
+  Interactions,
+  InteractionsChange,
+  InteractionsOptions,
+  ReadUserItems,
+  UserItems,
+} from './recommend/interactions.ts';
+export {
+  INTERACTIONS_MAX,
+  INTERACTION_WEIGHT_MAX,
+  INTERACTION_WEIGHT_MIN,
+  extendInteractions,
+  interactionsOf,
+  itemsOfUser,
+  userItemsOf,
+} from './recommend/interactions.ts';
+export type { MostPopularModel, MostPopularOptions, PopularityDecay } from './recommend/most-popular.ts';
+export { fitMostPopular, updateMostPopular } from './recommend/most-popular.ts';
+export type { EaseModel, EaseOptions } from './recommend/ease.ts';
+export { EASE_ITEMS_MAX, easeWeights, fitEase, updateEase } from './recommend/ease.ts';
+export type { ItemKnnModel, ItemKnnOptions } from './recommend/item-knn.ts';
+export {
+  NEIGHBOURS_MAX,
+  NEIGHBOUR_PLACES_MAX,
+  fitItemKnn,
+  itemCosine,
+  updateItemKnn,
+} from './recommend/item-knn.ts';
+export type { AlsModel, AlsOptions } from './recommend/als.ts';
+export {
+  ALS_FACTORS_MAX,
+  ALS_SWEEPS_MAX,
+  alsObjective,
+  fitAls,
+  foldInUser,
+  updateAls,
+} from './recommend/als.ts';
+export type { RecommendationModel } from './recommend/model.ts';
+export { itemCountOf, itemScores } from './recommend/model.ts';
+export type { ItemSet, RankedItem, RankingRules } from './recommend/ranking.ts';
+export { RANKING_ITEMS_MAX, topItems } from './recommend/ranking.ts';
+export type { DiversityOptions } from './recommend/diversity.ts';
+export { COMPARISONS_MAX, diversify } from './recommend/diversity.ts';
+export type {
+  FallbackReason,
+  Recommendation,
+  RecommendedItem,
+  RecommendOptions,
+} from './recommend/recommend.ts';
+export { recommend } from './recommend/recommend.ts';

@@ -1,0 +1,57 @@
+;; The inner loop of dense algebra in WebAssembly with 128-bit vectors. It does what `multiplyStripe` in
+;; kernel.ts does, with the same floating-point operations in the same order, so that both give the same bits.
+;; Pointers are positions in bytes. A tile is 4 x 4 sums: eight vectors of two.
+(module
+  (import "env" "memory" (memory 1))
+
+  (func $multiplyStripe (export "multiplyStripe")
+    (param $left i32) (param $right i32) (param $products i32) (param $depth i32) (param $tiles i32)
+    (local $a i32) (local $end i32) (local $stop i32)
+    (local $low v128) (local $high v128) (local $value v128)
+    (local $c00 v128) (local $c02 v128) (local $c10 v128) (local $c12 v128)
+    (local $c20 v128) (local $c22 v128) (local $c30 v128) (local $c32 v128)
+    (local.set $stop (i32.add (local.get $products) (i32.shl (local.get $tiles) (i32.const 5))))
+    (local.set $end (i32.add (local.get $left) (i32.shl (local.get $depth) (i32.const 5))))
+    (block $done
+      (loop $nextTile
+        (br_if $done (i32.ge_u (local.get $products) (local.get $stop)))
+        (local.set $c00 (f64x2.splat (f64.const 0)))
+        (local.set $c02 (f64x2.splat (f64.const 0)))
+        (local.set $c10 (f64x2.splat (f64.const 0)))
+        (local.set $c12 (f64x2.splat (f64.const 0)))
+        (local.set $c20 (f64x2.splat (f64.const 0)))
+        (local.set $c22 (f64x2.splat (f64.const 0)))
+        (local.set $c30 (f64x2.splat (f64.const 0)))
+        (local.set $c32 (f64x2.splat (f64.const 0)))
+        (local.set $a (local.get $left))
+        (block $tileDone
+          (loop $next
+            (br_if $tileDone (i32.ge_u (local.get $a) (local.get $end)))
+            (local.set $low (v128.load (local.get $right)))
+            (local.set $high (v128.load offset=16 (local.get $right)))
+            (local.set $value (f64x2.splat (f64.load (local.get $a))))
+            (local.set $c00 (f64x2.add (local.get $c00) (f64x2.mul (local.get $value) (local.get $low))))
+            (local.set $c02 (f64x2.add (local.get $c02) (f64x2.mul (local.get $value) (local.get $high))))
+            (local.set $value (f64x2.splat (f64.load offset=8 (local.get $a))))
+            (local.set $c10 (f64x2.add (local.get $c10) (f64x2.mul (local.get $value) (local.get $low))))
+            (local.set $c12 (f64x2.add (local.get $c12) (f64x2.mul (local.get $value) (local.get $high))))
+            (local.set $value (f64x2.splat (f64.load offset=16 (local.get $a))))
+            (local.set $c20 (f64x2.add (local.get $c20) (f64x2.mul (local.get $value) (local.get $low))))
+            (local.set $c22 (f64x2.add (local.get $c22) (f64x2.mul (local.get $value) (local.get $high))))
+            (local.set $value (f64x2.splat (f64.load offset=24 (local.get $a))))
+            (local.set $c30 (f64x2.add (local.get $c30) (f64x2.mul (local.get $value) (local.get $low))))
+            (local.set $c32 (f64x2.add (local.get $c32) (f64x2.mul (local.get $value) (local.get $high))))
+            (local.set $a (i32.add (local.get $a) (i32.const 32)))
+            (local.set $right (i32.add (local.get $right) (i32.const 32)))
+            (br $next)))
+        ;; The rows of the products are 192 columns, 1,536 bytes, apart.
+        (v128.store (local.get $products) (local.get $c00))
+        (v128.store offset=16 (local.get $products) (local.get $c02))
+        (v128.store offset=1536 (local.get $products) (local.get $c10))
+        (v128.store offset=1552 (local.get $products) (local.get $c12))
+        (v128.store offset=3072 (local.get $products) (local.get $c20))
+        (v128.store offset=3088 (local.get $products) (local.get $c22))
+        (v128.store offset=4608 (local.get $products) (local.get $c30))
+        (v128.store offset=4624 (local.get $products) (local.get $c32))
+        (local.set $products (i32.add (local.get $products) (i32.const 32)))
+        (br $nextTile)))))

@@ -1,0 +1,206 @@
+import { factorCholesky, solveCholesky } from './cholesky.ts';
+import type { Design } from './design.ts';
+import { addScaled } from './vectors.ts';
+
+/** Columns of an elastic net: the products of all pairs of 4,096 columns take 128 MiB. */
+export const ELASTIC_NET_COLUMNS_MAX = 4096;
+
+/** Passes over the columns in use between two passes over all. */
+const INNER_PASSES = 10;
+/** Up to so many columns in use are solved for at once. */
+const SOLVED_COLUMNS_MAX = 1024;
+
+/**
+ * @internal Weighted covariances of the columns of a design, computed column by column when first asked for:
+ * a column that never enters the model costs nothing (the covariance updates of Friedman, Hastie and
+ * Tibshirani, 2010). The row weights are divided by the total weight of the design.
+ */
+export class Covariances {
+  /** Variance of each column. */
+  readonly variances: Float64Array;
+  /** Weighted mean of each column: 0 up to rounding under the design's own weights. */
+  readonly means: Float64Array;
+  readonly #design: Design;
+  readonly #weights: Float64Array;
+  readonly #columns: (Float64Array | undefined)[];
+
+  constructor(design: Design, rowWeights: Float64Array) {
+    this.#design = design;
+    this.#weights = rowWeights.map((weight) => weight / design.total);
+    this.#columns = Array.from({ length: design.columns });
+    this.means = new Float64Array(design.columns);
+    this.variances = new Float64Array(design.columns);
+    let sum = 0;
+    for (const weight of this.#weights) sum += weight;
+    design.values.forEach((values, column) => {
+      let mean = 0;
+      let squares = 0;
+      for (let row = 0; row < values.length; row += 1)
+        mean += (this.#weights[row] as number) * (values[row] as number);
+      mean /= sum;
+      for (let row = 0; row < values.length; row += 1) {
+        squares += (this.#weights[row] as number) * ((values[row] as number) - mean) ** 2;
+      }
+      this.means[column] = mean;
+      this.variances[column] = design.standardisation.varies[column] === 1 ? squares : 0;
+    });
+  }
+
+  /** Covariance of a column with each column. */
+  column(column: number): Float64Array {
+    const known = this.#columns[column];
+    if (known !== undefined) return known;
+    const mean = this.means[column] as number;
+    const source = this.#design.values[column] as Float64Array;
+    const weighted = this.#weights.map((weight, row) => weight * ((source[row] as number) - mean));
+    const made = new Float64Array(this.#design.columns);
+    this.#design.values.forEach((values, other) => {
+      let sum = 0;
+      for (let row = 0; row < values.length; row += 1)
+        sum += (weighted[row] as number) * (values[row] as number);
+      made[other] = sum;
+    });
+    made[column] = this.variances[column] as number;
+    this.#columns[column] = made;
+    return made;
+  }
+}
+
+/** Penalty per coefficient: `l1 * |w| + 0.5 * l2 * w^2`. */
+export interface ElasticPenalty {
+  readonly l1: number;
+  readonly l2: number;
+}
+
+/** A quadratic function under an elastic net penalty, at a point. */
+export interface QuadraticProblem {
+  readonly covariances: Covariances;
+  readonly penalty: ElasticPenalty;
+  /** The start; becomes the minimum. */
+  readonly coefficients: Float64Array;
+  /** Gradient of the function without the penalty at the coefficients; kept up with them. */
+  readonly gradient: Float64Array;
+}
+
+/**
+ * @internal How far a coefficient is from the condition of the optimum: the distance of 0 from the
+ * subgradient (Karush, Kuhn and Tucker).
+ */
+export function violationOf(coefficient: number, slope: number, penalty: ElasticPenalty): number {
+  if (coefficient === 0) return Math.max(0, Math.abs(slope) - penalty.l1);
+  return Math.abs(slope + penalty.l2 * coefficient + penalty.l1 * Math.sign(coefficient));
+}
+
+/** @internal The largest violation among the coefficients. */
+export function largestViolation(
+  coefficients: Float64Array,
+  gradient: Float64Array,
+  penalty: ElasticPenalty,
+): number {
+  let found = 0;
+  for (let column = 0; column < coefficients.length; column += 1) {
+    const here = violationOf(coefficients[column] as number, gradient[column] as number, penalty);
+    found = Math.max(found, here);
+  }
+  return found;
+}
+
+/**
+ * @internal Minimises by cyclic coordinate descent until no condition is violated by more than `goal`.
+ * Descent alone crawls where columns are correlated, so once the set of nonzero coefficients and their signs
+ * hold still, their linear equations are solved at once.
+ *
+ * @returns whether that was reached within `passesMax` passes over all columns.
+ */
+export function minimiseQuadratic(
+  problem: QuadraticProblem,
+  limits: { readonly goal: number; readonly passesMax: number },
+): boolean {
+  const { coefficients, gradient, penalty } = problem;
+  const all = Array.from(coefficients, (_, column) => column);
+  for (let pass = 0; pass < limits.passesMax; pass += 1) {
+    passOver(problem, all);
+    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
+    const used = all.filter((column) => coefficients[column] !== 0);
+    let changed = true;
+    for (let inner = 0; inner < INNER_PASSES; inner += 1) changed = passOver(problem, used);
+    if (!changed) solveUsed(problem);
+    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
+  }
+  return false;
+}
+
+/** Minimises over each of the columns in turn; tells whether the sign of one changed. */
+function passOver(problem: QuadraticProblem, columns: readonly number[]): boolean {
+  const { covariances, coefficients, gradient, penalty } = problem;
+  let changed = false;
+  for (const column of columns) {
+    const variance = covariances.variances[column] as number;
+    if (variance === 0) continue;
+    const before = coefficients[column] as number;
+    const pull = variance * before - (gradient[column] as number);
+    const after = (Math.sign(pull) * Math.max(0, Math.abs(pull) - penalty.l1)) / (variance + penalty.l2);
+    if (after === before) continue;
+    coefficients[column] = after;
+    addScaled(gradient, after - before, covariances.column(column));
+    if (Math.sign(after) !== Math.sign(before)) changed = true;
+  }
+  return changed;
+}
+
+/**
+ * Solves for the nonzero coefficients as if their signs were fixed. Where the way there crosses 0 it ends at
+ * the first crossing and that coefficient leaves, then the rest is solved again: the objective falls at each
+ * step, because up to the crossing it is the quadratic function whose minimum the way leads to.
+ */
+function solveUsed(problem: QuadraticProblem): void {
+  const { covariances, coefficients, gradient, penalty } = problem;
+  for (;;) {
+    const used: number[] = [];
+    coefficients.forEach((coefficient, column) => {
+      if (coefficient !== 0) used.push(column);
+    });
+    const n = used.length;
+    if (n === 0 || n > SOLVED_COLUMNS_MAX) return;
+    const matrix = new Float64Array(n * n);
+    const step = new Float64Array(n);
+    used.forEach((column, a) => {
+      const row = covariances.column(column);
+      for (let b = 0; b <= a; b += 1) matrix[a * n + b] = row[used[b] as number] as number;
+      matrix[a * n + a] = (matrix[a * n + a] as number) + penalty.l2;
+      const coefficient = coefficients[column] as number;
+      step[a] = -(
+        (gradient[column] as number) +
+        penalty.l2 * coefficient +
+        penalty.l1 * Math.sign(coefficient)
+      );
+    });
+    // Dependent columns: coordinate descent goes on alone.
+    if (!factorCholesky(matrix, n)) return;
+    solveCholesky(matrix, n, step);
+    if (!moveUsed(problem, used, step)) return;
+  }
+}
+
+/** Takes the step up to the first coefficient that it brings to 0; tells whether there was one. */
+function moveUsed(problem: QuadraticProblem, used: readonly number[], step: Float64Array): boolean {
+  const { covariances, coefficients, gradient, penalty } = problem;
+  let share = 1;
+  let leaving = -1;
+  if (penalty.l1 > 0) {
+    used.forEach((column, index) => {
+      const crossing = -(coefficients[column] as number) / (step[index] as number);
+      if (crossing > 0 && crossing < share) {
+        share = crossing;
+        leaving = column;
+      }
+    });
+  }
+  used.forEach((column, index) => {
+    const before = coefficients[column] as number;
+    const after = column === leaving ? 0 : before + share * (step[index] as number);
+    coefficients[column] = after;
+    addScaled(gradient, after - before, covariances.column(column));
+  });
+  return leaving >= 0;
+}

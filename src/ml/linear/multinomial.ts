@@ -1,0 +1,241 @@
+import type { Matrix } from '../matrix.ts';
+import { readWeights } from '../training-input.ts';
+import { factorCholesky, solveCholesky } from './cholesky.ts';
+import { minimiseByLbfgs } from './lbfgs.ts';
+import type { SoftmaxProblem } from './softmax-loss.ts';
+import { parameterCount, softmaxCurvature, softmaxHessian, softmaxLoss } from './softmax-loss.ts';
+import { standardisationOf } from './standardise.ts';
+import { classWeights, readClasses } from './targets.ts';
+import { addScaled, dot, largestOf } from './vectors.ts';
+
+/** Parameters of a multinomial model, classes times (columns + 1): L-BFGS keeps 30 vectors of that length. */
+export const MULTINOMIAL_PARAMETERS_MAX: number = 2 ** 20;
+
+/** Up to so many parameters Newton's method is used: its matrix takes 2 MiB and a step few milliseconds. */
+const NEWTON_PARAMETERS_MAX = 512;
+/** Halvings of one Newton step before it is given up. */
+const HALVINGS_MAX = 40;
+/** Gradients below this share of the total weight are rounding. */
+const GRADIENT_ROUNDING = 1e-13;
+/** Without a penalty, a solution whose next Newton step is longer than this (relative) runs away to infinity. */
+const STEP_RELATIVE_MAX = 1e-4;
+/** Products with the curvature spent on that step where Newton's method is not used. */
+const CONJUGATE_STEPS = 50;
+
+/**
+ * A fitted multinomial logistic regression: the probability of class k is `exp(margin_k) / sum(exp(margin))`
+ * with `margin_k = intercept_k + sum of coefficient_k * (x - mean) / scale`.
+ */
+export interface MultinomialModel {
+  readonly kind: 'multinomial';
+  readonly classCount: number;
+  /** Mean of each column over the training rows; also what a missing value is taken to be. */
+  readonly means: Float64Array;
+  /** Population standard deviation of each column, 1 for a column that does not vary. */
+  readonly scales: Float64Array;
+  /** On the standardised inputs, class after class, `classCount * columns`. Of each column they sum to 0. */
+  readonly coefficients: Float64Array;
+  /** One for each class; they sum to 0. */
+  readonly intercepts: Float64Array;
+  /** Steps taken, of Newton's method or of L-BFGS. */
+  readonly iterations: number;
+}
+
+export interface MultinomialOptions {
+  /**
+   * Inverse strength of the L2 penalty, with scikit-learn's meaning: the objective is `0.5 * ||w||^2 + C *
+   * sum(weight * logloss)` over the coefficients of ALL classes, the intercepts are free. `Infinity` means no
+   * penalty. Default 1. With two classes, C here is 2 C of `fitLogistic`, which has one vector and not two.
+   */
+  readonly C?: number;
+  /** Number of classes. Default one more than the largest label. */
+  readonly classCount?: number;
+  /** One weight of at least 0 for each row. A row of weight 2 counts as that row twice. Default all 1. */
+  readonly weights?: ArrayLike<number>;
+  /** Steps before giving up. Default 100 for Newton's method, 5,000 for L-BFGS. */
+  readonly iterationsMax?: number;
+  /** Largest component of the gradient at the solution, relative to the one at the start. Default 1e-8. */
+  readonly tolerance?: number;
+  /** Default `auto`: `newton` up to 512 parameters, classes times (columns + 1), else `lbfgs`. */
+  readonly solver?: 'auto' | 'newton' | 'lbfgs';
+}
+
+interface Limits {
+  readonly iterationsMax: number;
+  readonly tolerance: number;
+}
+
+/**
+ * Fits a multinomial (softmax) logistic regression. Missing values are taken as the column's mean, then all
+ * columns are standardised; both are fitted on these (weighted) rows and are part of the model.
+ *
+ * @param features one row for each case; NaN is missing, infinite values are refused.
+ * @param labels the class of each row, 0 .. classCount - 1.
+ * @throws RangeError on unsound input, when a class has no rows, or when there are more than {@link
+ *   MULTINOMIAL_PARAMETERS_MAX} parameters (with `solver: 'newton'` 4,096).
+ * @throws Error when there is no finite solution (classes that the columns separate, without a penalty;
+ *   Newton's method also finds linearly dependent columns, of whose solutions L-BFGS gives one), or when it
+ *   was not reached within `iterationsMax` steps.
+ */
+export function fitMultinomial(
+  features: Matrix,
+  labels: ArrayLike<number>,
+  options: MultinomialOptions = {},
+): MultinomialModel {
+  const { C = 1, tolerance = 1e-8, solver = 'auto' } = options;
+  if (!(C > 0)) throw new RangeError(`C must be a number above 0 or Infinity, not ${C}`);
+  const read = readClasses(features, labels, options.classCount);
+  const weights = readWeights(options.weights, features.rows);
+  const sums = classWeights(read, weights);
+  const absent = sums.findIndex((sum) => !(sum > 0));
+  if (absent >= 0) throw new RangeError(`Training needs rows of every class with weight; ${absent} has none`);
+  const total = sums.reduce((sum, weight) => sum + weight, 0);
+  const standardisation = standardisationOf(features, weights);
+  const problem: SoftmaxProblem = { features, ...read, weights, standardisation, penalty: 1 / C, total };
+  const size = parameterCount(problem);
+  const newton = solver === 'newton' || (solver === 'auto' && size <= NEWTON_PARAMETERS_MAX);
+  const sizeMax = newton ? 4096 : MULTINOMIAL_PARAMETERS_MAX;
+  if (size > sizeMax) {
+    throw new RangeError(`Multinomial regression takes ${sizeMax} parameters at most, not ${size}`);
+  }
+  const parameters = new Float64Array(size);
+  sums.forEach((sum, k) => {
+    parameters[(k + 1) * (features.columns + 1) - 1] = Math.log(sum / total);
+  });
+  centre(parameters, read.classCount);
+  const iterationsMax = options.iterationsMax ?? (newton ? 100 : 5000);
+  const solve = newton ? solveByNewton : solveByLbfgs;
+  const iterations = solve(problem, parameters, { iterationsMax, tolerance });
+  centre(parameters, read.classCount);
+  return modelOf(problem, parameters, iterations);
+}
+
+function modelOf(problem: SoftmaxProblem, parameters: Float64Array, iterations: number): MultinomialModel {
+  const { classCount, standardisation } = problem;
+  const { columns } = problem.features;
+  const coefficients = new Float64Array(classCount * columns);
+  const intercepts = new Float64Array(classCount);
+  for (let k = 0; k < classCount; k += 1) {
+    const start = k * (columns + 1);
+    coefficients.set(parameters.subarray(start, start + columns), k * columns);
+    intercepts[k] = parameters[start + columns] as number;
+  }
+  const { means, scales } = standardisation;
+  return { kind: 'multinomial', classCount, means, scales, coefficients, intercepts, iterations };
+}
+
+/** Takes from each parameter its mean over the classes, which means nothing to the probabilities. */
+function centre(parameters: Float64Array, classCount: number): void {
+  const size = parameters.length / classCount;
+  for (let i = 0; i < size; i += 1) {
+    let sum = 0;
+    for (let at = i; at < parameters.length; at += size) sum += parameters[at] as number;
+    const mean = sum / classCount;
+    for (let at = i; at < parameters.length; at += size) parameters[at] = (parameters[at] as number) - mean;
+  }
+}
+
+/** Moves the parameters to the minimum and returns the number of steps that took. */
+function solveByNewton(problem: SoftmaxProblem, parameters: Float64Array, limits: Limits): number {
+  const gradient = new Float64Array(parameters.length);
+  let objective = softmaxLoss(problem, parameters, gradient);
+  const rounding = GRADIENT_ROUNDING * problem.total;
+  const goal = Math.max(limits.tolerance * largestOf(gradient), rounding);
+  let stepRelative = 0;
+  for (let iteration = 0; ; iteration += 1) {
+    const steepness = largestOf(gradient);
+    const stands = problem.penalty > 0 || stepRelative <= STEP_RELATIVE_MAX;
+    if (steepness <= goal && stands) return iteration;
+    if (iteration === limits.iterationsMax) {
+      throw stands ? notConverged(iteration, steepness, goal) : noSolution('separate');
+    }
+    const hessian = softmaxHessian(problem, parameters);
+    if (!factorCholesky(hessian, parameters.length)) {
+      throw noSolution(iteration === 0 ? 'dependent' : 'separate');
+    }
+    const step = gradient.slice();
+    solveCholesky(hessian, parameters.length, step);
+    const reached = descend(problem, { parameters, objective }, step);
+    if (reached === undefined) throw notConverged(iteration, steepness, goal);
+    stepRelative = largestOf(step) / Math.max(1, largestOf(parameters));
+    objective = softmaxLoss(problem, parameters, gradient);
+  }
+}
+
+/** Takes the whole step back, or half of it, and so on; returns undefined when none leads down. */
+function descend(
+  problem: SoftmaxProblem,
+  position: { readonly parameters: Float64Array; readonly objective: number },
+  step: Float64Array,
+): number | undefined {
+  const { parameters, objective } = position;
+  const slack = 1e-12 * Math.abs(objective);
+  const candidate = new Float64Array(parameters.length);
+  for (let halvings = 0, length = 1; halvings <= HALVINGS_MAX; halvings += 1, length /= 2) {
+    candidate.set(parameters);
+    addScaled(candidate, -length, step);
+    const reached = softmaxLoss(problem, candidate, undefined);
+    if (reached <= objective + slack) {
+      parameters.set(candidate);
+      return reached;
+    }
+  }
+  return undefined;
+}
+
+function solveByLbfgs(problem: SoftmaxProblem, parameters: Float64Array, limits: Limits): number {
+  const evaluate = (point: Float64Array, gradient: Float64Array): number =>
+    softmaxLoss(problem, point, gradient);
+  const rounding = { gradientRounding: GRADIENT_ROUNDING * problem.total };
+  const result = minimiseByLbfgs(evaluate, parameters, { ...limits, ...rounding });
+  // Where the classes are separated the gradient vanishes too, but the next Newton step stays long.
+  if (problem.penalty === 0 && stepAhead(problem, parameters) > STEP_RELATIVE_MAX) {
+    if (result.converged || softmaxLoss(problem, parameters, undefined) < GRADIENT_ROUNDING * problem.total) {
+      throw noSolution('separate');
+    }
+  }
+  if (!result.converged) throw notConverged(result.iterations, result.steepness, result.goal);
+  return result.iterations;
+}
+
+/** Length of the next Newton step, relative to the parameters, by some steps of conjugate gradients. */
+function stepAhead(problem: SoftmaxProblem, parameters: Float64Array): number {
+  const residual = new Float64Array(parameters.length);
+  softmaxLoss(problem, parameters, residual);
+  const step = new Float64Array(parameters.length);
+  const direction = residual.slice();
+  let squares = dot(residual, residual);
+  const enough = 1e-4 * squares;
+  for (let index = 0; index < CONJUGATE_STEPS && squares > enough; index += 1) {
+    const product = softmaxCurvature(problem, parameters, direction);
+    const curvature = dot(direction, product);
+    // No curvature along a slope: the minimum is infinitely far.
+    if (!(curvature > 0)) return squares > 0 ? Number.POSITIVE_INFINITY : 0;
+    const length = squares / curvature;
+    addScaled(step, length, direction);
+    addScaled(residual, -length, product);
+    const next = dot(residual, residual);
+    for (let at = 0; at < direction.length; at += 1) {
+      direction[at] = (residual[at] as number) + (next / squares) * (direction[at] as number);
+    }
+    squares = next;
+  }
+  return largestOf(step) / Math.max(1, largestOf(parameters));
+}
+
+function notConverged(iterations: number, steepness: number, goal: number): Error {
+  return new Error(
+    `Multinomial regression did not converge: after ${iterations} steps the gradient is ${steepness}, wanted ` +
+      `${goal}. Allow more steps or a stronger penalty (smaller C)`,
+  );
+}
+
+function noSolution(reason: 'dependent' | 'separate'): Error {
+  const because =
+    reason === 'dependent'
+      ? 'some columns are linear combinations of others'
+      : 'the columns separate the classes, so that the coefficients grow without bound';
+  return new Error(
+    `Multinomial regression has no unique finite solution: ${because}. Use a penalty (a finite C)`,
+  );
+}

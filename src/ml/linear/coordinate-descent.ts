@@ -9,6 +9,10 @@ export const ELASTIC_NET_COLUMNS_MAX = 4096;
 const INNER_PASSES = 10;
 /** Up to so many columns in use are solved for at once. */
 const SOLVED_COLUMNS_MAX = 1024;
+/** Coefficients that leave during one such solution. */
+const CROSSINGS_MAX = 50;
+/** Share of their variance by which the curvature of dependent columns is raised. */
+const CURVATURE_ADDED = 1e-9;
 
 /**
  * @internal Weighted covariances of the columns of a design, computed column by column when first asked for:
@@ -107,8 +111,8 @@ export function largestViolation(
 
 /**
  * @internal Minimises by cyclic coordinate descent until no condition is violated by more than `goal`.
- * Descent alone crawls where columns are correlated, so once the set of nonzero coefficients and their signs
- * hold still, their linear equations are solved at once.
+ * Descent alone crawls where columns are correlated, so between its passes the linear equations of the
+ * nonzero coefficients are solved at once.
  *
  * @returns whether that was reached within `passesMax` passes over all columns.
  */
@@ -122,18 +126,16 @@ export function minimiseQuadratic(
     passOver(problem, all);
     if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
     const used = all.filter((column) => coefficients[column] !== 0);
-    let changed = true;
-    for (let inner = 0; inner < INNER_PASSES; inner += 1) changed = passOver(problem, used);
-    if (!changed) solveUsed(problem);
+    for (let inner = 0; inner < INNER_PASSES; inner += 1) passOver(problem, used);
+    solveUsed(problem);
     if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
   }
   return false;
 }
 
-/** Minimises over each of the columns in turn; tells whether the sign of one changed. */
-function passOver(problem: QuadraticProblem, columns: readonly number[]): boolean {
+/** Minimises over each of the columns in turn. */
+function passOver(problem: QuadraticProblem, columns: readonly number[]): void {
   const { covariances, coefficients, gradient, penalty } = problem;
-  let changed = false;
   for (const column of columns) {
     const variance = covariances.variances[column] as number;
     if (variance === 0) continue;
@@ -143,9 +145,7 @@ function passOver(problem: QuadraticProblem, columns: readonly number[]): boolea
     if (after === before) continue;
     coefficients[column] = after;
     addScaled(gradient, after - before, covariances.column(column));
-    if (Math.sign(after) !== Math.sign(before)) changed = true;
   }
-  return changed;
 }
 
 /**
@@ -154,32 +154,36 @@ function passOver(problem: QuadraticProblem, columns: readonly number[]): boolea
  * step, because up to the crossing it is the quadratic function whose minimum the way leads to.
  */
 function solveUsed(problem: QuadraticProblem): void {
-  const { covariances, coefficients, gradient, penalty } = problem;
-  for (;;) {
+  for (let crossings = 0; crossings < CROSSINGS_MAX; crossings += 1) {
     const used: number[] = [];
-    coefficients.forEach((coefficient, column) => {
+    problem.coefficients.forEach((coefficient, column) => {
       if (coefficient !== 0) used.push(column);
     });
-    const n = used.length;
-    if (n === 0 || n > SOLVED_COLUMNS_MAX) return;
-    const matrix = new Float64Array(n * n);
-    const step = new Float64Array(n);
-    used.forEach((column, a) => {
-      const row = covariances.column(column);
-      for (let b = 0; b <= a; b += 1) matrix[a * n + b] = row[used[b] as number] as number;
-      matrix[a * n + a] = (matrix[a * n + a] as number) + penalty.l2;
-      const coefficient = coefficients[column] as number;
-      step[a] = -(
-        (gradient[column] as number) +
-        penalty.l2 * coefficient +
-        penalty.l1 * Math.sign(coefficient)
-      );
-    });
-    // Dependent columns: coordinate descent goes on alone.
-    if (!factorCholesky(matrix, n)) return;
-    solveCholesky(matrix, n, step);
-    if (!moveUsed(problem, used, step)) return;
+    if (used.length === 0 || used.length > SOLVED_COLUMNS_MAX) return;
+    // Dependent columns: with a little added curvature every step still leads down, and along the directions
+    // without curvature far enough for a coefficient to leave.
+    const step = stepOf(problem, used, 0) ?? stepOf(problem, used, CURVATURE_ADDED);
+    if (step === undefined || !moveUsed(problem, used, step)) return;
   }
+}
+
+/** Newton's step for the used columns, or undefined when their covariance is singular. */
+function stepOf(problem: QuadraticProblem, used: readonly number[], added: number): Float64Array | undefined {
+  const { covariances, coefficients, gradient, penalty } = problem;
+  const n = used.length;
+  const matrix = new Float64Array(n * n);
+  const step = new Float64Array(n);
+  used.forEach((column, a) => {
+    const row = covariances.column(column);
+    for (let b = 0; b <= a; b += 1) matrix[a * n + b] = row[used[b] as number] as number;
+    matrix[a * n + a] = (matrix[a * n + a] as number) * (1 + added) + penalty.l2;
+    const coefficient = coefficients[column] as number;
+    const slope = (gradient[column] as number) + penalty.l2 * coefficient;
+    step[a] = -(slope + penalty.l1 * Math.sign(coefficient));
+  });
+  if (!factorCholesky(matrix, n)) return undefined;
+  solveCholesky(matrix, n, step);
+  return step;
 }
 
 /** Takes the step up to the first coefficient that it brings to 0; tells whether there was one. */

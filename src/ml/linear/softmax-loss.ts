@@ -128,37 +128,6 @@ function completeHessian(problem: SoftmaxProblem, hessian: Float64Array): void {
   }
 }
 
-/** @internal Writes the second derivatives times `direction` to `into`, without forming their matrix. */
-export function softmaxCurvature(
-  problem: SoftmaxProblem,
-  parameters: Float64Array,
-  direction: Float64Array,
-): Float64Array {
-  const { classCount, weights, penalty } = problem;
-  const size = problem.features.columns + 1;
-  const { row, standardise } = rowOf(problem);
-  const shares = new Float64Array(classCount);
-  const changes = new Float64Array(classCount);
-  const into = new Float64Array(parameters.length);
-  for (let index = 0; index < weights.length; index += 1) {
-    standardise(index, row);
-    marginsInto(shares, row, parameters);
-    softmax(shares);
-    marginsInto(changes, row, direction);
-    let mean = 0;
-    for (let k = 0; k < classCount; k += 1) mean += (shares[k] as number) * (changes[k] as number);
-    for (let k = 0, at = 0; k < classCount; k += 1) {
-      const factor = (weights[index] as number) * (shares[k] as number) * ((changes[k] as number) - mean);
-      for (let i = 0; i < size; i += 1, at += 1)
-        into[at] = (into[at] as number) + factor * (row[i] as number);
-    }
-  }
-  for (let at = 0; at < into.length; at += 1) {
-    if (at % size !== size - 1) into[at] = (into[at] as number) + penalty * (direction[at] as number);
-  }
-  return into;
-}
-
 function rowOf(problem: SoftmaxProblem): {
   row: Float64Array;
   standardise: (index: number, into: Float64Array) => void;

@@ -114,23 +114,23 @@ export function largestViolation(
  * Descent alone crawls where columns are correlated, so between its passes the linear equations of the
  * nonzero coefficients are solved at once.
  *
- * @returns whether that was reached within `passesMax` passes over all columns.
+ * @returns the passes over all columns that took, or undefined when `passesMax` were not enough.
  */
 export function minimiseQuadratic(
   problem: QuadraticProblem,
   limits: { readonly goal: number; readonly passesMax: number },
-): boolean {
+): number | undefined {
   const { coefficients, gradient, penalty } = problem;
   const all = Array.from(coefficients, (_, column) => column);
-  for (let pass = 0; pass < limits.passesMax; pass += 1) {
+  for (let pass = 1; pass <= limits.passesMax; pass += 1) {
     passOver(problem, all);
-    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
+    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return pass;
     const used = all.filter((column) => coefficients[column] !== 0);
     for (let inner = 0; inner < INNER_PASSES; inner += 1) passOver(problem, used);
     solveUsed(problem);
-    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return true;
+    if (largestViolation(coefficients, gradient, penalty) <= limits.goal) return pass;
   }
-  return false;
+  return undefined;
 }
 
 /** Minimises over each of the columns in turn. */

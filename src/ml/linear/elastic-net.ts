@@ -89,13 +89,16 @@ function solve(problem: Problem, alpha: number, coefficients: Float64Array): Reg
   const penalty = penaltyOf(alpha, problem.l1Ratio);
   const goal = Math.max(tolerance * problem.steepest, targets.rounding);
   // The gradient kept up by the descent collects rounding; each round starts from a fresh one.
+  let iterations = 0;
   let violation = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 3; round += 1) {
     const gradient = gradientAt(problem, coefficients);
     violation = largestViolation(coefficients, gradient, penalty);
     if (violation <= goal) break;
     const limits = { goal: 0.1 * goal, passesMax: iterationsMax };
-    if (!minimiseQuadratic({ covariances, penalty, coefficients, gradient }, limits)) break;
+    const passes = minimiseQuadratic({ covariances, penalty, coefficients, gradient }, limits);
+    if (passes === undefined) break;
+    iterations += passes;
   }
   violation = largestViolation(coefficients, gradientAt(problem, coefficients), penalty);
   if (!(violation <= goal)) {
@@ -111,7 +114,7 @@ function solve(problem: Problem, alpha: number, coefficients: Float64Array): Reg
     scales,
     coefficients: coefficients.slice(),
     intercept: targets.mean,
-    iterations: 0,
+    iterations,
   };
 }
 

@@ -153,7 +153,8 @@ function newtonTarget(problem: Problem, here: Here, goal: number): Position | un
   );
   const coefficients = position.coefficients.slice();
   const limits = { goal, passesMax: problem.iterationsMax };
-  if (!minimiseQuadratic({ covariances, penalty, coefficients, gradient }, limits)) return undefined;
+  if (minimiseQuadratic({ covariances, penalty, coefficients, gradient }, limits) === undefined)
+    return undefined;
   let curvature = 0;
   for (const part of slope.curvatures) curvature += part / problem.design.total;
   let shift = slope.interceptGradient / curvature;

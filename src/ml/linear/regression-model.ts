@@ -11,6 +11,6 @@ export interface RegressionModel {
   readonly coefficients: Float64Array;
   /** The (weighted) mean of the targets. */
   readonly intercept: number;
-  /** Steps taken; 0 where the solution is a closed form. */
+  /** Passes over the columns taken; 0 where the solution is a closed form. */
   readonly iterations: number;
 }

@@ -11,17 +11,24 @@ export interface ReadClasses {
 }
 
 /**
- * @internal Checks and copies the targets of a regression.
+ * @internal Checks the features of a regression and copies its targets.
  *
- * @throws RangeError naming the first one that is no finite number, or when their number differs from the
+ * @throws RangeError naming the first target that is no finite number, or when their number differs from the
  *   rows.
  */
 export function readTargets(features: Matrix, targets: ArrayLike<number>): Float64Array {
   checkMatrix(features, 'training matrix');
-  if (targets.length !== features.rows) {
-    throw new RangeError(
-      `The training matrix has ${features.rows} rows but there are ${targets.length} targets`,
-    );
+  return copyTargets(targets, features.rows);
+}
+
+/**
+ * @internal Copies the targets of so many rows.
+ *
+ * @throws RangeError naming the first one that is no finite number, or when their number is another.
+ */
+export function copyTargets(targets: ArrayLike<number>, rows: number): Float64Array {
+  if (targets.length !== rows) {
+    throw new RangeError(`The training table has ${rows} rows but there are ${targets.length} targets`);
   }
   const read = new Float64Array(targets.length);
   for (let row = 0; row < targets.length; row += 1) {

@@ -319,7 +319,7 @@ describe('Preprocessor', () => {
     const codes = { kind: 'categorical', name: 'code', values: JSON.parse('["a", 3]') as string[] } as const;
     expect(() =>
       Preprocessor.fit({ rows: 2, columns: [codes] }, [{ kind: 'one-hot', column: 'code' }]),
-    ).toThrow(/Row 1 of "code" must be a text or null, not 3/);
+    ).toThrow(/Row 1 of "code" must be a text or null, not a number/);
   });
 
   it.each([

@@ -84,7 +84,7 @@ export function categoryAt(column: CategoricalColumn, row: number): string | und
   const value: unknown = column.values[row];
   if (value === null || value === '') return undefined;
   if (typeof value !== 'string') {
-    throw new RangeError(`Row ${row} of "${column.name}" must be a text or null, not ${String(value)}`);
+    throw new RangeError(`Row ${row} of "${column.name}" must be a text or null, not a ${typeof value}`);
   }
   return value;
 }

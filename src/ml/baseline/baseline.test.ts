@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { pima } from '../linear/fixtures/pima.ts';
+import { pimaOf } from '../linear/fixtures/pima.ts';
 import { fitLogistic } from '../linear/logistic.ts';
 import type { Predictor } from '../linear/predictor.ts';
 import { linearPredictor } from '../linear/predictor.ts';
@@ -8,6 +9,9 @@ import type { Matrix } from '../matrix.ts';
 import { matrixOf } from '../matrix.ts';
 import { brier, logLoss } from '../metrics/probability.ts';
 import { baselinePredictor, fitClassPrior, fitLastValue, fitMajorityClass, fitMean } from './baseline.ts';
+
+const pima = (name: 'pima-tr' | 'pima-te'): ReturnType<typeof pimaOf> =>
+  pimaOf(readFileSync(new URL(`../linear/fixtures/${name}.csv`, import.meta.url), 'utf8'));
 
 function answers(predictor: Predictor, features: Matrix): number[] {
   const output = new Float64Array(features.rows * predictor.outputCount);

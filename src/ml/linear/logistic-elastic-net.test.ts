@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Matrix } from '../matrix.ts';
 import { matrixOf } from '../matrix.ts';
 import { SeededRandom } from '../random.ts';
-import { pima } from './fixtures/pima.ts';
+import { pimaOf } from './fixtures/pima.ts';
 import { fitLogisticElasticNet, logisticElasticNetPath } from './logistic-elastic-net.ts';
 import type { LogisticModel } from './logistic.ts';
 import { fitLogistic } from './logistic.ts';
 import { linearPredictor } from './predictor.ts';
+
+const pima = (name: 'pima-tr'): ReturnType<typeof pimaOf> =>
+  pimaOf(readFileSync(new URL(`./fixtures/${name}.csv`, import.meta.url), 'utf8'));
 
 interface Data {
   features: Matrix;

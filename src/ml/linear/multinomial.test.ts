@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Matrix } from '../matrix.ts';
 import { matrixOf } from '../matrix.ts';
 import { SeededRandom } from '../random.ts';
-import { partColumn, pima } from './fixtures/pima.ts';
+import { partColumn, pimaOf } from './fixtures/pima.ts';
 import { fitLogistic, rawCoefficients } from './logistic.ts';
 import type { MultinomialModel, MultinomialOptions } from './multinomial.ts';
 import { fitMultinomial } from './multinomial.ts';
 import { linearPredictor } from './predictor.ts';
+
+const pima = (name: 'pima-tr'): ReturnType<typeof pimaOf> =>
+  pimaOf(readFileSync(new URL(`./fixtures/${name}.csv`, import.meta.url), 'utf8'));
 
 const unpenalised = { C: Number.POSITIVE_INFINITY };
 const SOLVERS = ['newton', 'lbfgs'] as const;

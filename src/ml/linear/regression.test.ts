@@ -1,13 +1,17 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Matrix } from '../matrix.ts';
 import { matrixOf } from '../matrix.ts';
 import { SeededRandom } from '../random.ts';
 import { elasticNetPath, fitElasticNet } from './elastic-net.ts';
-import { partColumn, pima } from './fixtures/pima.ts';
+import { partColumn, pimaOf } from './fixtures/pima.ts';
 import { linearPredictor } from './predictor.ts';
 import type { RegressionModel } from './regression-model.ts';
 import { fitRidge } from './ridge.ts';
+
+const pima = (name: 'pima-tr'): ReturnType<typeof pimaOf> =>
+  pimaOf(readFileSync(new URL(`./fixtures/${name}.csv`, import.meta.url), 'utf8'));
 
 interface Data {
   features: Matrix;

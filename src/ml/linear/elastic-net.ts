@@ -1,6 +1,7 @@
 import type { Matrix } from '../matrix.ts';
 import { readWeights } from '../training-input.ts';
-import { Covariances, largestViolation, minimiseQuadratic } from './coordinate-descent.ts';
+import { largestViolation, minimiseQuadratic } from './coordinate-descent.ts';
+import { Covariances } from './covariances.ts';
 import type { CentredTargets, Design } from './design.ts';
 import { addColumns, centreTargets, columnProducts, designOf } from './design.ts';
 import type {

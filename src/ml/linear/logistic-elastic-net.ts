@@ -1,7 +1,8 @@
 import type { Matrix } from '../matrix.ts';
 import { positiveShare, readLabels, readWeights } from '../training-input.ts';
 import type { ElasticPenalty } from './coordinate-descent.ts';
-import { Covariances, largestViolation, minimiseQuadratic } from './coordinate-descent.ts';
+import { largestViolation, minimiseQuadratic } from './coordinate-descent.ts';
+import { Covariances } from './covariances.ts';
 import type { Design } from './design.ts';
 import { addColumns, columnProducts, designOf } from './design.ts';
 import type {

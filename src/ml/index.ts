@@ -2,6 +2,7 @@
 export type { Matrix } from './matrix.ts';
 export { matrix, matrixOf } from './matrix.ts';
 export { SeededRandom } from './random.ts';
+export { CLASSES_MAX } from './classes.ts';
 
 export type { LogisticModel, LogisticOptions, RawCoefficients } from './linear/logistic.ts';
 export { LOGISTIC_COLUMNS_MAX, fitLogistic, rawCoefficients } from './linear/logistic.ts';
@@ -10,7 +11,6 @@ export type { LinearModel, Predictor } from './linear/predictor.ts';
 export { linearPredictor } from './linear/predictor.ts';
 export type { MultinomialModel, MultinomialOptions } from './linear/multinomial.ts';
 export { MULTINOMIAL_PARAMETERS_MAX, fitMultinomial } from './linear/multinomial.ts';
-export { CLASSES_MAX } from './linear/targets.ts';
 export type { RegressionModel } from './linear/regression-model.ts';
 export type { RidgeOptions } from './linear/ridge.ts';
 export { RIDGE_SIDE_MAX, fitRidge } from './linear/ridge.ts';
@@ -120,13 +120,7 @@ export type {
   MulticlassMetrics,
   MulticlassProbabilities,
 } from './metrics/multiclass.ts';
-export {
-  CLASSES_MAX,
-  accuracy,
-  confusionMatrix,
-  multiclassLogLoss,
-  multiclassMetrics,
-} from './metrics/multiclass.ts';
+export { accuracy, confusionMatrix, multiclassLogLoss, multiclassMetrics } from './metrics/multiclass.ts';
 export type { PinballInput } from './metrics/regression.ts';
 export {
   meanAbsoluteError,

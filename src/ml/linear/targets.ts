@@ -1,8 +1,6 @@
+import { CLASSES_MAX } from '../classes.ts';
 import type { Matrix } from '../matrix.ts';
 import { checkMatrix } from '../matrix.ts';
-
-/** Classes of a multiclass model: a limit that labels which are no class numbers run into. */
-export const CLASSES_MAX = 10_000;
 
 /** Class numbers of the rows, and how many classes there are. */
 export interface ReadClasses {

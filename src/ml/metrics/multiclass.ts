@@ -1,8 +1,6 @@
+import { CLASSES_MAX } from '../classes.ts';
 import { clipProbability, meanOf } from './probability.ts';
 import { weightsOf } from './scored.ts';
-
-/** Classes of a confusion matrix: 4,096 of them take 128 MiB. */
-export const CLASSES_MAX = 4096;
 
 /**
  * How far the probabilities of a row may sum up beside 1: a softmax in Float32 is off by about 1e-7 a class.

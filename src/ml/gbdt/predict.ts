@@ -22,7 +22,7 @@ export function predictTrees(model: TreeEnsemble, features: Matrix): Float64Arra
     answers.set(baseScores, row * outputs);
     for (let tree = 0; tree + 1 < offsets.length; tree += 1) {
       const at = row * outputs + (tree % outputs);
-      const node = leafOf(model, offsets[tree] as number, values.subarray(row * columns));
+      const node = leafOf(model, offsets[tree] as number, { values, start: row * columns });
       answers[at] = (answers[at] as number) + (leaf[node] as number);
     }
   }
@@ -31,11 +31,16 @@ export function predictTrees(model: TreeEnsemble, features: Matrix): Float64Arra
 }
 
 /** The leaf that a row of numbers and ranks reaches below a node. */
-function leafOf(model: TreeEnsemble, root: number, row: Float32Array): number {
+function leafOf(
+  model: TreeEnsemble,
+  root: number,
+  row: { readonly values: Float32Array; readonly start: number },
+): number {
   const { feature, threshold, equality, left, right, missingLeft } = model;
+  const { values, start } = row;
   let node = root;
   while ((left[node] as number) >= 0) {
-    const value = row[feature[node] as number] as number;
+    const value = values[start + (feature[node] as number)] as number;
     const cut = threshold[node] as number;
     const within = equality[node] === 1 ? value === cut : value <= cut;
     const goesLeft = within || (value !== value && missingLeft[node] === 1);

@@ -20,6 +20,7 @@ const vector = (opcode) => [0xfd, ...unsigned(opcode)];
 const PLAIN = {
   select: [0x1b],
   'i32.eqz': [0x45],
+  'i32.lt_u': [0x49],
   'i32.ge_u': [0x4f],
   'f32.ne': [0x5c],
   'f32.lt': [0x5d],
@@ -70,7 +71,9 @@ export function assemble(text) {
   const [name, ...fields] = parse(text);
   if (name !== 'module') throw new SyntaxError(`A module was expected, not ${name}`);
   const imports = fields.filter(([kind]) => kind === 'import');
-  const functions = fields.filter(([kind]) => kind === 'func').map(readFunction);
+  const written = fields.filter(([kind]) => kind === 'func');
+  const indices = new Map(written.map(([, name], index) => [name, index]));
+  const functions = written.map((field) => readFunction(field, indices));
   if (imports.length !== 1 || imports.length + functions.length !== fields.length) {
     throw new SyntaxError('A module must consist of one import and of functions');
   }
@@ -88,7 +91,9 @@ export function assemble(text) {
     ),
     ...section(
       SECTION.export,
-      functions.map((item, index) => [...quoted(item.exported), 0, ...unsigned(index)]),
+      functions.flatMap(({ exported }, index) =>
+        exported === undefined ? [] : [[...quoted(exported), 0, ...unsigned(index)]],
+      ),
     ),
     ...section(
       SECTION.code,
@@ -119,12 +124,11 @@ function parse(text) {
   return open[0][0];
 }
 
-function readFunction([, ...parts]) {
+function readFunction([, , ...parts], functions) {
   const names = new Map();
-  const found = { exported: '', parameters: [], results: [], locals: [], body: [] };
+  const found = { exported: undefined, parameters: [], results: [], locals: [], body: [] };
   for (const part of parts) {
     const [kind, first, second] = part;
-    if (typeof part === 'string') continue;
     if (kind === 'export') {
       found.exported = first;
     } else if (kind === 'result') {
@@ -134,7 +138,7 @@ function readFunction([, ...parts]) {
       names.set(first, names.size);
       (kind === 'param' ? found.parameters : found.locals).push(typeOf(second));
     } else {
-      found.body.push(...instruction(part, { names, labels: [] }));
+      found.body.push(...instruction(part, { names, functions, labels: [] }));
     }
   }
   return found;
@@ -152,7 +156,7 @@ function instruction([name, ...rest], scope) {
   return [...operands.flatMap((part) => instruction(part, scope)), ...opcode(name, immediates, scope)];
 }
 
-function opcode(name, immediates, { names, labels }) {
+function opcode(name, immediates, { names, functions, labels }) {
   const [first] = immediates;
   if (name in LOCAL) {
     if (!names.has(first)) throw new SyntaxError(`There is no local ${first}`);
@@ -161,6 +165,10 @@ function opcode(name, immediates, { names, labels }) {
   if (name in BRANCH) {
     if (!labels.includes(first)) throw new SyntaxError(`There is no label ${first}`);
     return [BRANCH[name], ...unsigned(labels.indexOf(first))];
+  }
+  if (name === 'call') {
+    if (!functions.has(first)) throw new SyntaxError(`There is no function ${first}`);
+    return [0x10, ...unsigned(functions.get(first))];
   }
   if (name in MEMORY) {
     const [code, natural] = MEMORY[name];

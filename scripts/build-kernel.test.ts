@@ -24,6 +24,7 @@ describe('assemble', () => {
     expect(inside('(i32.popcnt (i32.const 1))')).toThrow(/i32.popcnt is not known/);
     expect(inside('(local.set $a (i32.const 1))')).toThrow(/no local \$a/);
     expect(inside('(br $out)')).toThrow(/no label \$out/);
+    expect(inside('(call $g)')).toThrow(/no function \$g/);
     expect(inside('(br $out')).toThrow(/"\)" is missing/);
   });
 });

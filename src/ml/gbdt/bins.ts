@@ -2,6 +2,7 @@ import type { Matrix } from '../matrix.ts';
 import type { Kernel } from './kernel.ts';
 import { BINS, plainKernel } from './kernel.ts';
 import { arrayBytes } from './kernel-wasm.ts';
+import { sortFloats } from './sort-floats.ts';
 
 /** Cuts of one column: bins 0 .. 254 for values, 255 for missing ones. */
 export const CUTS_MAX = 254;
@@ -174,7 +175,7 @@ function sortedSample(
     sample[present] = value;
     present += 1;
   }
-  const sorted = sample.subarray(0, present).sort();
+  const sorted = sortFloats(sample.subarray(0, present));
   let distinct = present === 0 ? 0 : 1;
   for (let index = 1; index < present; index += 1) if (sorted[index] !== sorted[index - 1]) distinct += 1;
   return { sorted, distinct };

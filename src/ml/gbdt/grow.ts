@@ -81,6 +81,8 @@ export class TreeGrower {
   readonly #sides: Uint8Array;
   readonly #sums: Float64Array;
   readonly #sampledBins: Uint8Array;
+  /** Whether a sum of weights is a number of rows. */
+  readonly #unitWeights: boolean;
   readonly #pool: Histogram[] = [];
   readonly #allColumns: TreeColumns;
 
@@ -92,6 +94,7 @@ export class TreeGrower {
     this.#scratch = kernel.integers(binned.rows);
     this.#sides = kernel.bytes(BINS);
     this.#sums = kernel.doubles(2);
+    this.#unitWeights = state.weights.every((weight) => weight === 1);
     this.#sampledBins = kernel.bytes(options.columnSample < 1 ? binned.byRow.length : 0);
     this.#allColumns = this.#treeColumns(Int32Array.from(binned.features.keys()), binned.byRow);
   }
@@ -250,6 +253,10 @@ export class TreeGrower {
     const value = Math.fround(this.#options.learningRate * weight);
     builder.setLeaf(leaf.node, value);
     kernel.addToRows(margins, { rows, start, end }, value);
+    if (this.#unitWeights) {
+      builder.addCover(leaf.node, end - start);
+      return;
+    }
     let cover = 0;
     for (let index = start; index < end; index += 1) cover += weights[rows[index] as number] as number;
     builder.addCover(leaf.node, cover);

@@ -26,7 +26,7 @@ interface Exports {
     derivatives: number,
     rows: number,
     count: number,
-  ): void;
+  ): number;
   countRows(counts: number, bins: number, columns: number, rows: number, count: number): void;
   subtractHistogram(parent: number, child: number, bytes: number): void;
   subtractCounts(parent: number, child: number, bytes: number): void;

@@ -6,13 +6,14 @@
   (import "env" "memory" (memory 1))
 
   ;; A (first, second) pair of derivatives is one vector: a row costs one load, and one addition for each column.
-  ;; Four bins are one load of 32 bits. A column has 256 bins of 16 bytes: 4096 bytes.
-  (func $fillHistogram (export "fillHistogram")
+  ;; Four bins are one load of 32 bits. A column has 256 bins of 16 bytes: 4096 bytes. An addition takes 0.6 ns on
+  ;; an EPYC. Tried: chunks of 256 rows through four columns at a time, whose histograms fit into the first cache:
+  ;; 1.05 ns, for the rows and derivatives that are loaded again cost more than the second cache does.
+  (func $addRows
     (param $histogram i32) (param $bins i32) (param $columns i32) (param $derivatives i32)
     (param $rows i32) (param $count i32)
     (local $stop i32) (local $row i32) (local $at i32) (local $four i32) (local $end i32) (local $slot i32)
     (local $word i32) (local $place i32) (local $pair v128)
-    (memory.fill (local.get $histogram) (i32.const 0) (i32.shl (local.get $columns) (i32.const 12)))
     (local.set $stop (i32.add (local.get $rows) (i32.shl (local.get $count) (i32.const 2))))
     (block $done
       (loop $next
@@ -63,6 +64,60 @@
             (br $nextRest)))
         (local.set $rows (i32.add (local.get $rows) (i32.const 4)))
         (br $next))))
+
+  ;; Loads something of each row's bins and derivatives, to have them in the cache. The sum must have a use, or
+  ;; the loads may be left out.
+  (func $touchRows
+    (param $bins i32) (param $columns i32) (param $derivatives i32) (param $rows i32) (param $stop i32)
+    (result i32)
+    (local $row i32) (local $place i32) (local $sum i32)
+    (loop $next
+      (local.set $row (i32.load (local.get $rows)))
+      (local.set $place (i32.add (local.get $bins) (i32.mul (local.get $row) (local.get $columns))))
+      (local.set $sum
+        (i32.add
+          (i32.add (local.get $sum) (i32.load8_u (local.get $place)))
+          (i32.add
+            (i32.load8_u (i32.add (local.get $place) (i32.sub (local.get $columns) (i32.const 1))))
+            (i32.load8_u (i32.add (local.get $derivatives) (i32.shl (local.get $row) (i32.const 4)))))))
+      (local.set $rows (i32.add (local.get $rows) (i32.const 4)))
+      (br_if $next (i32.lt_u (local.get $rows) (local.get $stop))))
+    (local.get $sum))
+
+  ;; Where less than a third of the rows is there, few are in the cache: a block of 32 of them is touched before
+  ;; it is worked on, so that they are waited for together and not one by one (0.9 instead of 1.5 ns for an
+  ;; addition where one row in 80 is there).
+  (func $fillHistogram (export "fillHistogram")
+    (param $histogram i32) (param $bins i32) (param $columns i32) (param $derivatives i32)
+    (param $rows i32) (param $count i32) (result i32)
+    (local $stop i32) (local $near i32) (local $sum i32)
+    (memory.fill (local.get $histogram) (i32.const 0) (i32.shl (local.get $columns) (i32.const 12)))
+    (local.set $stop (i32.add (local.get $rows) (i32.shl (local.get $count) (i32.const 2))))
+    (block $done
+      (br_if $done (i32.eqz (i32.mul (local.get $count) (local.get $columns))))
+      (block $sparse
+        (br_if $sparse
+          (i32.lt_u
+            (i32.mul (local.get $count) (i32.const 3))
+            (i32.sub (i32.load (i32.sub (local.get $stop) (i32.const 4))) (i32.load (local.get $rows)))))
+        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns)
+          (local.get $derivatives) (local.get $rows) (local.get $count))
+        (br $done))
+      (loop $next
+        (local.set $near (i32.add (local.get $rows) (i32.const 128)))
+        (local.set $near
+          (select (local.get $near) (local.get $stop)
+            (i32.lt_u (local.get $near) (local.get $stop))))
+        (local.set $sum
+          (i32.add (local.get $sum)
+            (call $touchRows (local.get $bins) (local.get $columns) (local.get $derivatives)
+              (local.get $rows) (local.get $near))))
+        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns)
+          (local.get $derivatives) (local.get $rows)
+          (i32.shr_u (i32.sub (local.get $near) (local.get $rows)) (i32.const 2)))
+        (local.set $rows (local.get $near))
+        (br_if $next (i32.lt_u (local.get $rows) (local.get $stop)))))
+    (local.get $sum))
 
   ;; A column has 256 counters of 4 bytes: 1024 bytes.
   (func $countRows (export "countRows")

@@ -12,6 +12,8 @@ export const TARGET = join(folder, 'kernel-bytes.ts');
 
 const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 const SECTION = { type: 1, import: 2, function: 3, export: 7, code: 10 };
+/** What every module begins with, and version 1. */
+const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
 const EMPTY_BLOCK = 0x40;
 const END = 0x0b;
 const vector = (opcode) => [0xfd, ...unsigned(opcode)];
@@ -79,7 +81,7 @@ export function assemble(text) {
   }
   const [, moduleName, itemName, [, pagesMin]] = imports[0];
   return Uint8Array.from([
-    ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
+    ...HEADER,
     ...section(
       SECTION.type,
       functions.map(({ parameters, results }) => [0x60, ...list(parameters), ...list(results)]),

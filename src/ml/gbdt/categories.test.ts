@@ -34,7 +34,7 @@ describe('codeCategories', () => {
 
   it('ranks categories by their smoothed mean', () => {
     // Code 7: mean 1 of one row; code 9: 0.75 of 20 rows; code 2: 0 of 20 rows. Smoothing puts 7 below 9.
-    const column = [7, ...new Array<number>(20).fill(9), ...new Array<number>(20).fill(2)];
+    const column = [7, ...Array.from({ length: 20 }, () => 9), ...Array.from({ length: 20 }, () => 2)];
     const labels = column.map((code, row) => (code === 7 || (code === 9 && row % 4 !== 0) ? 1 : 0));
     const { codings, levelColumns } = codeCategories(matrixOf(column.map((code) => [code])), [0], {
       labels,

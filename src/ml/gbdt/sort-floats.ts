@@ -10,8 +10,8 @@ const LENGTH_MIN = 4_096;
  */
 export function sortFloats(values: Float32Array): Float32Array {
   if (values.length < LENGTH_MIN) return values.sort();
-  let from = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  let into = new Uint32Array(values.length);
+  let from: Uint32Array = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  let into: Uint32Array = new Uint32Array(values.length);
   // Turned so that the bits, as natural numbers, have the order of the numbers: negative ones are reversed.
   for (let index = 0; index < from.length; index += 1) {
     const bits = from[index] as number;

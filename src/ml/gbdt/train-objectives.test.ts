@@ -62,7 +62,8 @@ const NAMES = Object.keys(LABELS) as Name[];
 
 function setOf(name: Name, data: Data): { features: Matrix; labels: Float64Array; groups?: number[] } {
   const labels = LABELS[name](data);
-  const groups = name === 'lambdaRank' ? { groups: new Array<number>(labels.length / 10).fill(10) } : {};
+  const groups =
+    name === 'lambdaRank' ? { groups: Array.from({ length: labels.length / 10 }, () => 10) } : {};
   return { features: data.features, labels, ...groups };
 }
 

@@ -222,7 +222,7 @@ function leavesOf(
 }
 
 function basesOf(ensemble: OnnxNode, outputs: number): Float64Array {
-  const bases = ensemble.attributes.get('base_values')?.floats ?? new Array<number>(outputs).fill(0);
+  const bases = ensemble.attributes.get('base_values')?.floats ?? Array.from({ length: outputs }, () => 0);
   if (bases.length !== outputs || !bases.every(Number.isFinite))
     throw unsupported('must have one finite base value for each target');
   return Float64Array.from(bases);

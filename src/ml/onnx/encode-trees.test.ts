@@ -30,7 +30,7 @@ function simulate(rows: number, seed: number): { values: Float32Array; signal: F
 
 const { values, signal } = simulate(ROWS, 1);
 const features = matrix(ROWS, COLUMNS, values);
-const groups = new Array<number>(ROWS / 9).fill(9);
+const groups = Array.from({ length: ROWS / 9 }, () => 9);
 
 /** Rows as in training, and with categories that are unknown, halves, infinite, or out of any range. */
 function hardRows(): Float32Array {

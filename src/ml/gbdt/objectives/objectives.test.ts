@@ -186,10 +186,11 @@ describe('lambdaRank', () => {
     const labels = [3, 0, 1, 0, 0, 2, 0];
     const options = { objective: 'lambdaRank', groups: [3, 2, 2], truncation: 2 } as const;
     const target = targetOf(options, labels, [1, 1, 1, 5, 5, 3, 3]);
-    // Group 1: places 1, 0, 2 have gains 0, 7, then 1 beyond the second. Best: 7, 1. Group 3: best order.
+    // Group 1: the places have gains 0, 7, then 1 beyond the second; best is 7, 1. Group 3, of weight 3, is in
+    // the best order.
     const second = 1 / Math.log2(3);
     const first = (7 * second) / (7 + second);
-    expect(target.loss(Float64Array.of(2, 3, 1, 0, 0, 1, 0))).toBeCloseTo((1 * (1 - first) + 3 * 0) / 4, 12);
+    expect(target.loss(Float64Array.of(2, 3, 1, 0, 0, 1, 0))).toBeCloseTo((1 - first) / 4, 12);
   });
 
   it('pushes nothing on the whole, and never the worse one up', () => {

@@ -203,11 +203,3 @@ function between(below: number, above: number): number {
   const middle = Math.fround(below / 2 + above / 2);
   return middle >= below && middle < above ? middle : below;
 }
-
-/** @internal Writes a row-major copy of some columns into the beginning of `into`. */
-export function interleave(columns: readonly Uint8Array[], rows: number, into: Uint8Array): void {
-  const width = columns.length;
-  columns.forEach((column, offset) => {
-    for (let row = 0, at = offset; row < rows; row += 1, at += width) into[at] = column[row] as number;
-  });
-}

@@ -1,13 +1,14 @@
 import type { BinnedMatrix } from './bins.ts';
-import { interleave } from './bins.ts';
 import type { EnsembleBuilder } from './ensemble.ts';
 import type { Kernel } from './kernel.ts';
 import { BINS, MISSING_BIN } from './kernel.ts';
 import { arrayBytes } from './kernel-wasm.ts';
 import type { ResolvedTreesOptions } from './options.ts';
 import type { SeededRandom } from '../random.ts';
-import type { BestSplit, Bounds, NodeSums, SplitColumns } from './split.ts';
+import type { BestSplit, Bounds, NodeSums } from './split.ts';
 import { UNBOUNDED, findSplit, leafWeight } from './split.ts';
+import type { TreeColumns } from './tree-columns.ts';
+import { allColumns, sampledColumns } from './tree-columns.ts';
 
 /** A leaf of the tree that is growing: a contiguous range of the row indices. */
 interface Leaf {
@@ -31,15 +32,6 @@ interface OpenLeaf extends Leaf {
   readonly split: BestSplit;
 }
 
-/** The columns one tree may use: all, or a sample with its own dense copy of the bins. */
-interface TreeColumns extends SplitColumns {
-  /** Column of the binned matrix for each column of the histogram. */
-  readonly columns: Int32Array;
-  /** The columns of the histogram, counted. */
-  readonly indices: Int32Array;
-  readonly bins: Uint8Array;
-}
-
 /** A tree to grow. */
 export interface TreeToGrow {
   readonly builder: EnsembleBuilder;
@@ -55,6 +47,9 @@ interface GrowingTree extends TreeToGrow {
   readonly columns: TreeColumns;
   readonly open: OpenLeaf[];
 }
+
+/** The options, with the least gain in the unit of the labels. */
+export type GrowOptions = ResolvedTreesOptions & { readonly minGain: number };
 
 /** What a grower works with. */
 export interface GrowerState {
@@ -75,7 +70,7 @@ export interface GrowerState {
  */
 export class TreeGrower {
   readonly #binned: BinnedMatrix;
-  readonly #options: ResolvedTreesOptions;
+  readonly #options: GrowOptions;
   readonly #state: GrowerState;
   readonly #scratch: Int32Array;
   readonly #sides: Uint8Array;
@@ -86,7 +81,7 @@ export class TreeGrower {
   readonly #pool: Histogram[] = [];
   readonly #allColumns: TreeColumns;
 
-  constructor(binned: BinnedMatrix, options: ResolvedTreesOptions, state: GrowerState) {
+  constructor(binned: BinnedMatrix, options: GrowOptions, state: GrowerState) {
     this.#binned = binned;
     this.#options = options;
     this.#state = state;
@@ -96,12 +91,18 @@ export class TreeGrower {
     this.#sums = kernel.doubles(2);
     this.#unitWeights = state.weights.every((weight) => weight === 1);
     this.#sampledBins = kernel.bytes(options.columnSample < 1 ? binned.byRow.length : 0);
-    this.#allColumns = this.#treeColumns(Int32Array.from(binned.features.keys()), binned.byRow);
+    this.#allColumns = allColumns(binned, options.monotone);
   }
 
   grow(wanted: TreeToGrow): void {
     const { builder, rows } = wanted;
-    const columns = wanted.sample === undefined ? this.#allColumns : this.#sampled(wanted.sample);
+    const columns =
+      wanted.sample === undefined
+        ? this.#allColumns
+        : sampledColumns(this.#binned, this.#options.monotone, {
+            columns: wanted.sample,
+            into: this.#sampledBins,
+          });
     const tree: GrowingTree = { ...wanted, columns, open: [] };
     this.#state.kernel.sumRows(this.#sums, this.#state.derivatives, { rows, start: 0, end: rows.length });
     const root: Leaf = {
@@ -145,6 +146,16 @@ export class TreeGrower {
     const sides = this.#sides;
     sides.fill(0).fill(1, equality ? split.bin : 0, split.bin + 1);
     sides[MISSING_BIN] = split.missingLeft ? 1 : 0;
+    const border = this.#state.kernel.partitionRows(
+      { rows, start, end },
+      { column: this.#binned.byColumn[column] as Uint8Array, sides, scratch: this.#scratch },
+    );
+    if (border === start || border === end) {
+      // What stood on one side was what subtraction of far greater sums had left over.
+      this.#pool.push(leaf.histogram);
+      this.#close(tree, leaf);
+      return;
+    }
     const left = builder.split(leaf.node, {
       feature: this.#binned.features[column] as number,
       threshold: equality ? split.bin : (cuts[split.bin] ?? Number.POSITIVE_INFINITY),
@@ -154,10 +165,6 @@ export class TreeGrower {
       column,
       sides: sides.slice(),
     });
-    const border = this.#state.kernel.partitionRows(
-      { rows, start, end },
-      { column: this.#binned.byColumn[column] as Uint8Array, sides, scratch: this.#scratch },
-    );
     const bounds = this.#childBounds(tree, leaf);
     const children: readonly [Leaf, Leaf] = [
       { node: left, start, end: border, depth: depth + 1, sums: split.left, bounds: bounds[0] },
@@ -287,27 +294,6 @@ export class TreeGrower {
     return {
       sums: kernel.doubles(entries * 2),
       counts: this.#options.minRows > 1 ? kernel.integers(entries) : undefined,
-    };
-  }
-
-  #sampled(columns: Int32Array): TreeColumns {
-    const chosen = Array.from(columns, (column) => this.#binned.byColumn[column] as Uint8Array);
-    interleave(chosen, this.#binned.rows, this.#sampledBins);
-    return this.#treeColumns(columns, this.#sampledBins);
-  }
-
-  #treeColumns(columns: Int32Array, bins: Uint8Array): TreeColumns {
-    const { cuts, equality, features } = this.#binned;
-    const { monotone } = this.#options;
-    return {
-      columns,
-      indices: Int32Array.from(columns.keys()),
-      bins,
-      lastBins: columns.map((column) => cuts[column]?.length ?? 0),
-      equality: Uint8Array.from(columns, (column) => equality[column] as number),
-      directions: monotone?.some((direction) => direction !== 0)
-        ? Int8Array.from(columns, (column) => monotone[features[column] as number] ?? 0)
-        : undefined,
     };
   }
 }

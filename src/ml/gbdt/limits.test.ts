@@ -172,6 +172,33 @@ describe('unusual data', () => {
     [0, 10, 20, 30].forEach((label, row) => expect(answers[row]).toBeCloseTo(label, 4));
   });
 
+  it('weights of any size: every node has rows', () => {
+    const { features, labels } = simulate(400, 8);
+    for (const objective of ['squaredError', 'quantile'] as const) {
+      const model = fitTrees(features, labels, {
+        objective,
+        weights: labels.map((_, row) => (row % 7 === 0 ? 1e12 : 1e-4)),
+        minHessian: 1e-6,
+        lambda: 0,
+        rounds: 20,
+      });
+      expect(Math.min(...model.cover)).toBeGreaterThan(0);
+      expect(predictTrees(model, features).every(Number.isFinite)).toBe(true);
+    }
+  });
+
+  it('labels in another unit: the same answers in that unit', () => {
+    const { features, labels } = simulate(500, 9);
+    for (const objective of ['squaredError', 'quantile'] as const) {
+      const answers = predictTrees(fitTrees(features, labels, { objective, rounds: 20 }), features);
+      for (const unit of [2 ** -40, 2 ** 60]) {
+        const scaled = labels.map((label) => label * unit);
+        const others = predictTrees(fitTrees(features, scaled, { objective, rounds: 20 }), features);
+        expect(others).toEqual(answers.map((answer) => answer * unit));
+      }
+    }
+  });
+
   it('answers that are finite for any finite labels', () => {
     fc.assert(
       fc.property(

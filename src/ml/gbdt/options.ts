@@ -96,7 +96,9 @@ export interface TreesOptions {
   readonly minRows?: number;
   /** Most bins of values of a column. 2 to 255, default 255. */
   readonly binsMax?: number;
-  /** A split must gain more than this. From 0, default 1e-6. */
+  /**
+   * A split must gain more than this. From 0, default 1e-6, for `squaredError` times the variance of the labels.
+   */
   readonly minGain?: number;
   /** Share of the rows that each tree sees, drawn anew. In (0, 1], default 1. */
   readonly rowSample?: number;
@@ -115,8 +117,8 @@ export interface TreesOptions {
   /** Rounds without a smaller validation loss before training stops. Default 10. */
   readonly patience?: number;
   /**
-   * Where the inner loops run. Default `webassembly` where the platform has it, else `plain`; both give the
-   * same trees, bit for bit.
+   * Where the inner loops run. Default `webassembly` where the platform has it and all fits into its 4 GiB, else
+   * `plain`; both give the same trees, bit for bit.
    */
   readonly kernel?: 'plain' | 'webassembly';
   /** Called after every round. */
@@ -143,7 +145,8 @@ export interface ResolvedTreesOptions {
   readonly alpha: number;
   readonly minHessian: number;
   readonly minRows: number;
-  readonly minGain: number;
+  /** Not yet in the unit of the labels. */
+  readonly minGain: number | undefined;
   readonly binsMax: number;
   readonly rowSample: number;
   readonly columnSample: number;
@@ -153,6 +156,8 @@ export interface ResolvedTreesOptions {
   readonly kernel: 'plain' | 'webassembly';
 }
 
+/** Default of `minGain`, in the unit of the gains: what rounding may feign. */
+export const GAIN_MIN_DEFAULT = 1e-6;
 /** Most trees of an ensemble. */
 export const ROUNDS_MAX = 10_000;
 /** Deepest tree: more than any use, and small enough for every walker. */
@@ -215,7 +220,7 @@ export function resolveTreesOptions(options: TreesOptions, columns: number): Res
     alpha: options.alpha ?? 0,
     minHessian: options.minHessian ?? (objective === 'lambdaRank' ? 1e-3 : 1),
     minRows: options.minRows ?? 1,
-    minGain: options.minGain ?? 1e-6,
+    minGain: options.minGain,
     binsMax: options.binsMax ?? 255,
     rowSample: options.rowSample ?? 1,
     columnSample: options.columnSample ?? 1,
@@ -243,7 +248,7 @@ function checkNumbers(resolved: ResolvedTreesOptions): void {
   within('lambda', resolved.lambda, 0, 1e12);
   within('alpha', resolved.alpha, 0, 1e12);
   within('minHessian', resolved.minHessian, 1e-6, 1e12);
-  within('minGain', resolved.minGain, 0, 1e12);
+  within('minGain', resolved.minGain ?? 0, 0, Number.MAX_VALUE);
   within('rowSample', resolved.rowSample, Number.MIN_VALUE, 1);
   within('columnSample', resolved.columnSample, Number.MIN_VALUE, 1);
   within('columnSampleByNode', resolved.columnSampleByNode, Number.MIN_VALUE, 1);

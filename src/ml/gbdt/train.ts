@@ -15,7 +15,7 @@ import { arrayBytes, makeKernel } from './kernel-wasm.ts';
 import { makeTarget } from './objectives/make-target.ts';
 import type { Target } from './objectives/target.ts';
 import type { ResolvedTreesOptions, TreesOptions, ValidationSet } from './options.ts';
-import { TrainingStopped, resolveTreesOptions } from './options.ts';
+import { GAIN_MIN_DEFAULT, TrainingStopped, resolveTreesOptions } from './options.ts';
 
 interface Training {
   readonly target: Target;
@@ -106,7 +106,12 @@ function prepare(
   baseScores.forEach((score, output) => margins.fill(score, output * rows, (output + 1) * rows));
   const random = new SeededRandom(options.seed);
   const { weights, renewLeaf } = target;
-  const grower = new TreeGrower(binned, options, { kernel, random, derivatives, weights, renewLeaf });
+  const minGain = options.minGain ?? GAIN_MIN_DEFAULT * (target.gainUnit?.() ?? 1);
+  const grower = new TreeGrower(
+    binned,
+    { ...options, minGain },
+    { kernel, random, derivatives, weights, renewLeaf },
+  );
   return { ...given, builder: new EnsembleBuilder(), grower, random, margins, derivatives };
 }
 

@@ -24,6 +24,14 @@ export function squaredErrorTarget(given: TargetRows): Target {
     labels,
     weights,
     baseScores: () => Float64Array.of(weightedMean(labels, weights)),
+    gainUnit() {
+      const mean = weightedMean(labels, weights);
+      const variance = weightedMean(
+        labels.map((label) => (label - mean) ** 2),
+        weights,
+      );
+      return variance > 0 ? variance : 1;
+    },
     differentiate({ margins, derivatives }) {
       for (let row = 0; row < labels.length; row += 1) {
         const weight = weights[row] as number;

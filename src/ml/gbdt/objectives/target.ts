@@ -25,6 +25,8 @@ export interface Target {
   readonly weights: Float64Array;
   /** The best constant margins. */
   baseScores(): Float64Array;
+  /** What gains are measured in: 1, or the variance of labels that have a unit. */
+  gainUnit?(): number;
   /** Takes in the margins of all outputs before the round's trees are grown. */
   beginRound?(margins: Float64Array): void;
   differentiate(state: OutputState): void;

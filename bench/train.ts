@@ -50,6 +50,9 @@ const note = (text: string): void => console.error(text);
  * What training costs on one thread: 200,000 rows of 30 columns, 13.8 % positive, 100 rounds, depth 6 and
  * leaf-wise with 31 leaves; plain loops against WebAssembly, and against xgboost and scikit-learn in the same
  * run where Python has them. CPU seconds, because other load moves wall time.
+ *
+ * Of 1.9 s by depth the profile gives histograms 1.0, split search 0.19, gradients 0.17, partition 0.15 and binning
+ * 0.13 (of which the sorting of samples was 0.12 more before it went by radix).
  */
 export async function measure(): Promise<Measurement> {
   const training = simulate(TRAINING_ROWS, 1);

@@ -53,6 +53,13 @@ export {
   type ValueType,
 } from './expression.ts';
 export {
+  external,
+  EXTERNAL_LIMITS,
+  type ExternalTrainer,
+  type ExternalTrainerOptions,
+  type ParameterValue,
+} from './external.ts';
+export {
   type EventStream,
   type Feature,
   type FeatureGroup,
@@ -86,6 +93,7 @@ export {
   type Gate,
   gbdt,
   type GbdtTrainer,
+  type InnerTrainer,
   logistic,
   type LogisticTrainer,
   type MetricName,
@@ -111,5 +119,6 @@ export {
   type SourceOptions,
 } from './source.ts';
 export { pick, type PickedFeatures } from './pick.ts';
+export { withTrainerFiles } from './trainer-files.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

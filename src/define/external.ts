@@ -149,7 +149,8 @@ function assertJson(value: unknown, path: string, depth: number): void {
   if (typeof value === 'number' && Number.isFinite(value)) return;
   const isPlain =
     typeof value === 'object' &&
-    (Array.isArray(value) || [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null));
-  if (!isPlain) throw new TypeError(`external(): ${path} cannot be written as JSON; got ${String(value)}`);
+    (Array.isArray(value) ||
+      [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null));
+  if (!isPlain) throw new TypeError(`external(): ${path} cannot be written as JSON; got a ${typeof value}`);
   for (const [name, item] of Object.entries(value as object)) assertJson(item, `${path}.${name}`, depth + 1);
 }

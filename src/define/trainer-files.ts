@@ -4,7 +4,7 @@ import type { ExternalTrainer } from './external.ts';
 import { type Model, modelOf } from './model.ts';
 
 /**
- * The app with the digests of the files that its external trainers need: they are part of each such model's hash, and so
+ * @internal The app with the digests of the files that its external trainers need: they are part of each such model's hash, and so
  * of the hashes of decisions and app. `digestsOf` gives the digest by path. An app without external trainers comes back
  * as it is.
  */

@@ -38,7 +38,14 @@ async function run(
   await writeFile(join(app, 'script.mjs'), script);
   const command = [process.execPath, 'script.mjs'];
   const { set, ...rest } = options;
-  return processCommands({ directory, appDirectory: app, watchMs: 50, graceMs: 300, niceness: 0, ...set }).run(
+  return processCommands({
+    directory,
+    appDirectory: app,
+    watchMs: 50,
+    graceMs: 300,
+    niceness: 0,
+    ...set,
+  }).run(
     {
       command,
       programFiles: trainerFileDigests(app, { command: request.command ?? command, files: [] }),

@@ -79,8 +79,7 @@ function watch(): void {
 /** The command has ended: so do the processes that it left. */
 async function finish(code: number | null, signal: string | null): Promise<void> {
   await killAll();
-  const own: Stop =
-    code === null ? { kind: 'signal', signal: signal ?? 'unknown' } : { kind: 'exit', code };
+  const own: Stop = code === null ? { kind: 'signal', signal: signal ?? 'unknown' } : { kind: 'exit', code };
   report({ end: stopped ?? own, cpuSeconds: childrenSeconds(), memoryLimit: limit });
 }
 

@@ -53,7 +53,9 @@ function digestsOf(root: string, paths: readonly string[]): Record<string, strin
           `there are ${String(paths.length)}, and ${String(bytes)} bytes up to '${path}'`,
       );
     }
-    digests[path] = `sha256:${createHash('sha256').update(readFileSync(join(root, path))).digest('hex')}`;
+    digests[path] = `sha256:${createHash('sha256')
+      .update(readFileSync(join(root, path)))
+      .digest('hex')}`;
   }
   return digests;
 }
@@ -63,7 +65,8 @@ function insideOf(root: string, word: string): string | undefined {
   if (word === '' || word.includes('\0')) return undefined;
   try {
     const path = relative(root, realpathSync(resolve(root, word)));
-    const isInside = path !== '..' && !path.startsWith(`..${sep}`) && resolve(root, word) === join(root, path);
+    const isInside =
+      path !== '..' && !path.startsWith(`..${sep}`) && resolve(root, word) === join(root, path);
     return isInside ? path.split(sep).join('/') : undefined;
   } catch {
     return undefined;

@@ -1,6 +1,6 @@
 // Not the whole contract: a thread would load all its schemas.
 import { PlatformError } from '../../contract/errors.ts';
-import type { GbdtTrainer, Trainer } from '../../define/index.ts';
+import type { GbdtTrainer, InnerTrainer } from '../../define/index.ts';
 import { encodeLogistic, encodeTrees, fitLogistic, fitTrees, matrix, type Matrix } from '../../ml/index.ts';
 import { type Part, readPart } from './part-file.ts';
 import type { TaskContext } from './task-context.ts';
@@ -8,7 +8,7 @@ import type { TaskContext } from './task-context.ts';
 export interface FitInput {
   /** The part to learn from, as {@link readPart} takes it. */
   readonly part: Uint8Array;
-  readonly trainer: Trainer;
+  readonly trainer: InnerTrainer;
   readonly seed: number;
 }
 

@@ -74,7 +74,15 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     peers: () => [],
     clock: systemClock(),
     random: systemRandom(),
-    ...{ tables, signals, log, groups, jobs, keys, objects, warehouse, commands },
+    tables,
+    signals,
+    log,
+    groups,
+    jobs,
+    keys,
+    objects,
+    warehouse,
+    commands,
     reachable: () => new Set(),
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
     compute: threadCompute({ tasks: trainTasks }),
@@ -131,7 +139,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     readFile,
     async query(sql) {
       await using session = await warehouse.session();
-      return session.query(sql);
+      return await session.query(sql);
     },
     close: () => (closed ??= stop().then(() => postgres.close())),
   };

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { type FreshDatabase, freshDatabase } from '../../../test/conformance/embedded-server.ts';
 import { type OpenTrain, openTrain } from '../../../test/support/train-service.ts';
 import type { Run } from '../../contract/index.ts';
+import type { CommandResult } from '../../runtime/index.ts';
 import {
   type App,
   atLeast,
@@ -179,6 +180,37 @@ describe('a model that a command trains', () => {
     expect(run.error).toMatch(error);
     expect(run.error).toMatch(/What it printed is object sha256:[0-9a-f]{64}; the end of it:\n/);
     expect(train.neighbours.versions).toEqual([]);
+  });
+
+  it.each<[Partial<CommandResult>, RegExp]>([
+    [
+      { outputs: new Map([['model.onnx', { kind: 'too-large', bytes: 268_435_457 }]]) },
+      /The command wrote 268435457 bytes to model\.onnx, more than 268435456/,
+    ],
+    [
+      { outputs: new Map([['model.onnx', { kind: 'irregular' }]]) },
+      /The command left something else than a file as model\.onnx/,
+    ],
+    [{ end: { kind: 'signal', signal: 'SIGSEGV' } }, /The command was ended by SIGSEGV/],
+    [
+      { end: { kind: 'limit', limit: 'memory', text: 'its processes took too much' } },
+      /The command was ended: its processes took too much \(memory watched\)/,
+    ],
+  ])('fails its run when the command comes to %o', async (result, error) => {
+    const log = new TextEncoder().encode('\u001b[31mred\u0000 words');
+    const whole: CommandResult = {
+      end: { kind: 'exit', code: 0 },
+      log,
+      outputs: new Map(),
+      cpuSeconds: null,
+      memoryLimit: 'memory watched',
+      ...result,
+    };
+    train = await open([outside('outside', '')], { commands: { run: () => Promise.resolve(whole) } });
+    const run = await train.finish('outside');
+    expect(run.error).toMatch(error);
+    // Nothing of it acts on a terminal.
+    expect(run.error).toMatch(/the end of it:\n\[31mred {2}words$/);
   });
 
   it('fails its run when the command takes too long, or is not there', async () => {

@@ -98,9 +98,9 @@ export async function fitOutside(
     memoryBytesMax: trainer.memoryMiB * MEBIBYTE,
   };
   const onLine = (line: string): void => showProgress(context, line);
-  const result = await commands.run(request, { signal, onLine }).finally(async () => {
+  const result = await commands.run(request, { signal, onLine }).finally(() => {
     watch.abort();
-    await watching;
+    return watching;
   });
   const wallSeconds = (host.clock.monotonic() - startMs) / 1_000;
   const log = await host.objects.put(result.log);

@@ -81,30 +81,17 @@ describe('a command', () => {
     await writeFile(join(app, 'given'), 'from a path');
     await mkdir(join(app, 'lib'));
     await writeFile(join(app, 'lib/helper.mjs'), 'export const answer = 42;');
+    const script = `import { readFileSync, writeFileSync } from 'node:fs';
+      import { answer } from './lib/helper.mjs';
+      console.log(JSON.stringify(process.argv.slice(2)));
+      console.error('to standard error');
+      writeFileSync('out', [readFileSync('one'), readFileSync('two'), answer].join(', '));
+      process.exitCode = 3;`;
+    await writeFile(join(app, 'script.mjs'), script);
     const command = [process.execPath, 'script.mjs', 'a b', '$HOME', '*'];
     const lines: string[] = [];
     const result = await run(
-      `import { readFileSync, writeFileSync } from 'node:fs';
-       import { answer } from './lib/helper.mjs';
-       console.log(JSON.stringify(process.argv.slice(2)));
-       console.error('to standard error');
-       writeFileSync('out', [readFileSync('one'), readFileSync('two'), answer].join(', '));
-       process.exitCode = 3;`,
-      {
-        command,
-        inputs: [
-          { name: 'one', bytes: new TextEncoder().encode('from bytes') },
-          { name: 'two', path: join(app, 'given') },
-        ],
-        programFiles: {
-          ...trainerFileDigests(app, { command: [], files: ['lib'] }),
-          'script.mjs': '',
-        },
-      },
-    ).catch((error: unknown) => error);
-    // The script was written after its digest was taken down.
-    expect(result).toMatchObject({ code: 'CONFLICT' });
-    const again = await processCommands({ directory, appDirectory: app }).run(
+      script,
       {
         command,
         programFiles: trainerFileDigests(app, { command, files: ['lib'] }),
@@ -112,23 +99,18 @@ describe('a command', () => {
           { name: 'one', bytes: new TextEncoder().encode('from bytes') },
           { name: 'two', path: join(app, 'given') },
         ],
-        outputs: [
-          { name: 'out', bytesMax: 100 },
-          { name: 'other', bytesMax: 100 },
-        ],
-        timeoutMs: 60_000,
-        memoryBytesMax: 4 * 2 ** 30,
+        outputs: ['out', 'other'].map((name) => ({ name, bytesMax: 100 })),
       },
       { onLine: (line) => lines.push(line) },
     );
-    expect(again.end).toEqual({ kind: 'exit', code: 3 });
-    const out = again.outputs.get('out');
+    expect(result.end).toEqual({ kind: 'exit', code: 3 });
+    const out = result.outputs.get('out');
     expect(out?.kind === 'read' && text(out.bytes)).toBe('from bytes, from a path, 42');
-    expect(again.outputs.get('other')).toEqual({ kind: 'absent' });
+    expect(result.outputs.get('other')).toEqual({ kind: 'absent' });
     expect(lines).toEqual(['["a b","$HOME","*"]']);
-    expect(text(again.log)).toContain('["a b","$HOME","*"]\n');
-    expect(text(again.log)).toContain('to standard error\n');
-    if (IS_LINUX) expect(again.cpuSeconds).toBeGreaterThan(0);
+    expect(text(result.log)).toContain('["a b","$HOME","*"]\n');
+    expect(text(result.log)).toContain('to standard error\n');
+    if (IS_LINUX) expect(result.cpuSeconds).toBeGreaterThan(0);
     expect(await folders()).toEqual([]);
   });
 

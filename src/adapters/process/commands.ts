@@ -163,8 +163,10 @@ async function keep(
   const log = new CommandLog(HEAD_BYTES, TAIL_BYTES);
   const text = `it printed more than ${String(printedBytesMax)} bytes`;
   const take = (chunk: Buffer): void => {
+    const isWithin = log.total <= printedBytesMax;
     log.add(chunk);
-    if (log.total > printedBytesMax) tell({ end: { kind: 'limit', limit: 'output', text } });
+    // Once: more may come until the command has ended.
+    if (isWithin && log.total > printedBytesMax) tell({ end: { kind: 'limit', limit: 'output', text } });
   };
   const lines = new Lines(LINE_BYTES_MAX, (line) => onLine?.(line));
   keeper.stdout?.on('data', (chunk: Buffer) => {

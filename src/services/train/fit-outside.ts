@@ -79,8 +79,6 @@ export async function fitOutside(
   const parquet = await writeTrainTable(session, table);
   signal.throwIfAborted();
   const startMs = host.clock.monotonic();
-  const watch = new AbortController();
-  const watching = watchClaim(context, watch.signal);
   const request: CommandRequest = {
     command: trainer.command,
     programFiles: trainer.digests,
@@ -98,10 +96,7 @@ export async function fitOutside(
     memoryBytesMax: trainer.memoryMiB * MEBIBYTE,
   };
   const onLine = (line: string): void => showProgress(context, line);
-  const result = await commands.run(request, { signal, onLine }).finally(() => {
-    watch.abort();
-    return watching;
-  });
+  const result = await whileClaimed(context, () => commands.run(request, { signal, onLine }));
   const wallSeconds = (host.clock.monotonic() - startMs) / 1_000;
   const log = await host.objects.put(result.log);
   const { onnx, metrics, form } = await loggedFailures({ log, result }, () => taken(context, result, part));
@@ -110,11 +105,27 @@ export async function fitOutside(
   return { onnx: stored, cpuSeconds, wallSeconds, form, log, metrics, memoryLimit };
 }
 
-/** Looks whether the run is still this attempt's: a command that prints nothing writes no progress, which would tell. */
-async function watchClaim({ host, progress }: RunContext, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await host.clock.sleep(CLAIM_LOOK_MS, signal);
-    if (!signal.aborted) await progress.check();
+/**
+ * Looks again and again whether the run is still this attempt's: a command that prints nothing writes no progress, which
+ * would tell.
+ */
+async function whileClaimed<TResult>(
+  { host, progress }: RunContext,
+  work: () => Promise<TResult>,
+): Promise<TResult> {
+  const end = new AbortController();
+  const watch = async (): Promise<void> => {
+    while (!end.signal.aborted) {
+      await host.clock.sleep(CLAIM_LOOK_MS, end.signal);
+      if (!end.signal.aborted) await progress.check();
+    }
+  };
+  const watching = watch();
+  try {
+    return await work();
+  } finally {
+    end.abort();
+    await watching;
   }
 }
 

@@ -1,8 +1,9 @@
 import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { trainerFileDigests } from '../adapters/process/index.ts';
 import { PlatformError } from '../contract/index.ts';
-import type { App } from '../define/index.ts';
+import { type App, withTrainerFiles } from '../define/index.ts';
 
 /** Where an app is looked for when nobody says. */
 export const APP_PLACES = ['app.ts', 'app.js', 'app.mjs', 'src/app.ts', 'src/app.js'];
@@ -10,7 +11,7 @@ export const APP_PLACES = ['app.ts', 'app.js', 'app.mjs', 'src/app.ts', 'src/app
 /**
  * Loads the app: the default export of a TypeScript or JavaScript module, made by `defineApp`. Without `file`
  * it is looked for in the current folder. Rejects with CONFIGURATION when there is none, DEFINITION when it
- * does not load.
+ * does not load or a file that an external trainer needs is missing. Digests of those files become part of the models' hashes.
  */
 export async function loadApp(
   file: string | undefined,
@@ -23,7 +24,7 @@ export async function loadApp(
     throw new PlatformError('DEFINITION', `${path} could not be loaded: ${explain(error)}`, { cause: error });
   }
   const found = loaded['default'];
-  if (isApp(found)) return { app: found, path };
+  if (isApp(found)) return { app: withFiles(found, dirname(path)), path };
   const named = Object.keys(loaded).find((name) => isApp(loaded[name]));
   const hint =
     named === undefined ? '' : ` It exports an app named '${named}': add 'export default ${named};'.`;
@@ -52,11 +53,16 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
+/** The app with the digests of the files beside it that its external trainers need. */
+function withFiles(app: App, folder: string): App {
+  return withTrainerFiles(app, (trainer) => trainerFileDigests(folder, trainer));
+}
+
 /** By its shape, not by `instanceof`: the app may have loaded a copy of the library of its own. */
 function isApp(value: unknown): value is App {
   if (typeof value !== 'object' || value === null) return false;
-  const { type, sources, decisions } = value as Partial<App>;
-  return type === 'app' && sources instanceof Map && decisions instanceof Map;
+  const { type, sources, models, decisions } = value as Partial<App>;
+  return type === 'app' && [sources, models, decisions].every((items) => items instanceof Map);
 }
 
 function what(value: unknown): string {

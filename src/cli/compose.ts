@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { duckdbWarehouse } from '../adapters/duckdb/index.ts';
 import { directoryObjects, openS3Objects } from '../adapters/objects/index.ts';
 import { openPostgres, type Postgres, postgresOutsideTables } from '../adapters/postgres/index.ts';
+import { processCommands } from '../adapters/process/index.ts';
 import { giveWay, systemClock, systemRandom } from '../adapters/system/index.ts';
 import { threadCompute, workerThreads } from '../adapters/threads/index.ts';
 import { contractHash, PlatformError } from '../contract/index.ts';
@@ -37,6 +38,8 @@ const BACKGROUND_NICENESS = 10;
 export interface Composition {
   readonly definitions: readonly ServiceDefinition[];
   readonly app: App;
+  /** The folder of the app's file, where the files of its commands lie. */
+  readonly appDirectory: string;
   readonly config: Config;
   readonly databaseUrl: string;
   readonly port: number;
@@ -185,7 +188,7 @@ async function openExporter(
 async function openPorts(
   postgres: Postgres,
   { objects, outsideTables }: Pick<Ports, 'objects' | 'outsideTables'>,
-  { config, definitions, failPoints }: Composition,
+  { appDirectory, config, definitions, failPoints }: Composition,
 ): Promise<Ports> {
   const { tables, signals, log, groups, jobs, instances, keys } = postgres;
   const warehouse = join(config.section(PROCESS).dataDir, 'warehouse');
@@ -212,6 +215,11 @@ async function openPorts(
     outsideTables,
     compute: threadCompute({ tasks: trainTasks }),
     threads: workerThreads(featuresThreads),
+    commands: processCommands({
+      directory: join(config.section(PROCESS).dataDir, 'commands'),
+      appDirectory,
+      niceness: BACKGROUND_NICENESS,
+    }),
     failPoints,
   };
 }

@@ -77,5 +77,13 @@ export function decision<const TName extends string, TSource extends Source>(
     ledger: options.ledger ?? ('durable' as const),
     ...verified,
   };
-  return { ...definition, hash: definitionHash({ ...definition, model: options.model.hash }) };
+  return decisionOf(definition);
+}
+
+/** @internal The decision with the hash of what it consists of. */
+export function decisionOf<TName extends string, TSource extends Source>(
+  decision: Omit<Decision<TName, TSource>, 'hash'>,
+): Decision<TName, TSource> {
+  const { hash: _before, ...definition } = decision as Decision<TName, TSource>;
+  return { ...definition, hash: definitionHash({ ...definition, model: decision.model.hash }) };
 }

@@ -53,6 +53,13 @@ export {
   type ValueType,
 } from './expression.ts';
 export {
+  external,
+  EXTERNAL_LIMITS,
+  type ExternalTrainer,
+  type ExternalTrainerOptions,
+  type ParameterValue,
+} from './external.ts';
+export {
   type EventStream,
   type Feature,
   type FeatureGroup,
@@ -87,6 +94,7 @@ export {
   gbdt,
   type GbdtOptions,
   type GbdtTrainer,
+  type InnerTrainer,
   logistic,
   type LogisticTrainer,
   type MetricName,
@@ -112,5 +120,6 @@ export {
   type SourceOptions,
 } from './source.ts';
 export { pick, type PickedFeatures } from './pick.ts';
+export { withTrainerFiles } from './trainer-files.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

@@ -1,4 +1,5 @@
 import { type Duration, durationMs } from './duration.ts';
+import type { ExternalTrainer } from './external.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
@@ -46,7 +47,10 @@ export interface GbdtTrainer {
   readonly earlyStopping?: { readonly fraction: number; readonly patience: number };
 }
 
-export type Trainer = LogisticTrainer | GbdtTrainer;
+/** A trainer that is part of the platform. */
+export type InnerTrainer = LogisticTrainer | GbdtTrainer;
+
+export type Trainer = InnerTrainer | ExternalTrainer;
 
 /** Logistic regression. Default `c` 1, no L1 penalty. */
 export function logistic(options: Partial<Omit<LogisticTrainer, 'kind'>> = {}): LogisticTrainer {
@@ -241,7 +245,15 @@ export function defineModel<const TName extends string, TSource extends Source>(
     gates: options.gates ?? [],
     seed: options.seed ?? 0,
   };
-  const hash = definitionHash({ ...definition, vector: options.vector.hash, label: options.label.hash });
+  return modelOf(definition);
+}
+
+/** @internal The model with the hash of what it consists of. */
+export function modelOf<TName extends string, TSource extends Source>(
+  model: Omit<Model<TName, TSource>, 'hash'>,
+): Model<TName, TSource> {
+  const { hash: _before, ...definition } = model as Model<TName, TSource>;
+  const hash = definitionHash({ ...definition, vector: model.vector.hash, label: model.label.hash });
   return { ...definition, hash };
 }
 

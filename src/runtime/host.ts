@@ -15,6 +15,7 @@ import type { RootLogger } from './logger.ts';
 import type { MetricsRegistry } from './metrics.ts';
 import type {
   Clock,
+  Commands,
   Compute,
   ConsumerGroups,
   EventLog,
@@ -54,6 +55,8 @@ export interface Ports {
   readonly outsideTables: OutsideTables;
   readonly compute: Compute;
   readonly threads: Threads;
+  /** Absent where no commands are run. */
+  readonly commands?: Commands | undefined;
   readonly failPoints: FailPoints;
 }
 

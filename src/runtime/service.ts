@@ -12,6 +12,7 @@ import type { App } from '../define/index.ts';
 import type { FailPoints } from './fail-points.ts';
 import type {
   Clock,
+  Commands,
   Compute,
   ConsumerGroups,
   EventLog,
@@ -128,6 +129,8 @@ export interface ServiceHost<TOptions = unknown> {
   readonly outsideTables: OutsideTables;
   readonly compute: Compute;
   readonly threads: Threads;
+  /** Absent where no commands are run. */
+  readonly commands?: Commands | undefined;
   /** Where the service says that it passes a point that a chaos run may have armed. */
   readonly failPoints: FailPoints;
   readonly call: Caller;

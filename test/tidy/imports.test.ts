@@ -33,6 +33,7 @@ const LAYERS: readonly { folder: string; from: readonly string[]; packages: read
     packages: ['@opentelemetry/api', '@opentelemetry/exporter-trace-otlp-http', '@opentelemetry/resources'],
   },
   { folder: 'src/adapters/threads', from: ['src/contract', 'src/runtime'], packages: [] },
+  { folder: 'src/adapters/process', from: ['src/contract', 'src/runtime'], packages: [] },
   { folder: 'src/adapters/system', from: ['src/contract', 'src/runtime'], packages: [] },
 ];
 

@@ -1,5 +1,5 @@
 import { flushCompileCache } from 'node:module';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { PlatformError, type ServiceName } from '../../contract/index.ts';
 import {
   type Config,
@@ -66,6 +66,7 @@ export async function dev(
   const running = await startProcess({
     definitions: SERVICES,
     app,
+    appDirectory: dirname(path),
     config,
     databaseUrl: database.url,
     port,
@@ -152,7 +153,7 @@ export async function run(
   const peers = readPeers(options.peers);
   const { app: file, dataDir, databaseUrl, graceMs, port, logLevel } = config.section(PROCESS);
   const note = (text: string): void => output.note(`tandem ${definition.name}: ${text}`);
-  const { app } = await loadApp(file);
+  const { app, path } = await loadApp(file);
   using interrupt = listenForInterrupt(graceMs + STOP_MARGIN_MS, note);
   const logger = createLogger({ level: logLevel ?? 'info', format: process.stderr.isTTY ? 'text' : 'json' });
   const failPoints = openFailPoints(config.section(PROCESS).failPoints, definition.name, logger);
@@ -165,6 +166,7 @@ export async function run(
   const running = await startProcess({
     definitions: [definition],
     app,
+    appDirectory: dirname(path),
     config,
     logger,
     failPoints,

@@ -1,4 +1,13 @@
 export type { Clock, Random } from './clock.ts';
+export type {
+  CommandEnd,
+  CommandInput,
+  CommandOptions,
+  CommandOutput,
+  CommandRequest,
+  CommandResult,
+  Commands,
+} from './commands.ts';
 export type { Compute, ComputeOptions } from './compute.ts';
 export type {
   AppendOptions,

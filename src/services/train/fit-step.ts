@@ -1,20 +1,37 @@
-import { canonicalJson } from '../../define/index.ts';
+import { canonicalJson, type ExternalTrainer, type InnerTrainer } from '../../define/index.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
+import type { Dataset } from '../../contract/index.ts';
 import type { EvaluateInput, EvaluateOutput } from './evaluate-task.ts';
 import type { FitInput, FitOutput } from './fit-task.ts';
+import { fitOutside, type FittedOutside } from './fit-outside.ts';
+import type { Periods } from './periods.ts';
 import type { Side, Split } from './split-step.ts';
 import { EVALUATE, FIT } from './tasks.ts';
 
 export interface Fitted {
   readonly onnx: { readonly digest: string; readonly bytes: number };
-  readonly cpuSeconds: number;
+  /** Null where the system does not tell. */
+  readonly cpuSeconds: number | null;
   readonly wallSeconds: number;
+  /** What a command says of its model, by `external.NAME`. */
+  readonly metrics?: Readonly<Record<string, number>>;
 }
 
-/** Fits the model, beside this thread. The ONNX file is all that the following steps know of it. */
-export function fitStep(context: RunContext, train: Side): Promise<StepOutcome<Fitted>> {
+/** Fits the model. The ONNX file is all that the following steps know of it. */
+export async function fitStep(
+  context: RunContext,
+  train: Side,
+  { dataset, periods }: { readonly dataset: Dataset; readonly periods: Periods },
+): Promise<StepOutcome<Fitted>> {
+  const { trainer } = context.model;
+  if (trainer.kind !== 'external') return fitInside(context, trainer, train);
+  return outsideStep(context, trainer, { train, dataset, periods });
+}
+
+/** Fits beside this thread. */
+function fitInside(context: RunContext, trainer: InnerTrainer, train: Side): Promise<StepOutcome<Fitted>> {
   const { host, model, progress, signal } = context;
-  const { trainer, seed } = model;
+  const { seed } = model;
   return runStep(context, {
     name: 'fit',
     inputs: { part: train.digest, trainer, seed },
@@ -32,6 +49,32 @@ export function fitStep(context: RunContext, train: Side): Promise<StepOutcome<F
     },
     note: ({ onnx, cpuSeconds }) =>
       `${trainer.kind}, ${train.rows} rows, ${cpuSeconds.toFixed(2)} s of processor time, ${onnx.bytes} bytes of ONNX`,
+  });
+}
+
+/** Lets a command fit. Its files are part of the trainer by their digests, and so of the step's key. */
+function outsideStep(
+  context: RunContext,
+  trainer: ExternalTrainer,
+  { train, dataset, periods }: { readonly train: Side; readonly dataset: Dataset; readonly periods: Periods },
+): Promise<StepOutcome<FittedOutside>> {
+  const { host, model } = context;
+  return runStep(context, {
+    name: 'fit',
+    inputs: { part: train.digest, trainer, seed: model.seed, model: model.name, label: model.label.name },
+    async work() {
+      const path = await host.objects.path(dataset.file.digest);
+      const table = { path, names: dataset.names, periods };
+      const output = await fitOutside(context, trainer, { train, table });
+      return { output, artefacts: [output.onnx.digest, output.log.digest] };
+    },
+    note: ({ onnx, wallSeconds, form, log, metrics, memoryLimit }) =>
+      [
+        `external, ${train.rows} rows, ${wallSeconds.toFixed(2)} s, ${onnx.bytes} bytes of ONNX (${form})`,
+        ...Object.entries(metrics).map(([name, value]) => `${name} ${Number(value.toPrecision(6))}`),
+        memoryLimit,
+        `log ${log.digest}`,
+      ].join(', '),
   });
 }
 

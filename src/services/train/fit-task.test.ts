@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gbdt, logistic, type Trainer } from '../../define/index.ts';
+import { gbdt, type InnerTrainer, logistic } from '../../define/index.ts';
 import { loadModel, SeededRandom } from '../../ml/index.ts';
 import { run } from './fit-task.ts';
 import { createPart, sealPart } from './part-file.ts';
@@ -29,7 +29,7 @@ function noisy(): Uint8Array {
   return part((chance) => random.uniform() < chance);
 }
 
-function fit(trainer: Trainer, rows = noisy()): { onnx: Uint8Array; notes: string[] } {
+function fit(trainer: InnerTrainer, rows = noisy()): { onnx: Uint8Array; notes: string[] } {
   const notes: string[] = [];
   const { onnx } = run(
     { part: rows, trainer, seed: 0 },

@@ -1,6 +1,6 @@
 // Not the whole contract: a thread would load all its schemas.
 import { PlatformError } from '../../contract/errors.ts';
-import type { GbdtTrainer, LogisticTrainer, Trainer } from '../../define/index.ts';
+import type { GbdtTrainer, InnerTrainer, LogisticTrainer } from '../../define/index.ts';
 import {
   encodeLogistic,
   encodeTrees,
@@ -18,7 +18,7 @@ import type { TaskContext } from './task-context.ts';
 export interface FitInput {
   /** The part to learn from, as {@link readPart} takes it. */
   readonly part: Uint8Array;
-  readonly trainer: Trainer;
+  readonly trainer: InnerTrainer;
   readonly seed: number;
 }
 

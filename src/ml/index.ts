@@ -64,10 +64,27 @@ export { TARGET_FOLDS_MAX } from './preprocess/fit-target.ts';
 export type { FittedPreprocessor, PreprocessorOptions } from './preprocess/preprocessor.ts';
 export { PREPROCESSED_VALUES_MAX, Preprocessor } from './preprocess/preprocessor.ts';
 
+export type { CategoryCoding } from './gbdt/categories.ts';
+export { rankCategories } from './gbdt/categories.ts';
 export type { TreeEnsemble } from './gbdt/ensemble.ts';
-export type { TreesOptions, TreesProgress, ValidationSet } from './gbdt/options.ts';
-export { DEPTH_MAX, ROUNDS_MAX, TrainingStopped } from './gbdt/options.ts';
+export type { Link } from './gbdt/link.ts';
+export type {
+  TreesMetric,
+  TreesObjective,
+  TreesOptions,
+  TreesProgress,
+  ValidationSet,
+} from './gbdt/options.ts';
+export {
+  CATEGORY_CODE_MAX,
+  CLASSES_MAX,
+  DEPTH_MAX,
+  RELEVANCE_MAX,
+  ROUNDS_MAX,
+  TrainingStopped,
+} from './gbdt/options.ts';
 export { TRAINING_VALUES_MAX } from './gbdt/bins.ts';
+export { predictTrees } from './gbdt/predict.ts';
 export { fitTrees } from './gbdt/train.ts';
 
 export { MalformedModel, UnsupportedGraph } from './onnx/errors.ts';

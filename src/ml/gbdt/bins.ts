@@ -1,5 +1,8 @@
 import type { Matrix } from '../matrix.ts';
-import { MISSING_BIN } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
+import { BINS, plainKernel } from './kernel.ts';
+import { arrayBytes } from './kernel-wasm.ts';
+import { sortFloats } from './sort-floats.ts';
 
 /** Cuts of one column: bins 0 .. 254 for values, 255 for missing ones. */
 export const CUTS_MAX = 254;
@@ -8,8 +11,10 @@ export const CUT_SAMPLE_ROWS = 50_000;
 /** Values of a training set, rows times columns: the limit of an index into its bins. */
 export const TRAINING_VALUES_MAX = 0x7fffffff;
 
-/** Cuts in each tail that do not follow the even spacing. */
-const TAIL_CUTS = 32;
+/** Rows that are binned together: a block of them stays in the cache. */
+const BLOCK_ROWS = 512;
+/** Share of the cuts, in both tails together, that do not follow the even spacing. */
+const TAIL_SHARE = 1 / 8;
 /** Ratio of the ranks of neighbouring tail cuts. */
 const TAIL_RATIO = Math.SQRT2;
 
@@ -23,10 +28,30 @@ export interface BinnedMatrix {
   readonly features: Int32Array;
   /** Ascending; bin b holds cuts[b - 1] < value <= cuts[b], the last bin what is above all cuts. */
   readonly cuts: readonly Float32Array[];
+  /** 1 for columns whose every bin is a category, split one against the rest. */
+  readonly equality: Uint8Array;
   /** `byRow[row * features.length + column]`, for histograms. */
   readonly byRow: Uint8Array;
   /** One array for each column, for partitioning. */
   readonly byColumn: readonly Uint8Array[];
+}
+
+/** A categorical column whose values are the whole numbers below `levels`. */
+export interface LevelColumn {
+  readonly feature: number;
+  readonly levels: number;
+  readonly equality: boolean;
+}
+
+/** How a matrix is binned. */
+export interface BinOptions {
+  /** Most bins of values of a column. Default 255. */
+  readonly binsMax?: number;
+  /** The rows that cuts are made for, ascending. Default all. */
+  readonly rows?: Int32Array;
+  readonly levelColumns?: readonly LevelColumn[];
+  /** Default the plain one. */
+  readonly kernel?: Kernel;
 }
 
 /**
@@ -34,24 +59,69 @@ export interface BinnedMatrix {
  *
  * @throws RangeError when it has more than {@link TRAINING_VALUES_MAX} values.
  */
-export function binMatrix(features: Matrix): BinnedMatrix {
-  const { rows, columns } = features;
+export function binMatrix(features: Matrix, options: BinOptions = {}): BinnedMatrix {
+  const { rows, columns, values } = features;
   if (rows * columns > TRAINING_VALUES_MAX) {
     throw new RangeError(`Training takes ${TRAINING_VALUES_MAX} values at most, not ${rows} x ${columns}`);
   }
+  const { kernel = plainKernel(), binsMax = CUTS_MAX + 1 } = options;
   const kept: number[] = [];
   const cuts: Float32Array[] = [];
-  const byColumn: Uint8Array[] = [];
+  const equal: number[] = [];
   for (let column = 0; column < columns; column += 1) {
-    const found = cutsOf(features, column);
-    const bins = new Uint8Array(rows);
-    const missing = binColumn(features, column, found, bins);
-    if (found.length === 0 && (missing === 0 || missing === rows)) continue;
+    const level = options.levelColumns?.find(({ feature }) => feature === column);
+    const found =
+      level !== undefined && level.levels <= binsMax
+        ? Float32Array.from({ length: Math.max(0, level.levels - 1) }, (_, below) => below + 0.5)
+        : cutsOf(features, column, options);
+    if (found.length === 0 && !isPartlyMissing(features, column, options.rows)) continue;
     kept.push(column);
     cuts.push(found);
-    byColumn.push(bins);
+    equal.push(level?.equality === true ? 1 : 0);
   }
-  return { rows, features: Int32Array.from(kept), cuts, byRow: interleave(byColumn, rows), byColumn };
+  const width = kept.length;
+  const indices = kernel.integers(width);
+  indices.set(kept);
+  const table = kernel.floats(width * BINS).fill(Number.POSITIVE_INFINITY);
+  cuts.forEach((found, column) => table.set(found, column * BINS));
+  const byRow = kernel.bytes(rows * width);
+  const byColumn = kernel.bytes(rows * width);
+  const block = kernel.floats(Math.min(rows, BLOCK_ROWS) * columns);
+  const binning = { values: block, columns, features: indices, cuts: table, rows, byRow, byColumn };
+  for (let first = 0; first < rows && width > 0; first += BLOCK_ROWS) {
+    const count = Math.min(BLOCK_ROWS, rows - first);
+    block.set(values.subarray(first * columns, (first + count) * columns));
+    kernel.binRows({ ...binning, first, count });
+  }
+  return {
+    rows,
+    features: indices,
+    cuts,
+    equality: Uint8Array.from(equal),
+    byRow,
+    byColumn: kept.map((_, column) => byColumn.subarray(column * rows, (column + 1) * rows)),
+  };
+}
+
+/** @internal Bytes of a kernel's memory that {@link binMatrix} takes at most. */
+export function binBytes(rows: number, columns: number): number {
+  return (
+    arrayBytes(columns, 4) +
+    arrayBytes(columns * BINS, 4) +
+    2 * arrayBytes(rows * columns, 1) +
+    arrayBytes(Math.min(rows, BLOCK_ROWS) * columns, 4)
+  );
+}
+
+/** Whether a column has both values and missing ones. */
+function isPartlyMissing(features: Matrix, column: number, chosen: Int32Array | undefined): boolean {
+  const { rows, columns, values } = features;
+  const count = chosen?.length ?? rows;
+  let missing = 0;
+  for (let index = 0; index < count; index += 1) {
+    if (Number.isNaN(values[(chosen?.[index] ?? index) * columns + column])) missing += 1;
+  }
+  return missing > 0 && missing < count;
 }
 
 /**
@@ -60,22 +130,25 @@ export function binMatrix(features: Matrix): BinnedMatrix {
  * 8, 11, ... from both ends: even ranks alone would put the largest 1/255 of all rows into one bin, where
  * rare and extreme values sit.
  */
-export function cutsOf(features: Matrix, column: number): Float32Array {
-  const { sorted, distinct } = sortedSample(features, column);
-  if (distinct <= CUTS_MAX + 1)
+export function cutsOf(features: Matrix, column: number, options: BinOptions = {}): Float32Array {
+  const { binsMax = CUTS_MAX + 1, rows } = options;
+  const cutsMax = binsMax - 1;
+  const tailCuts = Math.round(cutsMax * TAIL_SHARE);
+  const { sorted, distinct } = sortedSample(features, column, rows);
+  if (distinct <= binsMax)
     return cutsAt(
       sorted,
       Array.from({ length: sorted.length }, (_, rank) => rank + 1),
     );
   const ranks = new Set<number>();
-  const tail = Math.min(sorted.length, Math.ceil(sorted.length / (CUTS_MAX - TAIL_CUTS)));
-  for (let rank = 1, taken = 0; rank < tail && taken < TAIL_CUTS / 2; rank *= TAIL_RATIO) {
+  const tail = Math.min(sorted.length, Math.ceil(sorted.length / (cutsMax - tailCuts)));
+  for (let rank = 1, taken = 0; rank < tail && taken < tailCuts >> 1; rank *= TAIL_RATIO) {
     const whole = Math.round(rank);
     if (ranks.has(whole)) continue;
     ranks.add(whole).add(sorted.length - whole);
     taken += 1;
   }
-  const even = CUTS_MAX - ranks.size;
+  const even = cutsMax - ranks.size;
   for (let part = 1; part <= even; part += 1) ranks.add(Math.round((part * sorted.length) / (even + 1)));
   return cutsAt(
     sorted,
@@ -84,19 +157,25 @@ export function cutsOf(features: Matrix, column: number): Float32Array {
 }
 
 /** The values present of evenly spaced rows, ascending, and the number of different ones. */
-function sortedSample(features: Matrix, column: number): { sorted: Float32Array; distinct: number } {
-  const { rows, columns, values } = features;
-  const wanted = Math.min(rows, CUT_SAMPLE_ROWS);
+function sortedSample(
+  features: Matrix,
+  column: number,
+  chosen: Int32Array | undefined,
+): { sorted: Float32Array; distinct: number } {
+  const { columns, values } = features;
+  const count = chosen?.length ?? features.rows;
+  const wanted = Math.min(count, CUT_SAMPLE_ROWS);
   const sample = new Float32Array(wanted);
   let present = 0;
   for (let index = 0; index < wanted; index += 1) {
-    const row = wanted === rows ? index : Math.floor((index * rows) / wanted);
+    const place = wanted === count ? index : Math.floor((index * count) / wanted);
+    const row = chosen?.[place] ?? place;
     const value = values[row * columns + column] as number;
     if (Number.isNaN(value)) continue;
     sample[present] = value;
     present += 1;
   }
-  const sorted = sample.subarray(0, present).sort();
+  const sorted = sortFloats(sample.subarray(0, present));
   let distinct = present === 0 ? 0 : 1;
   for (let index = 1; index < present; index += 1) if (sorted[index] !== sorted[index - 1]) distinct += 1;
   return { sorted, distinct };
@@ -123,36 +202,4 @@ function cutsAt(sorted: Float32Array, ranks: readonly number[]): Float32Array {
 function between(below: number, above: number): number {
   const middle = Math.fround(below / 2 + above / 2);
   return middle >= below && middle < above ? middle : below;
-}
-
-/** Fills the bins of one column and returns how many values are missing. */
-function binColumn(features: Matrix, column: number, cuts: Float32Array, bins: Uint8Array): number {
-  const { rows, columns, values } = features;
-  // Padded with infinity, so that the search is eight steps for every value.
-  const padded = new Float32Array(256).fill(Number.POSITIVE_INFINITY);
-  padded.set(cuts);
-  let missing = 0;
-  for (let row = 0; row < rows; row += 1) {
-    const value = values[row * columns + column] as number;
-    let bin = 0;
-    for (let step = 128; step > 0; step >>= 1) {
-      if ((padded[bin + step - 1] as number) < value) bin += step;
-    }
-    if (value !== value) {
-      bin = MISSING_BIN;
-      missing += 1;
-    }
-    bins[row] = bin;
-  }
-  return missing;
-}
-
-/** @internal Row-major copy of some columns. */
-export function interleave(columns: readonly Uint8Array[], rows: number): Uint8Array {
-  const width = columns.length;
-  const into = new Uint8Array(rows * width);
-  columns.forEach((column, offset) => {
-    for (let row = 0, at = offset; row < rows; row += 1, at += width) into[at] = column[row] as number;
-  });
-  return into;
 }

@@ -1,10 +1,14 @@
 import type { BinnedMatrix } from './bins.ts';
-import { interleave } from './bins.ts';
 import type { EnsembleBuilder } from './ensemble.ts';
-import { BINS, fillHistogram, partitionRows, subtractHistogram } from './kernel.ts';
+import type { Kernel } from './kernel.ts';
+import { BINS, MISSING_BIN } from './kernel.ts';
+import { arrayBytes } from './kernel-wasm.ts';
 import type { ResolvedTreesOptions } from './options.ts';
-import type { BestSplit, NodeSums } from './split.ts';
-import { findSplit } from './split.ts';
+import type { SeededRandom } from '../random.ts';
+import type { BestSplit, Bounds, NodeSums } from './split.ts';
+import { UNBOUNDED, findSplit, leafWeight } from './split.ts';
+import type { TreeColumns } from './tree-columns.ts';
+import { allColumns, sampledColumns } from './tree-columns.ts';
 
 /** A leaf of the tree that is growing: a contiguous range of the row indices. */
 interface Leaf {
@@ -13,27 +17,49 @@ interface Leaf {
   readonly end: number;
   readonly depth: number;
   readonly sums: NodeSums;
+  readonly bounds: Bounds;
+}
+
+/** Sums by column and bin, and the numbers of rows where they matter. */
+interface Histogram {
+  readonly sums: Float64Array;
+  readonly counts: Int32Array | undefined;
 }
 
 /** A leaf that can be split, with the histogram that says so. */
 interface OpenLeaf extends Leaf {
-  readonly histogram: Float64Array;
+  readonly histogram: Histogram;
   readonly split: BestSplit;
 }
 
-/** The columns one tree may use: all, or a sample with its own dense copy of the bins. */
-interface TreeColumns {
-  /** Column of the binned matrix for each column of the histogram. */
-  readonly columns: Int32Array;
-  readonly cutCounts: Int32Array;
-  readonly bins: Uint8Array;
+/** A tree to grow. */
+export interface TreeToGrow {
+  readonly builder: EnsembleBuilder;
+  /** Row indices, which growing reorders; each leaf owns a range of them. */
+  readonly rows: Int32Array;
+  /** Prediction of each row of the data; the tree adds its leaves to the rows it is grown from. */
+  readonly margins: Float64Array;
+  /** Columns of the binned matrix that the tree may use. Default all. */
+  readonly sample: Int32Array | undefined;
 }
 
-interface GrowingTree extends TreeColumns {
-  readonly builder: EnsembleBuilder;
-  /** Row indices; each leaf owns a range of them. */
-  readonly rows: Int32Array;
+interface GrowingTree extends TreeToGrow {
+  readonly columns: TreeColumns;
   readonly open: OpenLeaf[];
+}
+
+/** The options, with the least gain in the unit of the labels. */
+export type GrowOptions = ResolvedTreesOptions & { readonly minGain: number };
+
+/** What a grower works with. */
+export interface GrowerState {
+  readonly kernel: Kernel;
+  readonly random: SeededRandom;
+  /** First and second derivatives of each row, interleaved; read anew by every tree. */
+  readonly derivatives: Float64Array;
+  readonly weights: Float64Array;
+  /** The best value of a leaf of these rows, where the derivatives do not give it. */
+  readonly renewLeaf: ((rows: Int32Array, margins: Float64Array) => number) | undefined;
 }
 
 /**
@@ -44,44 +70,48 @@ interface GrowingTree extends TreeColumns {
  */
 export class TreeGrower {
   readonly #binned: BinnedMatrix;
-  readonly #options: ResolvedTreesOptions;
-  readonly #derivatives: Float64Array;
-  readonly #margins: Float64Array;
+  readonly #options: GrowOptions;
+  readonly #state: GrowerState;
   readonly #scratch: Int32Array;
-  readonly #pool: Float64Array[] = [];
+  readonly #sides: Uint8Array;
+  readonly #sums: Float64Array;
+  readonly #sampledBins: Uint8Array;
+  /** Whether a sum of weights is a number of rows. */
+  readonly #unitWeights: boolean;
+  readonly #pool: Histogram[] = [];
   readonly #allColumns: TreeColumns;
 
-  /**
-   * @param derivatives first and second derivatives of each row, interleaved; read anew by every tree
-   * @param margins prediction of each row; every tree adds its leaves to the rows it was grown from
-   */
-  constructor(
-    binned: BinnedMatrix,
-    options: ResolvedTreesOptions,
-    state: { readonly derivatives: Float64Array; readonly margins: Float64Array },
-  ) {
+  constructor(binned: BinnedMatrix, options: GrowOptions, state: GrowerState) {
     this.#binned = binned;
     this.#options = options;
-    this.#derivatives = state.derivatives;
-    this.#margins = state.margins;
-    this.#scratch = new Int32Array(binned.rows);
-    const columns = Int32Array.from(binned.features.keys());
-    this.#allColumns = { columns, cutCounts: this.#cutCounts(columns), bins: binned.byRow };
+    this.#state = state;
+    const { kernel } = state;
+    this.#scratch = kernel.integers(binned.rows);
+    this.#sides = kernel.bytes(BINS);
+    this.#sums = kernel.doubles(2);
+    this.#unitWeights = state.weights.every((weight) => weight === 1);
+    this.#sampledBins = kernel.bytes(options.columnSample < 1 ? binned.byRow.length : 0);
+    this.#allColumns = allColumns(binned, options.monotone);
   }
 
-  /**
-   * Grows one tree from `rows`, which it reorders, on the sampled `columns` of the binned matrix (default
-   * all).
-   */
-  grow(builder: EnsembleBuilder, rows: Int32Array, columns: Int32Array | undefined): void {
-    const chosen = columns === undefined ? this.#allColumns : this.#sampled(columns);
-    const tree: GrowingTree = { ...chosen, builder, rows, open: [] };
+  grow(wanted: TreeToGrow): void {
+    const { builder, rows } = wanted;
+    const columns =
+      wanted.sample === undefined
+        ? this.#allColumns
+        : sampledColumns(this.#binned, this.#options.monotone, {
+            columns: wanted.sample,
+            into: this.#sampledBins,
+          });
+    const tree: GrowingTree = { ...wanted, columns, open: [] };
+    this.#state.kernel.sumRows(this.#sums, this.#state.derivatives, { rows, start: 0, end: rows.length });
     const root: Leaf = {
       node: builder.startTree(),
       start: 0,
       end: rows.length,
       depth: 0,
-      sums: this.#sumsOf(rows),
+      sums: { gradient: this.#sums[0] as number, hessian: this.#sums[1] as number },
+      bounds: UNBOUNDED,
     };
     this.#openOrClose(tree, root, this.#canSplit(root) ? this.#histogramOf(tree, root) : undefined);
     for (let leaves = 1; leaves < this.#options.maxLeaves && tree.open.length > 0; leaves += 1) {
@@ -110,32 +140,58 @@ export class TreeGrower {
   #split(tree: GrowingTree, leaf: OpenLeaf): void {
     const { split, start, end, depth } = leaf;
     const { builder, rows } = tree;
-    const column = tree.columns[split.column] as number;
+    const column = tree.columns.columns[split.column] as number;
+    const equality = tree.columns.equality[split.column] === 1;
     const cuts = this.#binned.cuts[column] as Float32Array;
-    const bins = this.#binned.byColumn[column] as Uint8Array;
+    const sides = this.#sides;
+    sides.fill(0).fill(1, equality ? split.bin : 0, split.bin + 1);
+    sides[MISSING_BIN] = split.missingLeft ? 1 : 0;
+    const border = this.#state.kernel.partitionRows(
+      { rows, start, end },
+      { column: this.#binned.byColumn[column] as Uint8Array, sides, scratch: this.#scratch },
+    );
+    if (border === start || border === end) {
+      // What stood on one side was what subtraction of far greater sums had left over.
+      this.#pool.push(leaf.histogram);
+      this.#close(tree, leaf);
+      return;
+    }
     const left = builder.split(leaf.node, {
       feature: this.#binned.features[column] as number,
-      threshold: cuts[split.bin] ?? Number.POSITIVE_INFINITY,
+      threshold: equality ? split.bin : (cuts[split.bin] ?? Number.POSITIVE_INFINITY),
+      equality,
       missingLeft: split.missingLeft,
       gain: split.gain,
       column,
-      bin: split.bin,
+      sides: sides.slice(),
     });
-    const border = partitionRows(bins, { rows, start, end }, split.bin, split.missingLeft, this.#scratch);
+    const bounds = this.#childBounds(tree, leaf);
     const children: readonly [Leaf, Leaf] = [
-      { node: left, start, end: border, depth: depth + 1, sums: split.left },
-      { node: left + 1, start: border, end, depth: depth + 1, sums: split.right },
+      { node: left, start, end: border, depth: depth + 1, sums: split.left, bounds: bounds[0] },
+      { node: left + 1, start: border, end, depth: depth + 1, sums: split.right, bounds: bounds[1] },
     ];
     const histograms = this.#childHistograms(tree, leaf.histogram, children);
     children.forEach((child, side) => this.#openOrClose(tree, child, histograms[side]));
   }
 
+  /** A split on a column with a direction parts the values that leaves may have at the middle of both sides. */
+  #childBounds(tree: GrowingTree, leaf: OpenLeaf): readonly [Bounds, Bounds] {
+    const { split, bounds } = leaf;
+    const direction = tree.columns.directions?.[split.column] ?? 0;
+    if (direction === 0) return [bounds, bounds];
+    const middle =
+      (leafWeight(split.left, this.#options, bounds) + leafWeight(split.right, this.#options, bounds)) / 2;
+    const below = { lower: bounds.lower, upper: middle };
+    const above = { lower: middle, upper: bounds.upper };
+    return direction > 0 ? [below, above] : [above, below];
+  }
+
   /** Histograms of the children that may be split; the parent's buffer is reused or goes back to the pool. */
   #childHistograms(
     tree: GrowingTree,
-    parent: Float64Array,
+    parent: Histogram,
     children: readonly [Leaf, Leaf],
-  ): readonly [Float64Array | undefined, Float64Array | undefined] {
+  ): readonly [Histogram | undefined, Histogram | undefined] {
     const [left, right] = children;
     const leftSmaller = left.end - left.start <= right.end - right.start;
     const smaller = leftSmaller ? left : right;
@@ -146,7 +202,7 @@ export class TreeGrower {
       return [undefined, undefined];
     }
     const own = this.#histogramOf(tree, smaller);
-    if (needsLarger) subtractHistogram(parent, own, tree.columns.length * BINS * 2);
+    if (needsLarger) this.#subtract(parent, own, tree.columns.columns.length);
     else this.#pool.push(parent);
     if (!needsSmaller) this.#pool.push(own);
     const ofSmaller = needsSmaller ? own : undefined;
@@ -154,9 +210,28 @@ export class TreeGrower {
     return leftSmaller ? [ofSmaller, ofLarger] : [ofLarger, ofSmaller];
   }
 
-  #openOrClose(tree: GrowingTree, leaf: Leaf, histogram: Float64Array | undefined): void {
+  #subtract(parent: Histogram, child: Histogram, width: number): void {
+    const { kernel } = this.#state;
+    kernel.subtractHistogram(parent.sums, child.sums, width * BINS * 2);
+    if (parent.counts !== undefined && child.counts !== undefined) {
+      kernel.subtractCounts(parent.counts, child.counts, width * BINS);
+    }
+  }
+
+  #openOrClose(tree: GrowingTree, leaf: Leaf, histogram: Histogram | undefined): void {
     if (histogram !== undefined) {
-      const split = findSplit({ histogram, cutCounts: tree.cutCounts }, leaf.sums, this.#options);
+      const split = findSplit(
+        {
+          histogram: histogram.sums,
+          counts: histogram.counts,
+          columns: tree.columns,
+          considered: this.#considered(tree.columns.indices),
+          sums: leaf.sums,
+          rows: leaf.end - leaf.start,
+          bounds: leaf.bounds,
+        },
+        this.#options,
+      );
       if (split !== undefined) {
         tree.open.push({ ...leaf, histogram, split });
         return;
@@ -166,49 +241,80 @@ export class TreeGrower {
     this.#close(tree, leaf);
   }
 
-  /** Gives a leaf its value, -rate * G / (H + lambda), and its rows the new prediction. */
+  #considered(indices: Int32Array): Int32Array {
+    const { columnSampleByNode } = this.#options;
+    if (columnSampleByNode === 1 || indices.length === 0) return indices;
+    return this.#state.random.sample(indices.length, shareOf(columnSampleByNode, indices.length));
+  }
+
+  /** Gives a leaf its value, and its rows the new prediction. */
   #close(tree: GrowingTree, leaf: Leaf): void {
-    const { gradient, hessian } = leaf.sums;
+    const { start, end } = leaf;
+    const { rows, margins, builder } = tree;
+    const { kernel, weights, renewLeaf } = this.#state;
+    const weight =
+      renewLeaf === undefined
+        ? leafWeight(leaf.sums, this.#options, leaf.bounds)
+        : renewLeaf(rows.subarray(start, end), margins);
     // A Float32, as the model file stores it, so that training continues from what will be served.
-    const value = Math.fround((-this.#options.learningRate * gradient) / (hessian + this.#options.lambda));
-    tree.builder.setLeaf(leaf.node, value);
-    const { rows } = tree;
-    const margins = this.#margins;
-    for (let index = leaf.start; index < leaf.end; index += 1) {
-      const row = rows[index] as number;
-      margins[row] = (margins[row] as number) + value;
+    const value = Math.fround(this.#options.learningRate * weight);
+    builder.setLeaf(leaf.node, value);
+    kernel.addToRows(margins, { rows, start, end }, value);
+    if (this.#unitWeights) {
+      builder.addCover(leaf.node, end - start);
+      return;
     }
+    let cover = 0;
+    for (let index = start; index < end; index += 1) cover += weights[rows[index] as number] as number;
+    builder.addCover(leaf.node, cover);
   }
 
   #canSplit(leaf: Leaf): boolean {
-    return leaf.depth < this.#options.maxDepth && leaf.sums.hessian >= 2 * this.#options.minHessian;
+    return (
+      leaf.depth < this.#options.maxDepth &&
+      leaf.sums.hessian >= 2 * this.#options.minHessian &&
+      leaf.end - leaf.start >= 2 * this.#options.minRows
+    );
   }
 
-  #histogramOf(tree: GrowingTree, leaf: Leaf): Float64Array {
-    const histogram = this.#pool.pop() ?? new Float64Array(this.#binned.features.length * BINS * 2);
+  #histogramOf(tree: GrowingTree, leaf: Leaf): Histogram {
+    const { kernel, derivatives } = this.#state;
+    const histogram = this.#pool.pop() ?? this.#newHistogram();
     const range = { rows: tree.rows, start: leaf.start, end: leaf.end };
-    fillHistogram(histogram, tree.bins, tree.columns.length, this.#derivatives, range);
+    const { bins } = tree.columns;
+    const columns = tree.columns.columns.length;
+    kernel.fillHistogram(histogram.sums, { bins, columns, derivatives }, range);
+    if (histogram.counts !== undefined) kernel.countRows(histogram.counts, { bins, columns }, range);
     return histogram;
   }
 
-  #sumsOf(rows: Int32Array): NodeSums {
-    const derivatives = this.#derivatives;
-    let gradient = 0;
-    let hessian = 0;
-    for (let index = 0; index < rows.length; index += 1) {
-      const at = (rows[index] as number) * 2;
-      gradient += derivatives[at] as number;
-      hessian += derivatives[at + 1] as number;
-    }
-    return { gradient, hessian };
+  #newHistogram(): Histogram {
+    const { kernel } = this.#state;
+    const entries = this.#binned.features.length * BINS;
+    return {
+      sums: kernel.doubles(entries * 2),
+      counts: this.#options.minRows > 1 ? kernel.integers(entries) : undefined,
+    };
   }
+}
 
-  #sampled(columns: Int32Array): TreeColumns {
-    const chosen = Array.from(columns, (column) => this.#binned.byColumn[column] as Uint8Array);
-    return { columns, cutCounts: this.#cutCounts(columns), bins: interleave(chosen, this.#binned.rows) };
-  }
+/** @internal A share of some things, at least one of them. */
+export function shareOf(share: number, count: number): number {
+  return Math.max(1, Math.round(share * count));
+}
 
-  #cutCounts(columns: Int32Array): Int32Array {
-    return columns.map((column) => this.#binned.cuts[column]?.length ?? 0);
-  }
+/** @internal Bytes of a kernel's memory that a grower takes at most. */
+export function growBytes(options: ResolvedTreesOptions, rows: number, columns: number): number {
+  // By depth one leaf waits at each level; leaf-wise all may. One histogram more is in the making.
+  const waiting = options.growth === 'depth' ? options.maxDepth + 1 : 2 ** options.maxDepth;
+  const histograms = Math.min(options.maxLeaves, waiting, rows) + 2;
+  const entries = columns * BINS;
+  const counters = options.minRows > 1 ? arrayBytes(entries, 4) : 0;
+  return (
+    arrayBytes(rows, 4) +
+    arrayBytes(BINS, 1) +
+    arrayBytes(2, 8) +
+    (options.columnSample < 1 ? arrayBytes(rows * columns, 1) : 0) +
+    histograms * (arrayBytes(entries, 16) + counters)
+  );
 }

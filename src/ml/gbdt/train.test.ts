@@ -69,8 +69,8 @@ describe('fitTrees, one tree', () => {
     const { lambda = 1, minHessian = 1, learningRate = 0.1 } = growth;
     const trees = fitTrees(features, labels, { ...growth, rounds: 1 });
     const share = labels.filter((label) => label === 1).length / labels.length;
-    expect(trees.baseScore).toBe(Math.fround(Math.log(share / (1 - share))));
-    const probability = 1 / (1 + Math.exp(-trees.baseScore));
+    expect(trees.baseScores[0]).toBe(Math.fround(Math.log(share / (1 - share))));
+    const probability = 1 / (1 + Math.exp(-(trees.baseScores[0] ?? 0)));
     const sums = new Map<number, { gradient: number; hessian: number }>();
     labels.forEach((label, row) => {
       const leaf = leafOf(trees, features, row);

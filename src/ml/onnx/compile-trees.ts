@@ -1,9 +1,13 @@
+import type { Link } from '../gbdt/link.ts';
+import { codingsOf } from './compile-ranks.ts';
 import type { Evaluator } from './compile-logistic.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, onlyAttributes, requireText } from './graph-reader.ts';
 import type { OnnxNode } from './schema.ts';
 import { ML_DOMAIN } from './schema.ts';
+import type { PackedTrees } from './walk-trees.ts';
+import { NODE_WIDTH, walker } from './walk-trees.ts';
 
 /** The operator of an ensemble, with its domain. */
 export const TREES_OPERATOR: string = `${ML_DOMAIN}.TreeEnsembleRegressor`;
@@ -27,22 +31,26 @@ const OTHERS = [
   'aggregate_function',
 ] as const;
 
-/** Rows that go through one tree before the next tree's nodes push it out of the cache. */
-const BLOCK_ROWS = 128;
-/** Numbers of a node in the packed form. */
-const NODE_WIDTH = 4;
+/** What each operator at the end of the graph makes of margins. */
+const LINKS: Readonly<Record<string, Link>> = {
+  Sigmoid: 'logistic',
+  Softmax: 'softmax',
+  Exp: 'exponential',
+};
+/** Operators that a graph of trees may have beside the ensemble. */
+export const TREES_OTHER_OPERATORS: readonly string[] = [
+  ...Object.keys(LINKS),
+  'Gather',
+  'Concat',
+  `${ML_DOMAIN}.LabelEncoder`,
+];
 
-/**
- * An ensemble ready to be walked. Node k begins at 4k: twice the feature plus 1 if missing values go left,
- * the threshold (a Float32 in the same memory), position of the left and of the right child. For a leaf the
- * first number is the bitwise complement of its place in `leaves`.
- */
-interface PackedTrees {
-  readonly base: number;
-  readonly roots: Int32Array;
-  readonly nodes: Int32Array;
-  readonly thresholds: Float32Array;
-  readonly leaves: Float64Array;
+/** Trees compiled, with what the graph says about them. */
+export interface CompiledTrees {
+  readonly evaluate: Evaluator;
+  readonly outputCount: number;
+  /** Nodes of the graph that were understood. */
+  readonly nodeCount: number;
 }
 
 /**
@@ -50,21 +58,37 @@ interface PackedTrees {
  *
  * @throws UnsupportedGraph when the graph is another one, or its nodes are no trees.
  */
-export function compileTrees(reader: GraphReader, inputCount: number): Evaluator {
-  const sigmoid = reader.producer(reader.graph.outputs[0]?.name ?? '', 'Sigmoid', 1);
-  const ensemble = reader.producer(sigmoid.inputs[0] as string, TREES_OPERATOR, 1);
-  if (ensemble.inputs[0] !== reader.graph.inputs[0]?.name) {
-    throw new UnsupportedGraph('The ensemble must read the input of the graph', TREES_OPERATOR);
+export function compileTrees(reader: GraphReader, inputCount: number): CompiledTrees {
+  const outputName = reader.graph.outputs[0]?.name ?? '';
+  const last = reader.graph.nodes.find(({ outputs }) => outputs.includes(outputName));
+  const link = LINKS[last?.operator ?? ''] ?? 'identity';
+  let margins = outputName;
+  if (last !== undefined && link !== 'identity') {
+    onlyAttributes(reader.producer(outputName, last.operator, 1), []);
+    margins = last.inputs[0] as string;
   }
-  onlyAttributes(sigmoid, []);
+  const ensemble = reader.producer(margins, TREES_OPERATOR, 1);
+  const codings = codingsOf(reader, ensemble.inputs[0] as string, inputCount);
   onlyAttributes(ensemble, [...INTEGER_LISTS, ...TARGET_LISTS, ...OTHERS]);
   requireText(ensemble, 'post_transform', 'NONE');
   requireText(ensemble, 'aggregate_function', 'SUM');
-  if (attributeOf(ensemble, 'n_targets').integer !== 1) throw unsupported('must have one target');
-  return walker(pack(ensemble, inputCount), inputCount);
+  const outputCount = attributeOf(ensemble, 'n_targets').integer ?? 0;
+  if (!(outputCount >= 1 && (link !== 'logistic' || outputCount === 1))) {
+    throw unsupported(`cannot have ${outputCount} targets before ${last?.operator ?? 'nothing'}`);
+  }
+  const trees = pack(ensemble, { columns: inputCount + codings.length, outputs: outputCount });
+  const rankNodes = codings.length === 0 ? 0 : 2 * codings.length + 1;
+  return {
+    evaluate: walker(trees, { link, inputCount, codings }),
+    outputCount,
+    nodeCount: rankNodes + (link === 'identity' ? 1 : 2),
+  };
 }
 
-function pack(ensemble: OnnxNode, inputCount: number): PackedTrees {
+function pack(
+  ensemble: OnnxNode,
+  shape: { readonly columns: number; readonly outputs: number },
+): PackedTrees {
   const modes = attributeOf(ensemble, 'nodes_modes').texts;
   const count = modes.length;
   const list = (name: (typeof INTEGER_LISTS)[number]): readonly number[] => {
@@ -86,9 +110,11 @@ function pack(ensemble: OnnxNode, inputCount: number): PackedTrees {
   const nodes = new Int32Array(count * NODE_WIDTH);
   const thresholds = new Float32Array(nodes.buffer);
   let leaves = 0;
+  let mixed = false;
   for (let node = 0; node < count; node += 1) {
     const at = node * NODE_WIDTH;
-    if (isLeaf(modes[node] as Uint8Array)) {
+    const mode = modeOf(modes[node] as Uint8Array);
+    if (mode === 'LEAF') {
       nodes[at] = ~leaves;
       leaves += 1;
       continue;
@@ -103,18 +129,21 @@ function pack(ensemble: OnnxNode, inputCount: number): PackedTrees {
         throw unsupported(`has a node with child ${child}`);
     }
     const feature = features[node] as number;
-    if (!(feature >= 0 && feature < inputCount)) throw unsupported(`reads input ${feature} of ${inputCount}`);
-    nodes[at] = feature * 2 + (missing[node] === 1 ? 1 : 0);
+    if (!(feature >= 0 && feature < shape.columns))
+      throw unsupported(`reads input ${feature} of ${shape.columns}`);
+    mixed ||= mode === 'BRANCH_EQ';
+    nodes[at] = feature * 4 + (mode === 'BRANCH_EQ' ? 2 : 0) + (missing[node] === 1 ? 1 : 0);
     thresholds[at + 1] = values[node] as number;
     nodes[at + 2] = left * NODE_WIDTH;
     nodes[at + 3] = right * NODE_WIDTH;
   }
   return {
-    base: baseOf(ensemble),
+    bases: basesOf(ensemble, shape.outputs),
     roots: offsets.subarray(0, -1).map((offset) => offset * NODE_WIDTH),
     nodes,
     thresholds,
-    leaves: leavesOf(ensemble, { nodes, offsets, count: leaves }),
+    mixed,
+    ...leavesOf(ensemble, { nodes, offsets, count: leaves, outputs: shape.outputs }),
   };
 }
 
@@ -134,15 +163,21 @@ function offsetsOf(treeIds: readonly number[], nodeIds: readonly number[]): Int3
   return Int32Array.from([...offsets, treeIds.length]);
 }
 
-/** The value of each leaf; every leaf must have exactly one, of target 0. */
+/** The value of each leaf, which every leaf must have exactly once, and the one target of each tree's leaves. */
 function leavesOf(
   ensemble: OnnxNode,
-  packed: { readonly nodes: Int32Array; readonly offsets: Int32Array; readonly count: number },
-): Float64Array {
-  const [treeIds, nodeIds, targets] = TARGET_LISTS.map((name) => attributeOf(ensemble, name).integers);
+  packed: {
+    readonly nodes: Int32Array;
+    readonly offsets: Int32Array;
+    readonly count: number;
+    readonly outputs: number;
+  },
+): { readonly leaves: Float64Array; readonly targets: Int32Array } {
+  const [treeIds, nodeIds, targetIds] = TARGET_LISTS.map((name) => attributeOf(ensemble, name).integers);
   const weights = attributeOf(ensemble, 'target_weights').floats;
   const leaves = new Float64Array(packed.count).fill(Number.NaN);
-  for (const list of [weights, treeIds, nodeIds, targets]) {
+  const targets = new Int32Array(packed.offsets.length - 1).fill(-1);
+  for (const list of [weights, treeIds, nodeIds, targetIds]) {
     if (list?.length !== packed.count)
       throw unsupported(`has ${packed.count} leaves but ${list?.length} targets`);
   }
@@ -152,58 +187,34 @@ function leavesOf(
     const code =
       node < (packed.offsets[tree + 1] as number) ? (packed.nodes[node * NODE_WIDTH] as number) : 0;
     const weight = weights[index] as number;
-    if (!(code < 0) || !Number.isNaN(leaves[~code]) || targets?.[index] !== 0 || !Number.isFinite(weight)) {
+    const target = targetIds?.[index] as number;
+    const sameTarget = targets[tree] === -1 || targets[tree] === target;
+    const sound = code < 0 && Number.isNaN(leaves[~code]) && Number.isFinite(weight);
+    if (!(sound && sameTarget && target < packed.outputs))
       throw unsupported(`has an unsound target ${index}`);
-    }
     leaves[~code] = weight;
+    targets[tree] = target;
   }
-  return leaves;
+  return { leaves, targets };
 }
 
-function baseOf(ensemble: OnnxNode): number {
-  const base = ensemble.attributes.get('base_values')?.floats ?? [0];
-  if (base.length !== 1 || !Number.isFinite(base[0])) throw unsupported('must have one finite base value');
-  return base[0] as number;
+function basesOf(ensemble: OnnxNode, outputs: number): Float64Array {
+  const bases = ensemble.attributes.get('base_values')?.floats ?? Array.from({ length: outputs }, () => 0);
+  if (bases.length !== outputs || !bases.every(Number.isFinite))
+    throw unsupported('must have one finite base value for each target');
+  return Float64Array.from(bases);
 }
 
-/**
- * Walks trees. Rows are taken in blocks, tree by tree, so that a tree's nodes stay in the cache; each row
- * still adds its leaves in the order of the trees, so its answer does not depend on the rows beside it.
- */
-function walker(trees: PackedTrees, columns: number): Evaluator {
-  const { base, roots, nodes, thresholds, leaves } = trees;
-  return (input, rows, output) => {
-    for (let start = 0; start < rows; start += BLOCK_ROWS) {
-      const end = Math.min(rows, start + BLOCK_ROWS);
-      output.fill(base, start, end);
-      for (let tree = 0; tree < roots.length; tree += 1) {
-        const root = roots[tree] as number;
-        for (let row = start; row < end; row += 1) {
-          const from = row * columns;
-          let at = root;
-          let code = nodes[at] as number;
-          while (code >= 0) {
-            const value = input[from + (code >> 1)] as number;
-            const goesLeft = value <= (thresholds[at + 1] as number) || (value !== value && (code & 1) === 1);
-            at = (goesLeft ? nodes[at + 2] : nodes[at + 3]) as number;
-            code = nodes[at] as number;
-          }
-          output[row] = (output[row] as number) + (leaves[~code] as number);
-        }
-      }
-      for (let row = start; row < end; row += 1) output[row] = 1 / (1 + Math.exp(-(output[row] as number)));
-    }
-  };
+type Mode = 'LEAF' | 'BRANCH_LEQ' | 'BRANCH_EQ';
+
+function modeOf(bytes: Uint8Array): Mode {
+  for (const [mode, known] of MODES) if (equals(bytes, known)) return mode;
+  throw unsupported(`with a node of mode ${new TextDecoder().decode(bytes)} is not supported`);
 }
 
-function isLeaf(mode: Uint8Array): boolean {
-  if (equals(mode, LEAF)) return true;
-  if (equals(mode, BRANCH)) return false;
-  throw unsupported(`with a node of mode ${new TextDecoder().decode(mode)} is not supported`);
-}
-
-const LEAF: Uint8Array = new TextEncoder().encode('LEAF');
-const BRANCH: Uint8Array = new TextEncoder().encode('BRANCH_LEQ');
+const MODES: readonly (readonly [Mode, Uint8Array])[] = (['LEAF', 'BRANCH_LEQ', 'BRANCH_EQ'] as const).map(
+  (mode) => [mode, new TextEncoder().encode(mode)],
+);
 
 function equals(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, index) => byte === b[index]);

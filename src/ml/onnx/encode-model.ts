@@ -29,9 +29,13 @@ export interface NodeToEncode {
   readonly attributes?: readonly ProtobufWriter[];
 }
 
-/** A model to write: one float32 input [n, inputCount], one float32 output [n, 1]. */
+/** A model to write: one float32 input [n, inputCount], one float32 output [n, outputCount]. */
 export interface ModelToEncode {
   readonly graphName: string;
+  /** Default {@link OUTPUT_NAME}. */
+  readonly outputName?: string;
+  /** Default 1. */
+  readonly outputCount?: number;
   readonly inputCount: number;
   readonly inputNames: readonly string[] | undefined;
   readonly opsets: readonly { readonly domain: string; readonly version: number }[];
@@ -57,7 +61,7 @@ export function encodeModel(model: ModelToEncode): Uint8Array {
   graph.bytes(GRAPH.name, model.graphName);
   for (const initializer of model.initializers) graph.bytes(GRAPH.initializer, initializer);
   graph.bytes(GRAPH.input, encodeValue(INPUT_NAME, inputCount));
-  graph.bytes(GRAPH.output, encodeValue(OUTPUT_NAME, 1));
+  graph.bytes(GRAPH.output, encodeValue(model.outputName ?? OUTPUT_NAME, model.outputCount ?? 1));
 
   const written = new ProtobufWriter()
     .integer(MODEL.irVersion, IR_VERSION)
@@ -116,9 +120,30 @@ export function doubleTensor(
     .bytes(TENSOR.rawData, raw);
 }
 
+/** @internal An int64 initializer. */
+export function integerTensor(
+  name: string,
+  dimensions: readonly number[],
+  values: readonly number[],
+): ProtobufWriter {
+  const raw = new Uint8Array(values.length * 8);
+  const view = new DataView(raw.buffer);
+  values.forEach((value, index) => view.setBigInt64(index * 8, BigInt(value), true));
+  return new ProtobufWriter()
+    .integers(TENSOR.dimensions, dimensions)
+    .integer(TENSOR.dataType, DATA_TYPE.integer)
+    .bytes(TENSOR.name, name)
+    .bytes(TENSOR.rawData, raw);
+}
+
 /** @internal An integer attribute. */
 export function integerAttribute(name: string, value: number): ProtobufWriter {
   return attribute(name, ATTRIBUTE_TYPE.integer).integer(ATTRIBUTE.integer, value);
+}
+
+/** @internal A float attribute. */
+export function floatAttribute(name: string, value: number): ProtobufWriter {
+  return attribute(name, ATTRIBUTE_TYPE.float).float(ATTRIBUTE.float, value);
 }
 
 /** @internal A text attribute. */

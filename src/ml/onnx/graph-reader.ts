@@ -50,6 +50,17 @@ export class GraphReader {
     const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
     return Float64Array.from({ length: count }, (_, index) => view.getFloat64(index * 8, true));
   }
+
+  /** The one value of an int64 initializer of shape [1]. */
+  integer(name: string): number {
+    const tensor = this.graph.initializers.get(name);
+    const { dataType, dimensions, rawData } = tensor ?? {};
+    const sound = dataType === DATA_TYPE.integer && dimensions?.length === 1 && dimensions[0] === 1;
+    if (!sound || rawData?.length !== 8) {
+      throw new UnsupportedGraph(`"${name}" must be an int64 initializer of shape [1] as raw data`);
+    }
+    return Number(new DataView(rawData.buffer, rawData.byteOffset, 8).getBigInt64(0, true));
+  }
 }
 
 function doublesOf(tensor: OnnxTensor, count: number): Uint8Array | undefined {

@@ -161,7 +161,7 @@ describe('loadModel', () => {
     const output = new Float64Array(1000);
     loadModel(encodeTrees(TREES)).predict(rows, 1000, output);
     for (let row = 0; row < 1000; row += 1) {
-      let margin = TREES.baseScore;
+      let margin = TREES.baseScores[0] ?? 0;
       for (const root of TREES.offsets.subarray(0, -1)) {
         let node = root;
         while ((TREES.left[node] ?? -1) >= 0) {

@@ -1,5 +1,5 @@
 import { compileLogistic } from './compile-logistic.ts';
-import { TREES_OPERATOR, compileTrees } from './compile-trees.ts';
+import { TREES_OPERATOR, TREES_OTHER_OPERATORS, compileTrees } from './compile-trees.ts';
 import { UnsupportedGraph } from './errors.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { ReadLimits } from './limits.ts';
@@ -15,8 +15,10 @@ export interface CompiledModel {
   readonly inputCount: number;
   /** Name of each input, when the file tells. */
   readonly inputNames?: readonly string[];
+  /** Answers to a row: 1, or the number of classes. */
+  readonly outputCount: number;
   /**
-   * Writes the probability of each row to the start of `output`. Allocates nothing. The answer to a row is
+   * Writes the answers to each row, `outputCount` of them, to the start of `output`. The answer to a row is
    * the same, bit for bit, in every call and whatever rows are beside it.
    *
    * @param input row after row, at least `rows * inputCount` values; NaN is missing
@@ -35,7 +37,7 @@ const LOGISTIC_OPERATORS: readonly string[] = [
   'Gemm',
   'Sigmoid',
 ];
-const OPERATORS: readonly string[] = [...LOGISTIC_OPERATORS, TREES_OPERATOR];
+const OPERATORS: readonly string[] = [...LOGISTIC_OPERATORS, TREES_OPERATOR, ...TREES_OTHER_OPERATORS];
 
 /**
  * Compiles an ONNX file for evaluation in process. It must be of a form that `encodeLogistic` or
@@ -54,20 +56,25 @@ export function loadModel(bytes: Uint8Array, limits: ReadLimits = READ_LIMITS): 
   }
   const kind = graph.nodes.some((node) => node.operator === TREES_OPERATOR) ? 'trees' : 'logistic';
   requireOpsets(model, kind);
-  requireNodes(graph, kind);
+  if (kind === 'logistic') requireNodes(graph, kind, LOGISTIC_OPERATORS.length + 1);
   const inputCount = inputCountOf(graph);
   const reader = new GraphReader(graph);
-  const evaluate = kind === 'trees' ? compileTrees(reader, inputCount) : compileLogistic(reader, inputCount);
+  const { evaluate, outputCount, nodeCount } =
+    kind === 'trees'
+      ? compileTrees(reader, inputCount)
+      : { evaluate: compileLogistic(reader, inputCount), outputCount: 1, nodeCount: graph.nodes.length };
+  requireNodes(graph, kind, nodeCount);
   const inputNames = inputNamesOf(model, inputCount);
   return {
     kind,
     inputCount,
+    outputCount,
     ...(inputNames === undefined ? {} : { inputNames }),
     predict(input, rows, output) {
       if (!Number.isSafeInteger(rows) || rows < 0) throw new RangeError(`${rows} is no number of rows`);
-      if (input.length < rows * inputCount || output.length < rows) {
+      if (input.length < rows * inputCount || output.length < rows * outputCount) {
         throw new RangeError(
-          `${rows} rows need ${rows * inputCount} inputs and ${rows} outputs, ` +
+          `${rows} rows need ${rows * inputCount} inputs and ${rows * outputCount} outputs, ` +
             `not ${input.length} and ${output.length}`,
         );
       }
@@ -99,8 +106,7 @@ function requireOpsets(model: OnnxModel, kind: CompiledModel['kind']): void {
 /**
  * Every node must be part of the form; the compilers follow the wires from the output and would miss others.
  */
-function requireNodes(graph: OnnxGraph, kind: CompiledModel['kind']): void {
-  const wanted = kind === 'trees' ? 2 : LOGISTIC_OPERATORS.length + 1;
+function requireNodes(graph: OnnxGraph, kind: CompiledModel['kind'], wanted: number): void {
   if (graph.nodes.length !== wanted) {
     const found = graph.nodes.map((node) => node.operator).join(', ');
     throw new UnsupportedGraph(

@@ -28,7 +28,7 @@ export const DIMENSION = { value: 1, parameter: 2 } as const;
 /** Values of `AttributeProto.type`. */
 export const ATTRIBUTE_TYPE = { float: 1, integer: 2, text: 3, floats: 6, integers: 7, texts: 8 } as const;
 /** Values of `TensorProto.DataType`. */
-export const DATA_TYPE = { float: 1, double: 11 } as const;
+export const DATA_TYPE = { float: 1, integer: 7, double: 11 } as const;
 
 /** Version of the model format written. */
 export const IR_VERSION = 8;
@@ -38,9 +38,11 @@ export const OPSET_VERSION = 17;
 export const ML_DOMAIN = 'ai.onnx.ml';
 export const ML_OPSET_VERSION = 3;
 
-/** Names of the one input and the one output of every model written here. */
+/** Name of the one input of every model written here. */
 export const INPUT_NAME = 'input';
+/** Name of the one output: of probabilities, and of other numbers. */
 export const OUTPUT_NAME = 'probability';
+export const NUMBER_OUTPUT_NAME = 'prediction';
 /** Key of the metadata entry that holds the names of the inputs, a JSON array of text. */
 export const FEATURE_NAMES_KEY = 'feature_names';
 

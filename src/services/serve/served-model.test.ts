@@ -37,6 +37,7 @@ describe('ServedModel', () => {
     const broken = new ServedModel({
       kind: 'trees',
       inputCount: 1,
+      outputCount: 1,
       predict: (_, __, output) => output.fill(Number.NaN),
     });
     expect(() => broken.predict([1])).toThrow(/no probability/);

@@ -206,7 +206,7 @@ describe('fitMultinomial', () => {
     const features = matrixOf([[1], [2], [3]]);
     expect(() => fitMultinomial(features, [0, 1])).toThrow(/3 rows but there are 2 labels/);
     expect(() => fitMultinomial(features, [0, 1, 1.5])).toThrow(
-      /Label 2 must be a whole number from 0 to 9999/,
+      /Label 2 must be a whole number from 0 to 999/,
     );
     expect(() => fitMultinomial(features, [0, 1, 2], { classCount: 2 })).toThrow(/Label 2 .* 0 to 1, not 2/);
     expect(() => fitMultinomial(features, [0, 2, 2])).toThrow(/every class with weight; 1 has none/);

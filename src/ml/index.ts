@@ -75,14 +75,7 @@ export type {
   TreesProgress,
   ValidationSet,
 } from './gbdt/options.ts';
-export {
-  CATEGORY_CODE_MAX,
-  CLASSES_MAX,
-  DEPTH_MAX,
-  RELEVANCE_MAX,
-  ROUNDS_MAX,
-  TrainingStopped,
-} from './gbdt/options.ts';
+export { CATEGORY_CODE_MAX, DEPTH_MAX, RELEVANCE_MAX, ROUNDS_MAX, TrainingStopped } from './gbdt/options.ts';
 export { TRAINING_VALUES_MAX } from './gbdt/bins.ts';
 export { predictTrees } from './gbdt/predict.ts';
 export { fitTrees } from './gbdt/train.ts';

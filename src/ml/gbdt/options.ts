@@ -167,8 +167,6 @@ export const DEPTH_MAX = 64;
 export const RELEVANCE_MAX = 31;
 /** Largest code of a category: Float32 has every whole number up to it. */
 export const CATEGORY_CODE_MAX = 0x1000000;
-/** Most classes of `multiclass`: each costs a tree in every round. */
-export const CLASSES_MAX = 1_000;
 
 /** Training ended because `shouldStop` said so. */
 export class TrainingStopped extends Error {

@@ -1,5 +1,5 @@
 import { applyLink } from '../link.ts';
-import { CLASSES_MAX } from '../options.ts';
+import { CLASSES_MAX } from '../../classes.ts';
 import { classTotals, classWeighted } from './classes.ts';
 import type { Target, TargetRows } from './target.ts';
 import { readNumbers, weightedMean } from './target.ts';

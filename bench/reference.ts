@@ -17,7 +17,7 @@ const PARTS: Readonly<Record<string, () => Measurement>> = {
  */
 export function measure(): Promise<Measurement> {
   const wanted = process.env['BENCH_PART'];
-  if (wanted !== undefined && !(wanted in PARTS)) {
+  if (wanted !== undefined && !Object.hasOwn(PARTS, wanted)) {
     throw new Error(`BENCH_PART must be one of ${Object.keys(PARTS).join(', ')}, not ${wanted}`);
   }
   const found: Measurement[] = [];

@@ -84,8 +84,8 @@ function report(found: ReadonlyMap<string, Quality>, groups: ReadonlyMap<string,
   }
   for (const [name, ndcg] of groups) metrics[`recommendInner${capital(name)}Ndcg`] = ndcg;
   const goals: Goal[] = Object.entries(REFERENCES).flatMap(([name, { ndcg, tolerance }]): Goal[] => [
-    { metric: `recommend${capital(name)}Ndcg`, goal: ndcg - tolerance },
-    { metric: `recommend${capital(name)}Ndcg`, goal: ndcg + tolerance, bound: 'max' },
+    { metric: `recommend${capital(name)}Ndcg`, goal: Number((ndcg - tolerance).toFixed(4)) },
+    { metric: `recommend${capital(name)}Ndcg`, goal: Number((ndcg + tolerance).toFixed(4)), bound: 'max' },
   ]);
   goals.push({ metric: 'recommendTwoStageNdcg', goal: EASE_NDCG });
   metrics.recommendTwoStageToEaseNdcg_ratio = (found.get('twoStage')?.ndcg ?? Number.NaN) / EASE_NDCG;

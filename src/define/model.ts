@@ -2,6 +2,7 @@ import { type Duration, durationMs } from './duration.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
+import { type RetrainRule, retrainRules } from './retrain.ts';
 import type { Source } from './source.ts';
 import type { Vector } from './vector.ts';
 
@@ -130,6 +131,11 @@ export interface ModelOptions<TSource extends Source> {
   readonly gates?: readonly Gate[];
   /** Seed of everything random in training. Default 0. */
   readonly seed?: number;
+  /**
+   * When the model is trained by itself: `every('7d')`, `onNewLabels(500)`, or both in a list. No part of what the model is:
+   * with another rule it has the same hash. Default: never.
+   */
+  readonly retrain?: RetrainRule | readonly RetrainRule[];
 }
 
 /** A model: what it reads, what it predicts, and how it is trained, judged and admitted. */
@@ -142,6 +148,8 @@ export interface Model<TName extends string = string, TSource extends Source = S
   readonly split: TimeSplit;
   readonly gates: readonly Gate[];
   readonly seed: number;
+  /** At most one rule of each kind; not in the hash. */
+  readonly retrain: readonly RetrainRule[];
   readonly hash: string;
 }
 
@@ -173,5 +181,5 @@ export function defineModel<const TName extends string, TSource extends Source>(
     seed: options.seed ?? 0,
   };
   const hash = definitionHash({ ...definition, vector: options.vector.hash, label: options.label.hash });
-  return { ...definition, hash };
+  return { ...definition, retrain: retrainRules(name, options.retrain), hash };
 }

@@ -1,6 +1,6 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
 import {
@@ -12,6 +12,7 @@ import {
   listModelRuns,
   listOpenRuns,
   lockRun,
+  type NewRun,
   noteSteps,
   publicRun,
   type StoredRun,
@@ -22,6 +23,8 @@ type Host = ServiceHost<TrainOptions>;
 
 /** The channel on which processes learn that a run was cancelled. */
 export const CANCEL_SIGNAL = 'train_cancelled';
+/** Above that of every run which a rule queued; jobs of older processes have 0, which lies between. */
+const ASKED_PRIORITY = 1_000_000_000;
 /** Open runs that are compared with their jobs at a time. */
 const OPEN_RUNS_MAX = 1_000;
 
@@ -39,23 +42,13 @@ export async function startRun(
     idempotencyKey,
   }: { readonly asOf?: number | undefined; readonly idempotencyKey?: string | undefined },
 ): Promise<Run> {
-  const model = modelOf(host, modelName);
-  assertGates(model);
+  assertGates(modelOf(host, modelName));
   if (idempotencyKey !== undefined && (idempotencyKey.includes('\0') || !idempotencyKey.isWellFormed())) {
     throw new PlatformError('BAD_REQUEST', `'idempotencyKey' must be Unicode text without NUL characters`);
   }
-  const id = host.random.id();
-  const made = await host.tables.transaction(async (tx) => {
-    const run = await insertRun(tx, {
-      id,
-      model: modelName,
-      asOf,
-      createdAt: host.clock.now(),
-      idempotencyKey,
-    });
-    if (run !== undefined) await host.jobs.send(QUEUE, { run: id } satisfies RunJob, { id, tx });
-    return run;
-  });
+  const made = await host.tables.transaction((tx) =>
+    queueRun(host, tx, { model: modelName, asOf, idempotencyKey, reason: 'asked' }),
+  );
   if (made !== undefined) return publicRun(made);
   const known = await findRunByKey(host.tables, modelName, idempotencyKey ?? '');
   if (known === undefined) throw new PlatformError('INTERNAL', 'A run was neither stored nor found');
@@ -67,6 +60,22 @@ export async function startRun(
       details: { run: known.id, asOf: known.askedAsOf },
     },
   );
+}
+
+/** Stores a run and its job in the caller's transaction; `undefined` when its idempotency key came before. */
+export async function queueRun(
+  host: Host,
+  tx: Tables,
+  asked: Omit<NewRun, 'id' | 'createdAt'>,
+): Promise<StoredRun | undefined> {
+  const id = host.random.id();
+  const run = await insertRun(tx, { ...asked, id, createdAt: host.clock.now() });
+  if (run === undefined) return undefined;
+  const { model, turn, reason } = run;
+  // Who waits for a run goes before those that nobody waits for.
+  const priority = (reason === 'asked' ? ASKED_PRIORITY : 0) - turn;
+  await host.jobs.send(QUEUE, { run: id } satisfies RunJob, { id, tx, priority, group: model });
+  return run;
 }
 
 /** Rejects with RUN_NOT_FOUND. */
@@ -137,7 +146,8 @@ function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
   });
 }
 
-function modelOf(host: Host, name: string): Model {
+/** Throws MODEL_NOT_FOUND. */
+export function modelOf(host: Host, name: string): Model {
   const model = host.app.models.get(name);
   if (model !== undefined) return model;
   throw new PlatformError('MODEL_NOT_FOUND', `App '${host.app.name}' defines no model '${name}'`, {
@@ -145,7 +155,8 @@ function modelOf(host: Host, name: string): Model {
   });
 }
 
-function assertGates({ name, gates, split }: Model): void {
+/** Throws UNPROCESSABLE when the model can never pass its gates. */
+export function assertGates({ name, gates, split }: Model): void {
   if (split.excludeKnown !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100')) return;
   throw new PlatformError(
     'UNPROCESSABLE',

@@ -74,7 +74,7 @@ create table train_schedule (
 
 -- whoever begins a run holds it, so that no more run at a time than may
 create table train_limit (
-  only boolean primary key default true check (only)
+  single boolean primary key default true check (single)
 );
 insert into train_limit default values;
 `;

@@ -80,7 +80,7 @@ where model = $1 and ($2::text is null or id < $2::text) order by id desc limit 
 
 const LIST_OPEN = `select ${RUN_COLUMNS} from train_run where ${IS_OPEN} order by id limit $1`;
 
-const LOCK_LIMIT = 'select only from train_limit for update';
+const LOCK_LIMIT = 'select single from train_limit for update';
 
 const RUNNING = `
 select count(*)::int as all_runs, (count(*) filter (where model = (select model from train_run where id = $1)))::int as own

@@ -12,6 +12,6 @@ export const registry: ServiceDefinition<RegistryOptions> = {
   summary: 'Keeps immutable model versions and decides which release answers each decision',
   options: registryOptions,
   migrations: registryMigrations,
-  calls: [routes.listVerifications, routes.listSchedules],
+  calls: [routes.listVerifications],
   start: async (host) => (await import('./start.ts')).start(host),
 };

@@ -3,14 +3,11 @@ import { handler, type RunningService, type ServiceHost } from '../../runtime/in
 import { getCard } from './card.ts';
 import type { RegistryOptions } from './options.ts';
 import { createRelease, getCurrentReleases, getRelease, listReleases } from './releases.ts';
-import { TrainWaker } from './wake-train.ts';
 import { getVersion, listModels, listVersions, registerVersion } from './versions.ts';
 
 /** Starts the service. */
 export function start(host: ServiceHost<RegistryOptions>): RunningService {
   const { tables } = host;
-  const waker = new TrainWaker(host);
-  waker.start();
   return {
     handlers: [
       handler(routes.registerVersion, ({ params, body }, { principal }) =>
@@ -39,6 +36,6 @@ export function start(host: ServiceHost<RegistryOptions>): RunningService {
       }
     },
     // Every write is one transaction of the database: there is nothing to hand over.
-    stop: () => waker.stop(),
+    stop: () => Promise.resolve(),
   };
 }

@@ -27,7 +27,7 @@ import {
 
 type Host = ServiceHost<TrainOptions>;
 
-/** The channel on which the registry, which wakes train, learns that schedules are others than it knows. */
+/** The channel on which the gateway, which wakes train, learns that schedules are others than it knows. */
 export const SCHEDULES_SIGNAL = 'train_schedules';
 
 /** How often outcomes are counted, in milliseconds. */

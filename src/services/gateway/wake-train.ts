@@ -1,6 +1,6 @@
 import { PlatformError, routes, type Schedule, sourceTopic } from '../../contract/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
-import type { RegistryOptions } from './options.ts';
+import type { GatewayOptions } from './options.ts';
 
 /** The channel on which train says that its schedules changed. */
 const SCHEDULES_SIGNAL = 'train_schedules';
@@ -26,7 +26,7 @@ const TIMES = {
  * and again has something to do, and stays.
  */
 export class TrainWaker {
-  readonly #host: ServiceHost<RegistryOptions>;
+  readonly #host: ServiceHost<GatewayOptions>;
   readonly #stopping = new AbortController();
   #loop: Promise<void> = Promise.resolve();
   #known: readonly Schedule[] = [];
@@ -36,7 +36,7 @@ export class TrainWaker {
   #awayMs: number | undefined;
   #isWarned = false;
 
-  constructor(host: ServiceHost<RegistryOptions>) {
+  constructor(host: ServiceHost<GatewayOptions>) {
     this.#host = host;
   }
 

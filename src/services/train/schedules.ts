@@ -141,7 +141,10 @@ async function decide(
     const state = await readRule(tx, model.name, text);
     const { due, settled } = await dueNow(host, tx, { model, rule, state, seen });
     const note = { settledAt: null, labelsSeen: null, [SETTLED[rule.kind]]: settled };
-    if (due === undefined) return void (await noteRule(tx, { model: model.name, rule: text }, note));
+    if (due === undefined) {
+      await noteRule(tx, { model: model.name, rule: text }, note);
+      return undefined;
+    }
     const now = host.clock.now();
     if (await hasOpenScheduledRun(tx, model.name)) return undefined;
     if ((retryAt(await scheduledEnds(tx, model.name), now) ?? -Infinity) > now) return undefined;

@@ -1,6 +1,6 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
-import type { ServiceHost, Tables } from '../../runtime/index.ts';
+import type { JobStatus, ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
 import {
@@ -15,6 +15,7 @@ import {
   type NewRun,
   noteSteps,
   publicRun,
+  releaseRun,
   type StoredRun,
 } from './run-store.ts';
 import type { TrainMetrics } from './metrics.ts';
@@ -117,14 +118,17 @@ export async function cancelRun(host: Host, metrics: TrainMetrics, id: string): 
 export async function endLostRuns(host: Host): Promise<StoredRun[]> {
   const ended: StoredRun[] = [];
   for (const run of await listOpenRuns(host.tables, OPEN_RUNS_MAX)) {
-    if ((await whyLost(host, run)) !== undefined && (await resumeOrEnd(host, run))) ended.push(run);
+    const job = await host.jobs.status(QUEUE, run.id);
+    if (whyLost(job) !== undefined && (await resumeOrEnd(host, run))) ended.push(run);
+    // Its process died: it waits for another one, and takes the place of no run meanwhile.
+    const waits = job?.state === 'queued' || job?.state === 'retry';
+    if (run.state === 'running' && waits) await releaseRun(host.tables, run);
   }
   return ended;
 }
 
-/** Why the run's job does not go on; `undefined` when it does. */
-async function whyLost(host: Host, { id }: StoredRun): Promise<string | undefined> {
-  const job = await host.jobs.status(QUEUE, id);
+/** Why a run with that job does not go on; `undefined` when it does. */
+function whyLost(job: JobStatus | undefined): string | undefined {
   if (job === undefined) return 'its job is gone';
   if (job.state !== 'failed') return undefined;
   return job.error ?? 'its process ended each time';
@@ -134,7 +138,7 @@ async function whyLost(host: Host, { id }: StoredRun): Promise<string | undefine
 function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
   return host.tables.transaction(async (tx) => {
     if (!(await lockRun(tx, run))) return false;
-    const reason = await whyLost(host, run);
+    const reason = whyLost(await host.jobs.status(QUEUE, run.id));
     if (reason === undefined) return false;
     if (await noteSteps(tx, run.id)) {
       await host.jobs.retry(QUEUE, run.id, { tx });

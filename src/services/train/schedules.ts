@@ -54,7 +54,10 @@ export class Scheduler {
     this.#models = scheduledModels(host);
   }
 
-  /** One look at every rule. What fails for one model is logged, and does not keep the others. */
+  /**
+   * One look at every rule. What is wrong with one model is logged, and does not keep the others. Rejects with failures that
+   * pass, such as of the database: the next look comes soon.
+   */
   async look(): Promise<void> {
     const { clock, logger } = this.#host;
     for (const model of this.#models) {
@@ -63,6 +66,7 @@ export class Scheduler {
       try {
         await this.#lookAt(model);
       } catch (error) {
+        if (PlatformError.is(error) && error.retryable) throw error;
         this.#failedMs.set(model.name, nowMs);
         logger.warn('The schedule of a model could not be looked at', { model: model.name, error });
       }

@@ -480,6 +480,19 @@ describe('limits', () => {
     expect(most).toBe(1);
   });
 
+  it('count no run whose process died, although every worker waits', async () => {
+    const neighbours = new Neighbours(objects, warehouse);
+    const idle = await startTrain(neighbours, { set: { concurrency: 0, watchMs: 600_000 } });
+    const [dead, next] = [await start(idle, 'linear'), await start(idle, 'trees')];
+    await stop(idle);
+    // It ran when its process died; its job comes behind the other.
+    await postgres.tables.query(`update train_run set state = 'running', epoch = 1 where id = $1`, [dead.id]);
+    await postgres.tables.query('update pgboss.job set priority = -1 where id = $1', [dead.id]);
+    const busy = await startTrain(neighbours, { set: { watchMs: 100, runsMax: 1 } });
+    expect((await until(busy, next.id, isOver)).state).toBe('done');
+    expect((await until(busy, dead.id, isOver)).state).toBe('done');
+  });
+
   it('of runs of a model keep no other model waiting', async () => {
     const neighbours = new Neighbours(objects, warehouse);
     const set = { concurrency: 2, watchMs: 100, modelRunsMax: 1 };

@@ -56,6 +56,8 @@ export class TrainWaker {
     const { signal } = this.#stopping;
     const unsubscribe = signals.subscribe(SCHEDULES_SIGNAL, () => {
       this.#isStale = true;
+      // At once: now train has a process, later the same call could wake one.
+      this.#calledMs = -Infinity;
     });
     while (!signal.aborted) {
       if (clock.monotonic() - this.#calledMs >= TIMES.callMs) await this.#look();

@@ -322,6 +322,7 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
         await trainModel(model, options, outputOf(options));
       },
     );
+  addScheduleVerbs(program);
   clientVerb(program, 'models [model]', 'list models, or the versions of one').action(
     async (model: string | undefined, options: CommonOptions) => {
       const { listModels } = await import('./verbs/lifecycle.ts');
@@ -367,6 +368,31 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
   });
+}
+
+function addScheduleVerbs(program: Command): void {
+  const schedules = clientVerb(
+    program,
+    'schedules',
+    'list when models are trained by themselves, and what came of it',
+  )
+    // The options of pause and resume are theirs.
+    .enablePositionalOptions()
+    .action(async (options: CommonOptions) => {
+      const { listSchedules } = await import('./verbs/schedules.ts');
+      await listSchedules(options, outputOf(options));
+    });
+  for (const [change, description] of [
+    ['pause', 'queue no run of a model by its rules, until it is resumed'],
+    ['resume', 'let the rules of a model queue runs again, from the next due instant on'],
+  ] as const) {
+    clientVerb(schedules, `${change} <model>`, description).action(
+      async (model: string, options: CommonOptions) => {
+        const { changeSchedule } = await import('./verbs/schedules.ts');
+        await changeSchedule(change, model, { options, output: outputOf(options) });
+      },
+    );
+  }
 }
 
 function addFeaturesVerbs(program: Command, exit: (code: number) => void): void {

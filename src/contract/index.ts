@@ -88,7 +88,13 @@ export {
   type LedgerEntry,
 } from './routes/serve.ts';
 export { BODY_BYTES_MAX, type Positions, type RowPositions, TIMEOUT_MS } from './routes/shared.ts';
-export { type GateVerdict, type Run } from './routes/train.ts';
+export {
+  type GateVerdict,
+  type Run,
+  type RunReason,
+  type Schedule,
+  type ScheduleRule,
+} from './routes/train.ts';
 export {
   type Difference,
   DIFFERENCES_MAX,

@@ -4,6 +4,7 @@ import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import type { Model } from './model.ts';
 import { assertName } from './name.ts';
+import { retrainText } from './retrain.ts';
 import type { Source } from './source.ts';
 import type { Vector } from './vector.ts';
 
@@ -38,10 +39,9 @@ export function defineApp(name: string, options: AppOptions): App {
     }
     decisions.set(label, item);
   }
-  const models = collect('model', [
-    ...[...decisions.values()].map((item) => item.model),
-    ...(options.models ?? []),
-  ]);
+  const given = [...[...decisions.values()].map((item) => item.model), ...(options.models ?? [])];
+  const models = collect('model', given);
+  assertOneSchedule(given, models);
   const vectors = collect(
     'vector',
     [...models.values()].map((item) => item.vector),
@@ -67,6 +67,16 @@ export function defineApp(name: string, options: AppOptions): App {
     sources: [...sources.values()].map((item) => item.hash),
   });
   return { type: 'app', name, sources, labels, groups, vectors, models, decisions, hash };
+}
+
+/** Rules of retraining are not in the hash, so that {@link collect} does not see that they differ. */
+function assertOneSchedule(given: readonly Model[], models: ReadonlyMap<string, Model>): void {
+  const textOf = (model: Model | undefined): string =>
+    (model?.retrain ?? []).map(retrainText).sort().join(', ');
+  for (const model of given) {
+    if (textOf(model) === textOf(models.get(model.name))) continue;
+    throw new TypeError(`Two definitions of model '${model.name}' with different rules of 'retrain'`);
+  }
 }
 
 function collect<TItem extends { readonly name: string; readonly hash: string }>(

@@ -112,6 +112,18 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  every,
+  type EveryOptions,
+  type EveryRule,
+  lastDueAt,
+  type NewLabelsRule,
+  nextDueAt,
+  onNewLabels,
+  RETRAIN_LIMITS,
+  type RetrainRule,
+  retrainText,
+} from './retrain.ts';
+export {
   type EventOf,
   type FieldExpressions,
   type Fields,

@@ -3,6 +3,7 @@ import type { ExternalTrainer } from './external.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
+import { type RetrainRule, retrainRules } from './retrain.ts';
 import type { Source } from './source.ts';
 import type { Vector } from './vector.ts';
 
@@ -202,6 +203,11 @@ export interface ModelOptions<TSource extends Source> {
   readonly gates?: readonly Gate[];
   /** Seed of everything random in training. Default 0. */
   readonly seed?: number;
+  /**
+   * When the model is trained by itself: `every('7d')`, `onNewLabels(500)`, or both in a list. No part of what the model is:
+   * with another rule it has the same hash. Default: never.
+   */
+  readonly retrain?: RetrainRule | readonly RetrainRule[];
 }
 
 /** A model: what it reads, what it predicts, and how it is trained, judged and admitted. */
@@ -214,6 +220,8 @@ export interface Model<TName extends string = string, TSource extends Source = S
   readonly split: TimeSplit;
   readonly gates: readonly Gate[];
   readonly seed: number;
+  /** At most one rule of each kind; not in the hash. */
+  readonly retrain: readonly RetrainRule[];
   readonly hash: string;
 }
 
@@ -245,16 +253,16 @@ export function defineModel<const TName extends string, TSource extends Source>(
     gates: options.gates ?? [],
     seed: options.seed ?? 0,
   };
-  return modelOf(definition);
+  return modelOf({ ...definition, retrain: retrainRules(name, options.retrain) });
 }
 
-/** @internal The model with the hash of what it consists of. */
+/** @internal The model with the hash of what it consists of; when it is trained again is no part of that. */
 export function modelOf<TName extends string, TSource extends Source>(
   model: Omit<Model<TName, TSource>, 'hash'>,
 ): Model<TName, TSource> {
-  const { hash: _before, ...definition } = model as Model<TName, TSource>;
+  const { hash: _before, retrain, ...definition } = model as Model<TName, TSource>;
   const hash = definitionHash({ ...definition, vector: model.vector.hash, label: model.label.hash });
-  return { ...definition, hash };
+  return { ...definition, retrain, hash };
 }
 
 function assertMonotone(name: string, { trainer, vector }: ModelOptions<Source>): void {

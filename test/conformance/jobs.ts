@@ -74,6 +74,35 @@ export function jobsConformance(name: string, open: () => Promise<JobsOpening>):
       ]);
     });
 
+    it('takes the higher priority first, and so many of a group at a time', async () => {
+      const queue = await newQueue();
+      const jobs = [
+        { value: 1, priority: -5, group: 'a' },
+        { value: 2, priority: 0, group: 'a' },
+        { value: 3, priority: 1_000_000_000, group: 'a' },
+        { value: 4, priority: -9, group: 'b' },
+      ];
+      for (const { value, ...options } of jobs) await one.jobs.send(queue, { value }, options);
+      const started: number[] = [];
+      const opened: (() => void)[] = [];
+      const stop = await two.jobs.work<Payload>(
+        queue,
+        { concurrency: 3, groupMax: 1 },
+        async ({ payload }) => {
+          started.push(payload.value);
+          await new Promise<void>((resolve) => opened.push(resolve));
+        },
+      );
+      // Of the group one at most, but for workers that look at the same moment; the other group does not wait for it.
+      await until(() => (started.includes(3) && started.includes(4) ? true : undefined));
+      const rest = setInterval(() => opened.splice(0).forEach((open) => open()), 20);
+      await until(() => (started.length === 4 ? true : undefined));
+      clearInterval(rest);
+      opened.splice(0).forEach((open) => open());
+      await stop(1_000);
+      expect(started.filter((value) => value !== 4)).toEqual([3, 2, 1]);
+    });
+
     it('enqueues at the commit of the caller, or not at all', async () => {
       const queue = await newQueue();
       const send = (fails: boolean): Promise<string> =>

@@ -11,6 +11,7 @@ import type {
   JobStatus,
   QueueOptions,
   Tables,
+  WorkLimits,
 } from '../../runtime/ports/index.ts';
 import { translated } from './failures.ts';
 import type { ForeignSchema } from './migrate.ts';
@@ -81,15 +82,20 @@ export function postgresJobs(pool: pg.Pool, tables: Tables, report: (error: unkn
       const data: Envelope = { id, payload };
       const db = options.tx === undefined ? {} : { db: executorOf(options.tx) };
       // Nothing is inserted when the id is there already.
-      await translated(() => started.send(queue, data, { id: jobId(queue, id), ...db }));
+      const { priority = 0, group } = options;
+      const grouped = group === undefined ? {} : { group: { id: group } };
+      await translated(() =>
+        started.send(queue, data, { id: jobId(queue, id), priority, ...grouped, ...db }),
+      );
       if (options.tx === undefined)
         for (const worker of workers.get(queue) ?? []) started.notifyWorker(worker);
       return id;
     },
-    async work(queue, concurrency, handle) {
+    async work(queue, given, handle) {
+      const limits = typeof given === 'number' ? { concurrency: given } : given;
       const ids = workers.get(queue) ?? new Set<string>();
       workers.set(queue, ids);
-      const stop = await work({ boss: await boss(), tables, queue, concurrency, handle, ids });
+      const stop = await work({ boss: await boss(), tables, queue, limits, handle, ids });
       stops.add(stop);
       return async (graceMs) => {
         stops.delete(stop);
@@ -169,7 +175,7 @@ interface Work<TPayload> {
   readonly boss: PgBoss;
   readonly tables: Tables;
   readonly queue: string;
-  readonly concurrency: number;
+  readonly limits: WorkLimits;
   readonly handle: (job: JobAttempt<TPayload>) => Promise<void>;
   /** Ids of all workers of the queue in this process, to wake them. */
   readonly ids: Set<string>;
@@ -178,7 +184,8 @@ interface Work<TPayload> {
 async function work<TPayload extends object>(
   task: Work<TPayload>,
 ): Promise<(graceMs: number) => Promise<void>> {
-  const { boss, queue, concurrency, ids } = task;
+  const { boss, queue, limits, ids } = task;
+  const { concurrency, groupMax } = limits;
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > JOB_LIMITS.concurrencyMax) {
     throw new PlatformError(
       'CONFIGURATION',
@@ -192,6 +199,7 @@ async function work<TPayload extends object>(
     includeMetadata: true as const,
     pollingIntervalSeconds: JOB_LIMITS.pollSeconds,
     heartbeatRefreshSeconds: JOB_LIMITS.heartbeatSeconds,
+    ...(groupMax === undefined ? {} : { groupConcurrency: groupMax }),
   };
   const own: string[] = [];
   for (let index = 0; index < concurrency; index += 1) {

@@ -83,9 +83,9 @@ function progressText(run: Run): string {
 }
 
 function describe(run: Run): string {
-  const lines = [
-    `run ${run.id} of ${run.model}: ${run.state}${run.version === null ? '' : `, version ${String(run.version)}`}`,
-  ];
+  const reason = run.reason === undefined ? '' : ` (${run.reason})`;
+  const version = run.version === null ? '' : `, version ${String(run.version)}`;
+  const lines = [`run ${run.id} of ${run.model}${reason}: ${run.state}${version}`];
   for (const step of run.steps) {
     const seconds = step.seconds === null ? '' : ` ${step.seconds.toFixed(1)} s`;
     lines.push(

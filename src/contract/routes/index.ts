@@ -30,7 +30,15 @@ import {
   registerVersion,
 } from './registry.ts';
 import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
-import { cancelRun, getRun, listRuns, startRun } from './train.ts';
+import {
+  cancelRun,
+  getRun,
+  listRuns,
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
+  startRun,
+} from './train.ts';
 import { getVerification, listVerifications, startVerification } from './verify.ts';
 
 /** Every route of every service. */
@@ -57,6 +65,9 @@ export const routes = {
   getRun,
   listRuns,
   cancelRun,
+  listSchedules,
+  pauseSchedule,
+  resumeSchedule,
   registerVersion,
   listVersions,
   getVersion,

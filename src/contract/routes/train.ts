@@ -22,6 +22,9 @@ export const gateVerdict = z.object({
   passed: z.boolean(),
 });
 
+const runReason = z.enum(['asked', 'scheduled', 'new-labels']);
+export type RunReason = z.infer<typeof runReason>;
+
 /** A run: one execution of a training pipeline. */
 export const run = z.object({
   id: z.string(),
@@ -36,6 +39,8 @@ export const run = z.object({
   /** Version number that the run registered. */
   version: z.number().int().nullable(),
   error: z.string().nullable(),
+  /** Why there is a run: somebody asked, or a rule of the model. Runs of older processes do not say it. */
+  reason: runReason.optional(),
 });
 export type Run = z.infer<typeof run>;
 export type GateVerdict = z.infer<typeof gateVerdict>;
@@ -75,5 +80,65 @@ export const cancelRun = route('train', 'cancelRun', 'POST /v1/runs/{id}/cancel'
   roles: ['scientist', 'operator'],
   params: z.object({ id: z.string().max(128) }).strict(),
   result: run,
+  idempotent: true,
+});
+
+/** A rule by which a model is trained by itself. */
+const scheduleRule = z.object({
+  /** In words: `every 7d at 03:00`, `500 new labels`. */
+  rule: z.string(),
+  /** The reason that its runs have. */
+  reason: runReason,
+  /** The last due instant, and the next one; null when the rule does not go by time. */
+  lastDueAt: time.nullable(),
+  nextDueAt: time.nullable(),
+  /** Whether a run is due and not queued yet. */
+  isDue: z.boolean(),
+  /** What a rule by labels counts; null for other rules. */
+  labels: z
+    .object({
+      /** Source of the outcomes. */
+      source: name,
+      /** Outcomes that have ever come. */
+      seen: z.number().int(),
+      /** With so many a run is due. */
+      dueAt: z.number().int(),
+    })
+    .nullable(),
+});
+export type ScheduleRule = z.infer<typeof scheduleRule>;
+
+/** When a model is trained by itself. */
+const schedule = z.object({
+  model: name,
+  /** Since when its rules queue nothing; null when they do. */
+  pausedAt: time.nullable(),
+  rules: z.array(scheduleRule),
+  /** No run is queued before this instant, because runs of the schedule failed; null when none did. */
+  notBefore: time.nullable(),
+  /** The newest run that a rule queued. */
+  lastRun: run.nullable(),
+});
+export type Schedule = z.infer<typeof schedule>;
+
+export const listSchedules = route('train', 'listSchedules', 'GET /v1/schedules', {
+  summary: 'When models are trained by themselves, and what came of it',
+  roles: [...READERS, 'service'],
+  result: z.object({ schedules: z.array(schedule) }),
+});
+
+export const pauseSchedule = route('train', 'pauseSchedule', 'POST /v1/models/{model}/schedule/pause', {
+  summary: 'Queue no run of a model by its rules until it is resumed',
+  roles: ['operator'],
+  params: modelParams,
+  result: schedule,
+  idempotent: true,
+});
+
+export const resumeSchedule = route('train', 'resumeSchedule', 'POST /v1/models/{model}/schedule/resume', {
+  summary: 'Let the rules of a model queue runs again, from the next due instant on',
+  roles: ['operator'],
+  params: modelParams,
+  result: schedule,
   idempotent: true,
 });

@@ -30,7 +30,16 @@ export {
   NEED_MS,
   NEEDS_SIGNAL,
 } from './instances.ts';
-export type { Backlog, JobAttempt, Jobs, JobState, JobStatus, QueueOptions } from './jobs.ts';
+export type {
+  Backlog,
+  JobAttempt,
+  Jobs,
+  JobState,
+  JobStatus,
+  QueueOptions,
+  SendOptions,
+  WorkLimits,
+} from './jobs.ts';
 export { type Keys, KEYS_MAX, KEYS_SIGNAL, type StoredKey } from './keys.ts';
 export type { ObjectReference, Objects } from './objects.ts';
 export type {

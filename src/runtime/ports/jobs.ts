@@ -28,22 +28,40 @@ export interface JobStatus {
   readonly error?: string;
 }
 
+export interface SendOptions {
+  /** A given id that exists already changes nothing. Default: a new one. */
+  readonly id?: string;
+  /** Within it the job is enqueued at the commit. */
+  readonly tx?: Tables;
+  /** Jobs with a higher one are taken first, then those that came first. Whole, -1e9 to 1e9. Default 0. */
+  readonly priority?: number;
+  /** Jobs of one group are not all taken at a time: see {@link WorkLimits}. Default: of no group. */
+  readonly group?: string;
+}
+
+/** How many jobs are worked on at a time. */
+export interface WorkLimits {
+  /** Of the queue in this process, 1 to 64. */
+  readonly concurrency: number;
+  /**
+   * Of one group in all processes; jobs behind a group that has so many are taken before its next. Workers that look at the
+   * same moment may take one more each. Default: no limit.
+   */
+  readonly groupMax?: number;
+}
+
 /**
  * Durable jobs, each done at least once: a worker that dies is replaced and its job starts again, so the steps of a job
  * must be idempotent.
  */
 export interface Jobs {
   createQueue(queue: string, options: QueueOptions): Promise<void>;
-  /** Enqueues and returns the job's id. A given `id` that exists already changes nothing. Within `tx` it is enqueued at the commit. */
-  send(
-    queue: string,
-    payload: object,
-    options?: { readonly id?: string; readonly tx?: Tables },
-  ): Promise<string>;
-  /** Works `concurrency` jobs at a time in this process until the returned function is called; that drains the running ones, aborting them after `graceMs`. */
+  /** Enqueues and returns the job's id. */
+  send(queue: string, payload: object, options?: SendOptions): Promise<string>;
+  /** Works so many jobs at a time, a number being the `concurrency`, until the returned function is called; that drains the running ones, aborting them after `graceMs`. */
   work<TPayload extends object>(
     queue: string,
-    concurrency: number,
+    limits: number | WorkLimits,
     handle: (job: JobAttempt<TPayload>) => Promise<void>,
   ): Promise<(graceMs: number) => Promise<void>>;
   status(queue: string, id: string): Promise<JobStatus | undefined>;

@@ -1,5 +1,5 @@
 import { currentScope, withScope } from '../call.ts';
-import type { Jobs } from '../ports/index.ts';
+import type { Jobs, WorkLimits } from '../ports/index.ts';
 import { readTraceparent, writeTraceparent } from './context.ts';
 import type { Tracer } from './tracer.ts';
 
@@ -20,10 +20,10 @@ export function tracedJobs(jobs: Jobs, tracer: Tracer, service: string): Jobs {
     },
     work: <TPayload extends object>(
       queue: string,
-      concurrency: number,
+      limits: number | WorkLimits,
       handle: Parameters<typeof jobs.work<TPayload>>[2],
     ) =>
-      jobs.work<TPayload>(queue, concurrency, async (job) => {
+      jobs.work<TPayload>(queue, limits, async (job) => {
         const { [KEY]: sender, ...payload } = job.payload as TPayload & { readonly [KEY]?: unknown };
         const span = tracer.begin(`process ${queue}`, 'consumer', service);
         span.attributes = {

@@ -1,3 +1,4 @@
+import { routes } from '../../contract/index.ts';
 import type { ServiceDefinition } from '../../runtime/index.ts';
 import { type GatewayOptions, gatewayOptions } from './options.ts';
 
@@ -9,5 +10,6 @@ export const gateway: ServiceDefinition<GatewayOptions> = {
   summary: 'One address for every service: says who may call, how often, and passes requests on',
   options: gatewayOptions,
   migrations: { owner: 'gateway', migrations: [] },
+  calls: [routes.listSchedules],
   start: async (host) => (await import('./start.ts')).start(host),
 };

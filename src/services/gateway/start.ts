@@ -3,6 +3,7 @@ import { handler, type Readiness, type RunningService, type ServiceHost } from '
 import { createKey, listKeys, revokeKey } from './keys.ts';
 import type { GatewayOptions } from './options.ts';
 import { rateLimit } from './rate-limit.ts';
+import { TrainWaker } from './wake-train.ts';
 
 /** Starts the service. */
 export function start(host: ServiceHost<GatewayOptions>): RunningService {
@@ -14,12 +15,14 @@ export function start(host: ServiceHost<GatewayOptions>): RunningService {
       Promise.resolve({ subject: principal.subject, roles: [...principal.roles] }),
     ),
   ];
+  const waker = new TrainWaker(host);
+  waker.start();
   return {
     handlers: own,
     forwards: Object.values(routes).filter(({ service }) => service !== 'gateway'),
     admit: rateLimit(host.options, host.clock),
     ready: () => Promise.resolve(readiness(host)),
-    stop: () => Promise.resolve(),
+    stop: () => waker.stop(),
   };
 }
 

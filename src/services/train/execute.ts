@@ -30,7 +30,7 @@ interface Attempt {
  */
 export async function execute(attempt: Attempt): Promise<void> {
   const { host, job, active, metrics } = attempt;
-  const run = await claimRun(host.tables, job.payload.run);
+  const run = await claimInTurn(host, job);
   if (run === undefined) return;
   await host.failPoints.pass('train.run.claimed');
   const progress = new RunProgress(host.tables, host.clock, { id: run.id, epoch: run.epoch });
@@ -41,6 +41,19 @@ export async function execute(attempt: Attempt): Promise<void> {
   } finally {
     active.delete(progress);
     metrics.running.set(active.size);
+  }
+}
+
+/** Waits while as many runs are worked on as may. Rejects with the signal's reason, so that the job goes back to its queue. */
+async function claimInTurn(
+  { tables, options, clock }: ServiceHost<TrainOptions>,
+  { payload, signal }: JobAttempt<RunJob>,
+): Promise<StoredRun | undefined> {
+  for (;;) {
+    const run = await claimRun(tables, payload.run, options);
+    if (run !== 'full') return run;
+    await clock.sleep(options.watchMs, signal);
+    signal.throwIfAborted();
   }
 }
 
@@ -56,7 +69,7 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
     const { version } = await runPipeline(context);
     await host.failPoints.pass('train.run.ending');
     await end({ state: 'done', version, error: null });
-    host.logger.info('run done', { run: run.id, model: run.model, version });
+    host.logger.info('run done', { run: run.id, model: run.model, reason: run.reason, version });
   } catch (error) {
     if (progress.fenced.aborted) return;
     if (job.signal.aborted || (isPassing(error) && job.attempt < RETRIES)) {
@@ -66,7 +79,7 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
       await releaseRun(host.tables, run);
       throw error;
     }
-    host.logger.error('run failed', { run: run.id, model: run.model, error });
+    host.logger.error('run failed', { run: run.id, model: run.model, reason: run.reason, error });
     progress.interrupt('failed');
     await end({ state: 'failed', version: null, error: describe(error) });
   }

@@ -8,6 +8,10 @@ export interface TrainMetrics {
   readonly stepSeconds: Histogram;
   readonly backlogRuns: Gauge;
   readonly backlogSeconds: Gauge;
+  /** Runs that this process queued because a rule said so. */
+  readonly scheduled: Counter;
+  /** Until the next due instant; negative while a run is due and not queued. */
+  readonly scheduleNext: Gauge;
 }
 
 /** Upper bounds in seconds, from 10 ms to 3 hours. */
@@ -25,6 +29,15 @@ export function trainMetrics(metrics: Metrics): TrainMetrics {
       SECONDS,
     ),
     backlogRuns: metrics.gauge('backlog_runs', 'Runs that wait for a process'),
+    scheduled: metrics.counter('runs_scheduled_total', 'Runs that a rule of their model queued', [
+      'model',
+      'reason',
+    ]),
+    scheduleNext: metrics.gauge(
+      'schedule_next_seconds',
+      'Time until the next due instant; negative while a run is due and not queued; +Inf while paused',
+      ['model'],
+    ),
     backlogSeconds: metrics.gauge('backlog_oldest_seconds', 'Age of the oldest waiting run'),
   };
 }

@@ -46,11 +46,45 @@ alter table train_run add column steps_granted integer not null default 0;
 create index train_step_run on train_step (run);
 `;
 
+const SCHEDULES = `
+alter table train_run
+  add column reason text not null default 'asked',
+  -- its place in the order of waiting runs, which is fair between models
+  add column turn integer not null default 0;
+create index train_run_turn on train_run (model, turn);
+create index train_run_begun on train_run (turn) where epoch > 0;
+create index train_run_scheduled on train_run (model, id) where reason <> 'asked';
+
+-- what the rules of a model have asked for
+create table train_schedule_rule (
+  model text not null,
+  rule text not null,
+  -- the newest due instant for which nothing is left to do
+  settled_at bigint,
+  -- outcomes that there were when it last asked for a run
+  labels_seen bigint,
+  primary key (model, rule)
+);
+
+-- whoever decides about runs of a model holds its row
+create table train_schedule (
+  model text primary key,
+  paused_at bigint
+);
+
+-- whoever begins a run holds it, so that no more run at a time than may
+create table train_limit (
+  single boolean primary key default true check (single)
+);
+insert into train_limit default values;
+`;
+
 /** The tables of the service. */
 export const trainMigrations: MigrationSet = {
   owner: 'train',
   migrations: [
     { number: 1, name: 'runs and steps', sql: TABLES },
     { number: 2, name: 'attempts by progress', sql: ATTEMPTS },
+    { number: 3, name: 'schedules and limits', sql: SCHEDULES, additive: true },
   ],
 };

@@ -11,6 +11,10 @@ export interface TrainOptions {
    * Runs at a time in this process; 0 answers calls only and leaves the runs to other processes. Default 1.
    */
   readonly concurrency: number;
+  /** Runs at a time in all processes. Default 64. */
+  readonly runsMax: number;
+  /** Runs of one model at a time in all processes. Default 64. */
+  readonly modelRunsMax: number;
   /** A run that takes longer fails, in seconds. Default 21,600 (6 hours). */
   readonly runSecondsMax: number;
   /**
@@ -19,7 +23,7 @@ export interface TrainOptions {
    */
   readonly waitMs: number;
   /**
-   * How often the backlog is measured and runs whose job is lost are looked for, in milliseconds. Default
+   * How often the backlog is measured, due runs are queued and runs whose job is lost are looked for, in milliseconds. Default
    * 1,000.
    */
   readonly watchMs: number;
@@ -34,6 +38,8 @@ function whole(low: number, high: number, initial: number, description: string):
 export const trainOptions: z.ZodType<TrainOptions> = z
   .object({
     concurrency: whole(0, 64, 1, 'Runs at a time in this process; 0 leaves them to others'),
+    runsMax: whole(1, 10_000, 64, 'Runs at a time in all processes'),
+    modelRunsMax: whole(1, 10_000, 64, 'Runs of one model at a time in all processes'),
     runSecondsMax: whole(60, 86_400, 21_600, 'A run that takes longer fails, in seconds'),
     waitMs: whole(
       0,

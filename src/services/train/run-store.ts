@@ -1,4 +1,4 @@
-import { type GateVerdict, PlatformError, type Run } from '../../contract/index.ts';
+import { type GateVerdict, PlatformError, type Run, type RunReason } from '../../contract/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 import { type StepStatus, waitingSteps } from './steps.ts';
 
@@ -6,6 +6,9 @@ export type RunState = Run['state'];
 
 /** A run with what only the service needs to know. */
 export interface StoredRun extends Run {
+  readonly reason: RunReason;
+  /** Its place in the order of waiting runs. */
+  readonly turn: number;
   /** What the caller asked for. */
   readonly askedAsOf: number | null;
   readonly epoch: number;
@@ -24,13 +27,16 @@ export interface NewRun {
   readonly asOf: number | undefined;
   readonly createdAt: number;
   readonly idempotencyKey: string | undefined;
+  readonly reason: RunReason;
 }
 
-interface RunRow extends Record<string, unknown> {
+export interface RunRow extends Record<string, unknown> {
   readonly id: string;
   readonly model: string;
   readonly state: RunState;
   readonly epoch: number;
+  readonly reason: RunReason;
+  readonly turn: number;
   readonly asked_as_of: number | null;
   readonly as_of: number | null;
   readonly created_at: number;
@@ -42,30 +48,46 @@ interface RunRow extends Record<string, unknown> {
   readonly error: string | null;
 }
 
-const COLUMNS = `
-  id, model, state, epoch, asked_as_of, as_of, created_at, finished_at, steps, metrics, gates, version, error`;
+/** What {@link toRun} reads. */
+export const RUN_COLUMNS = `
+  id, model, state, epoch, reason, turn, asked_as_of, as_of, created_at, finished_at, steps, metrics, gates, version,
+  error`;
 
 const IS_OPEN = `state in ('queued', 'running')`;
 
+/**
+ * Start-time fair queuing: a run's turn is one after the newest of its model, but not before what has begun. So a model with
+ * a hundred waiting runs keeps another one's first run waiting for one of them, not for all.
+ */
 const INSERT = `
 insert into train_run
-  (id, model, state, asked_as_of, as_of, created_at, steps, metrics, gates, idempotency_key)
-values ($1, $2, 'queued', $3, $3, $4, $5, '{}', '[]', $6)
+  (id, model, state, asked_as_of, as_of, created_at, steps, metrics, gates, idempotency_key, reason, turn)
+values ($1, $2, 'queued', $3, $3, $4, $5, '{}', '[]', $6, $7, 1 + greatest(
+  coalesce((select max(turn) from train_run where epoch > 0), 0),
+  coalesce((select max(turn) from train_run where model = $2), 0)))
 on conflict (model, idempotency_key) do nothing
-returning ${COLUMNS}`;
+returning ${RUN_COLUMNS}`;
 
-const FIND = `select ${COLUMNS} from train_run where id = $1`;
+const FIND = `select ${RUN_COLUMNS} from train_run where id = $1`;
 
-const FIND_BY_KEY = `select ${COLUMNS} from train_run where model = $1 and idempotency_key = $2`;
+const FIND_OPEN = `select id from train_run where id = $1 and ${IS_OPEN}`;
+
+const FIND_BY_KEY = `select ${RUN_COLUMNS} from train_run where model = $1 and idempotency_key = $2`;
 
 const LIST = `
-select ${COLUMNS} from train_run
+select ${RUN_COLUMNS} from train_run
 where model = $1 and ($2::text is null or id < $2::text) order by id desc limit $3`;
 
-const LIST_OPEN = `select ${COLUMNS} from train_run where ${IS_OPEN} order by id limit $1`;
+const LIST_OPEN = `select ${RUN_COLUMNS} from train_run where ${IS_OPEN} order by id limit $1`;
+
+const LOCK_LIMIT = 'select single from train_limit for update';
+
+const RUNNING = `
+select count(*)::int as all_runs, (count(*) filter (where model = (select model from train_run where id = $1)))::int as own
+from train_run where state = 'running' and id <> $1`;
 
 const CLAIM = `
-update train_run set state = 'running', epoch = epoch + 1 where id = $1 and ${IS_OPEN} returning ${COLUMNS}`;
+update train_run set state = 'running', epoch = epoch + 1 where id = $1 and ${IS_OPEN} returning ${RUN_COLUMNS}`;
 
 const SET_AS_OF = `
 update train_run set as_of = $3 where id = $1 and epoch = $2 and state = 'running' returning id`;
@@ -88,12 +110,12 @@ update train_run set state = $3, version = $4, error = $5, finished_at = $6
 where id = $1 and epoch = $2 and ${IS_OPEN} returning id`;
 
 const CANCEL = `
-update train_run set state = 'cancelled', finished_at = $2 where id = $1 and ${IS_OPEN} returning ${COLUMNS}`;
+update train_run set state = 'cancelled', finished_at = $2 where id = $1 and ${IS_OPEN} returning ${RUN_COLUMNS}`;
 
 /** Stores a new run; `undefined` when its idempotency key came before. */
 export async function insertRun(tables: Tables, run: NewRun): Promise<StoredRun | undefined> {
-  const { id, model, asOf = null, createdAt, idempotencyKey = null } = run;
-  const values = [id, model, asOf, createdAt, JSON.stringify(waitingSteps()), idempotencyKey];
+  const { id, model, asOf = null, createdAt, idempotencyKey = null, reason } = run;
+  const values = [id, model, asOf, createdAt, JSON.stringify(waitingSteps()), idempotencyKey, reason];
   return toRun((await tables.query<RunRow>(INSERT, values))[0]);
 }
 
@@ -125,12 +147,30 @@ export async function listOpenRuns(tables: Tables, limit: number): Promise<Store
   return (await tables.query<RunRow>(LIST_OPEN, [limit])).flatMap((row) => toRun(row) ?? []);
 }
 
+/** How many runs may be worked on at a time, in all processes. */
+export interface RunLimits {
+  readonly runsMax: number;
+  readonly modelRunsMax: number;
+}
+
 /**
  * Begins an attempt at a run: from now on only it may write. `undefined` when the run has ended or is not
- * known.
+ * known, `'full'` while as many others run as may.
  */
-export async function claimRun(tables: Tables, id: string): Promise<StoredRun | undefined> {
-  return toRun((await tables.query<RunRow>(CLAIM, [id]))[0]);
+export function claimRun(
+  tables: Tables,
+  id: string,
+  { runsMax, modelRunsMax }: RunLimits,
+): Promise<StoredRun | 'full' | undefined> {
+  return tables.transaction(async (tx) => {
+    await tx.query(LOCK_LIMIT);
+    const [running] = await tx.query<{ readonly all_runs: number; readonly own: number }>(RUNNING, [id]);
+    const { all_runs: all = 0, own = 0 } = running ?? {};
+    if (all >= runsMax || own >= modelRunsMax) {
+      return (await tx.query(FIND_OPEN, [id])).length > 0 ? 'full' : undefined;
+    }
+    return toRun((await tx.query<RunRow>(CLAIM, [id]))[0]);
+  });
 }
 
 /** The right of one attempt to write to its run. */
@@ -186,7 +226,7 @@ export async function cancelOpenRun(tables: Tables, id: string, at: number): Pro
 }
 
 /** The run as its callers see it. */
-export function publicRun({ askedAsOf: _asked, epoch: _epoch, ...run }: StoredRun): Run {
+export function publicRun({ askedAsOf: _asked, epoch: _epoch, turn: _turn, ...run }: StoredRun): Run {
   return run;
 }
 
@@ -195,7 +235,7 @@ function assertHeld(rows: readonly unknown[], id: string): void {
   throw new PlatformError('FENCED', `Run ${id} was cancelled or goes on in another process`);
 }
 
-function toRun(row: RunRow | undefined): StoredRun | undefined {
+export function toRun(row: RunRow | undefined): StoredRun | undefined {
   if (row === undefined) return undefined;
   const {
     asked_as_of: askedAsOf,

@@ -1,6 +1,6 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { JobStatus, ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
 import {
@@ -12,8 +12,10 @@ import {
   listModelRuns,
   listOpenRuns,
   lockRun,
+  type NewRun,
   noteSteps,
   publicRun,
+  releaseRun,
   type StoredRun,
 } from './run-store.ts';
 import type { TrainMetrics } from './metrics.ts';
@@ -22,6 +24,8 @@ type Host = ServiceHost<TrainOptions>;
 
 /** The channel on which processes learn that a run was cancelled. */
 export const CANCEL_SIGNAL = 'train_cancelled';
+/** Above that of every run which a rule queued; jobs of older processes have 0, which lies between. */
+const ASKED_PRIORITY = 1_000_000_000;
 /** Open runs that are compared with their jobs at a time. */
 const OPEN_RUNS_MAX = 1_000;
 
@@ -39,23 +43,13 @@ export async function startRun(
     idempotencyKey,
   }: { readonly asOf?: number | undefined; readonly idempotencyKey?: string | undefined },
 ): Promise<Run> {
-  const model = modelOf(host, modelName);
-  assertGates(model);
+  assertGates(modelOf(host, modelName));
   if (idempotencyKey !== undefined && (idempotencyKey.includes('\0') || !idempotencyKey.isWellFormed())) {
     throw new PlatformError('BAD_REQUEST', `'idempotencyKey' must be Unicode text without NUL characters`);
   }
-  const id = host.random.id();
-  const made = await host.tables.transaction(async (tx) => {
-    const run = await insertRun(tx, {
-      id,
-      model: modelName,
-      asOf,
-      createdAt: host.clock.now(),
-      idempotencyKey,
-    });
-    if (run !== undefined) await host.jobs.send(QUEUE, { run: id } satisfies RunJob, { id, tx });
-    return run;
-  });
+  const made = await host.tables.transaction((tx) =>
+    queueRun(host, tx, { model: modelName, asOf, idempotencyKey, reason: 'asked' }),
+  );
   if (made !== undefined) return publicRun(made);
   const known = await findRunByKey(host.tables, modelName, idempotencyKey ?? '');
   if (known === undefined) throw new PlatformError('INTERNAL', 'A run was neither stored nor found');
@@ -67,6 +61,22 @@ export async function startRun(
       details: { run: known.id, asOf: known.askedAsOf },
     },
   );
+}
+
+/** Stores a run and its job in the caller's transaction; `undefined` when its idempotency key came before. */
+export async function queueRun(
+  host: Host,
+  tx: Tables,
+  asked: Omit<NewRun, 'id' | 'createdAt'>,
+): Promise<StoredRun | undefined> {
+  const id = host.random.id();
+  const run = await insertRun(tx, { ...asked, id, createdAt: host.clock.now() });
+  if (run === undefined) return undefined;
+  const { model, turn, reason } = run;
+  // Who waits for a run goes before those that nobody waits for.
+  const priority = (reason === 'asked' ? ASKED_PRIORITY : 0) - turn;
+  await host.jobs.send(QUEUE, { run: id } satisfies RunJob, { id, tx, priority, group: model });
+  return run;
 }
 
 /** Rejects with RUN_NOT_FOUND. */
@@ -108,14 +118,17 @@ export async function cancelRun(host: Host, metrics: TrainMetrics, id: string): 
 export async function endLostRuns(host: Host): Promise<StoredRun[]> {
   const ended: StoredRun[] = [];
   for (const run of await listOpenRuns(host.tables, OPEN_RUNS_MAX)) {
-    if ((await whyLost(host, run)) !== undefined && (await resumeOrEnd(host, run))) ended.push(run);
+    const job = await host.jobs.status(QUEUE, run.id);
+    if (whyLost(job) !== undefined && (await resumeOrEnd(host, run))) ended.push(run);
+    // Its process died: it waits for another one, and takes the place of no run meanwhile.
+    const waits = job?.state === 'queued' || job?.state === 'retry';
+    if (run.state === 'running' && waits) await releaseRun(host.tables, run);
   }
   return ended;
 }
 
-/** Why the run's job does not go on; `undefined` when it does. */
-async function whyLost(host: Host, { id }: StoredRun): Promise<string | undefined> {
-  const job = await host.jobs.status(QUEUE, id);
+/** Why a run with that job does not go on; `undefined` when it does. */
+function whyLost(job: JobStatus | undefined): string | undefined {
   if (job === undefined) return 'its job is gone';
   if (job.state !== 'failed') return undefined;
   return job.error ?? 'its process ended each time';
@@ -125,7 +138,7 @@ async function whyLost(host: Host, { id }: StoredRun): Promise<string | undefine
 function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
   return host.tables.transaction(async (tx) => {
     if (!(await lockRun(tx, run))) return false;
-    const reason = await whyLost(host, run);
+    const reason = whyLost(await host.jobs.status(QUEUE, run.id));
     if (reason === undefined) return false;
     if (await noteSteps(tx, run.id)) {
       await host.jobs.retry(QUEUE, run.id, { tx });
@@ -137,7 +150,8 @@ function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
   });
 }
 
-function modelOf(host: Host, name: string): Model {
+/** Throws MODEL_NOT_FOUND. */
+export function modelOf(host: Host, name: string): Model {
   const model = host.app.models.get(name);
   if (model !== undefined) return model;
   throw new PlatformError('MODEL_NOT_FOUND', `App '${host.app.name}' defines no model '${name}'`, {
@@ -145,7 +159,8 @@ function modelOf(host: Host, name: string): Model {
   });
 }
 
-function assertGates({ name, gates, split }: Model): void {
+/** Throws UNPROCESSABLE when the model can never pass its gates. */
+export function assertGates({ name, gates, split }: Model): void {
   if (split.excludeKnown !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100')) return;
   throw new PlatformError(
     'UNPROCESSABLE',

@@ -4,6 +4,7 @@ import { type ActiveRuns, execute, RETRIES, type RunJob } from './execute.ts';
 import { type TrainMetrics, trainMetrics } from './metrics.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
 import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } from './runs.ts';
+import { listSchedules, pauseSchedule, resumeSchedule, Scheduler } from './schedules.ts';
 
 /** A job whose process is silent for this long goes to another one, in seconds. */
 const HEARTBEAT_SECONDS = 10;
@@ -18,7 +19,11 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
   const stopWork =
     options.concurrency === 0
       ? undefined
-      : await jobs.work<RunJob>(QUEUE, options.concurrency, (job) => execute({ host, metrics, active, job }));
+      : await jobs.work<RunJob>(
+          QUEUE,
+          { concurrency: options.concurrency, groupMax: options.modelRunsMax },
+          (job) => execute({ host, metrics, active, job }),
+        );
   const unsubscribe = signals.subscribe(CANCEL_SIGNAL, () => {
     for (const progress of active) void progress.check();
   });
@@ -30,6 +35,9 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
       handler(routes.startRun, ({ params, body }) => startRun(host, params.model, body)),
       handler(routes.getRun, ({ params }) => getRun(host, params.id)),
       handler(routes.listRuns, ({ params, query }) => listRuns(host, params.model, query)),
+      handler(routes.listSchedules, () => listSchedules(host)),
+      handler(routes.pauseSchedule, ({ params }) => pauseSchedule(host, params.model)),
+      handler(routes.resumeSchedule, ({ params }) => resumeSchedule(host, params.model)),
       handler(routes.cancelRun, ({ params }) => cancelRun(host, metrics, params.id)),
     ],
     scalingSignals: () => ({ open_jobs: open.jobs }),
@@ -52,15 +60,17 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
   };
 }
 
-/** Measures the backlog and ends lost runs, again and again. */
+/** Queues due runs, measures the backlog and ends lost runs, again and again. */
 async function watch(
   host: ServiceHost<TrainOptions>,
   metrics: TrainMetrics,
   open: { jobs: number },
   signal: AbortSignal,
 ): Promise<void> {
+  const scheduler = new Scheduler(host, metrics);
   while (!signal.aborted) {
     try {
+      await scheduler.look();
       const { ready, active, oldestSeconds } = await host.jobs.backlog(QUEUE);
       open.jobs = ready + active;
       metrics.backlogRuns.set(ready);

@@ -455,6 +455,57 @@ describe('interruptions', () => {
   });
 });
 
+describe('limits', () => {
+  it.each([
+    ['of all runs', { runsMax: 1 }, ['linear', 'trees', 'linear']],
+    ['of runs of a model', { modelRunsMax: 1 }, ['linear', 'linear', 'linear']],
+  ])('%s hold over all processes', async (_, limits, models) => {
+    const neighbours = new Neighbours(objects, warehouse);
+    neighbours.fraudEvery = 13;
+    const set = { concurrency: 2, watchMs: 100, ...limits };
+    const [one] = await Promise.all([startTrain(neighbours, { set }), startTrain(neighbours, { set })]);
+    const started = await Promise.all(models.map((model) => start(one, model)));
+    let most = 0;
+    const ended = await Promise.all(
+      started.map(({ id: runId }) =>
+        until(one, runId, (run) => {
+          void postgres.tables
+            .query<{ n: number }>(`select count(*)::int as n from train_run where state = 'running'`)
+            .then(([row]) => (most = Math.max(most, row?.n ?? 0)));
+          return isOver(run);
+        }),
+      ),
+    );
+    expect(ended.map((run) => run.state)).toEqual(['done', 'done', 'done']);
+    expect(most).toBe(1);
+  });
+
+  it('count no run whose process died, although every worker waits', async () => {
+    const neighbours = new Neighbours(objects, warehouse);
+    const idle = await startTrain(neighbours, { set: { concurrency: 0, watchMs: 600_000 } });
+    const [dead, next] = [await start(idle, 'linear'), await start(idle, 'trees')];
+    await stop(idle);
+    // It ran when its process died; its job comes behind the other.
+    await postgres.tables.query(`update train_run set state = 'running', epoch = 1 where id = $1`, [dead.id]);
+    await postgres.tables.query('update pgboss.job set priority = -1 where id = $1', [dead.id]);
+    const busy = await startTrain(neighbours, { set: { watchMs: 100, runsMax: 1 } });
+    expect((await until(busy, next.id, isOver)).state).toBe('done');
+    expect((await until(busy, dead.id, isOver)).state).toBe('done');
+  });
+
+  it('of runs of a model keep no other model waiting', async () => {
+    const neighbours = new Neighbours(objects, warehouse);
+    const set = { concurrency: 2, watchMs: 100, modelRunsMax: 1 };
+    const service = await startTrain(neighbours, { set });
+    const long = [await start(service, 'endless'), await start(service, 'endless')];
+    const other = await until(service, (await start(service, 'linear')).id, isOver);
+    expect(other.state).toBe('done');
+    const states = await Promise.all(long.map(async ({ id: runId }) => (await read(service, runId)).state));
+    expect(states.sort()).toEqual(['queued', 'running']);
+    for (const { id: runId } of long) await cancel(service, runId);
+  });
+});
+
 describe('calls', () => {
   it('with an idempotency key start one run', async () => {
     const idle = await startTrain(new Neighbours(objects, warehouse), { set: { concurrency: 0 } });

@@ -51,7 +51,7 @@ export function compileForm(reader: GraphReader, inputCount: number): CompiledFo
 
 /** The form of a float64 answer, by the operator that it comes from. */
 function wideForm(reader: GraphReader, value: string, inputCount: number): CompiledForm {
-  switch (reader.source(value)?.operator) {
+  switch (reader.source(value)?.operator ?? 'none') {
     case 'Expand':
       return compileConstant(reader, value);
     case 'Where':

@@ -64,7 +64,7 @@ class Parts {
     const node = this.#reader.source(value);
     if (node?.operator === LABEL_ENCODER) return this.#lookup(value);
     const inner = this.#cast(value, DATA_TYPE.float);
-    switch (this.#reader.source(inner)?.operator) {
+    switch (this.#reader.source(inner)?.operator ?? 'none') {
       case 'Div':
         return this.#numbers(inner);
       case 'IsNaN':

@@ -254,7 +254,7 @@ describe('loadModel on other files', () => {
         for (const [at, byte] of changes) bytes[at] = byte;
         try {
           const model = loadModel(bytes);
-          model.predict(new Float32Array(model.inputCount), 1, new Float64Array(1));
+          model.predict(new Float32Array(model.inputCount), 1, new Float64Array(model.outputCount));
         } catch (error) {
           expect(error instanceof MalformedModel || error instanceof UnsupportedGraph).toBe(true);
         }

@@ -59,12 +59,18 @@ export interface CompiledModel {
   predictMixed(input: MixedRows, rows: number, output: Float64Array): void;
 }
 
+const LINEAR_OPERATORS = ['IsNaN', 'Cast', 'Clip', 'Where', 'Sub', 'Div', 'Gemm', 'Sigmoid', 'Softmax'];
+const CALIBRATION_OPERATORS = ['Mul', 'Add', 'Less', 'LessOrEqual', 'Gather', 'Min'];
+const BASELINE_OPERATORS = ['Shape', 'Concat', 'Expand', 'IsInf', 'Or'];
 const OPERATORS: ReadonlySet<string> = new Set([
-  ...['IsNaN', 'Cast', 'Clip', 'Where', 'Sub', 'Div', 'Gemm', 'Sigmoid'],
+  ...LINEAR_OPERATORS,
+  ...CALIBRATION_OPERATORS,
+  ...BASELINE_OPERATORS,
   TREES_OPERATOR,
   ...TREES_OTHER_OPERATORS,
-  // Of calibrations, isolation forests, baselines and preprocessors.
-  ...['Mul', 'Add', 'Less', 'LessOrEqual', 'Min', 'Pow', 'Shape', 'Expand', 'IsInf', 'Or', 'Equal'],
+  // Of isolation forests and of one-hot encodings.
+  'Pow',
+  'Equal',
 ]);
 
 /**

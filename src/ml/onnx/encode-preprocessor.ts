@@ -41,7 +41,7 @@ interface Blocks {
  * float64. Each categorical column is looked up by LabelEncoder, which compares bytes and needs no locale;
  * the empty text is the missing category. A one-hot encoding compares the number of the category with all.
  *
- * @throws RangeError when there are no output columns, or a category is no well-formed Unicode text.
+ * @throws RangeError when there are no output columns, or a category has a lone surrogate or a zero in it.
  */
 export function preprocessorPart({ steps }: PreprocessorDescription): PreprocessorPart {
   const numbers = [...new Set(steps.filter(({ kind }) => kind === 'numeric').map(({ column }) => column))];
@@ -135,13 +135,7 @@ function categoricalBlocks(
 ): void {
   const { index, column } = place;
   const { categories, indicator } = step;
-  for (const category of categories) {
-    if (!category.isWellFormed()) {
-      throw new RangeError(
-        `A category of "${step.column}" is no well-formed text: ${JSON.stringify(category)}`,
-      );
-    }
-  }
+  requireWritable(step);
   const isOneHot = step.kind === 'one-hot' && categories.length > 0;
   if (!isOneHot && step.kind !== 'target' && !indicator) return;
   blocks.initializers.push(integerTensor(`text_column_${index}`, [1], [column]));
@@ -165,6 +159,16 @@ function categoricalBlocks(
   const lookup = { text: `text_${index}`, output: `indicator_${index}`, keys: [''] };
   blocks.nodes.push(floatLookup(lookup, [1], 0));
   addBlock(blocks, `indicator_${index}`, 1);
+}
+
+/** Runtimes in C cut a text at its first zero, and UTF-8 cannot say a lone half of a surrogate pair. */
+function requireWritable({ column, categories }: OneHotStep | TargetStep): void {
+  for (const category of categories) {
+    if (!category.isWellFormed() || category.includes('\0')) {
+      const found = JSON.stringify(category);
+      throw new RangeError(`Categories must be well-formed texts without zeros; "${column}" has ${found}`);
+    }
+  }
 }
 
 function floatLookup(

@@ -89,7 +89,7 @@ export type { ExportableModel, Pipeline } from './onnx/encode-pipeline.ts';
 export { encodePipeline } from './onnx/encode-pipeline.ts';
 export { CURVE_POINTS_MAX } from './onnx/encode-calibration.ts';
 export { INPUT_COLUMNS_MAX } from './onnx/limits.ts';
-export type { ModelKind, ModelTask } from './onnx/compile-form.ts';
+export type { ModelKind, ModelTask } from './onnx/compiled-form.ts';
 export type { MixedRows } from './onnx/row-encoder.ts';
 export type { CompiledModel } from './onnx/load-model.ts';
 export { loadModel } from './onnx/load-model.ts';

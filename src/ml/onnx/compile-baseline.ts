@@ -1,4 +1,4 @@
-import type { CompiledForm } from './compile-form.ts';
+import type { CompiledForm } from './compiled-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, inputOf, onlyAttributes, requireColumnAxis } from './graph-reader.ts';

@@ -3,38 +3,12 @@ import { applyLink } from '../gbdt/link.ts';
 import { compileConstant, compileLastValue } from './compile-baseline.ts';
 import type { CompiledCurve } from './compile-calibration.ts';
 import { compileIsotonic, compilePlatt } from './compile-calibration.ts';
-import type { Evaluator } from './compile-logistic.ts';
 import { MARGIN_NODES, compileLinear } from './compile-logistic.ts';
 import { TREES_OPERATOR, compileTrees } from './compile-trees.ts';
+import type { CompiledForm } from './compiled-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import { GraphReader, inputOf, onlyAttributes } from './graph-reader.ts';
 import { DATA_TYPE } from './schema.ts';
-
-/** Kinds of models that a graph may hold. */
-export type ModelKind =
-  | 'logistic'
-  | 'multinomial'
-  | 'regression'
-  | 'trees'
-  | 'isolation-forest'
-  | 'constant'
-  | 'last-value';
-
-/**
- * What the answers are: the probability of class 1, one probability for each class, an estimate, a number to
- * sort by, or an anomaly score.
- */
-export type ModelTask = 'binary' | 'multiclass' | 'regression' | 'ranking' | 'anomaly';
-
-/** A model compiled, with what its nodes say about it. */
-export interface CompiledForm {
-  readonly kind: ModelKind;
-  readonly task: ModelTask;
-  readonly outputCount: number;
-  readonly evaluate: Evaluator;
-  /** Nodes of the graph that were understood. */
-  readonly nodeCount: number;
-}
 
 /**
  * @internal Compiles the nodes from the one numeric input of a graph to its output.

@@ -1,4 +1,6 @@
-import type { LinearModel } from '../linear/predictor.ts';
+import type { LogisticModel } from '../linear/logistic.ts';
+import type { MultinomialModel } from '../linear/multinomial.ts';
+import type { RegressionModel } from '../linear/regression-model.ts';
 import type { GraphPart, NodeToEncode } from './encode-model.ts';
 import { castNode, doubleTensor } from './encode-model.ts';
 import { DATA_TYPE, FLOAT32_MAX } from './schema.ts';
@@ -6,6 +8,8 @@ import { DATA_TYPE, FLOAT32_MAX } from './schema.ts';
 /** Name of the float64 margins of a model in a graph, and of the float64 answer before it is cast. */
 export const MARGIN_NAME = 'margin';
 export const WIDE_PROBABILITY_NAME = 'wide_probability';
+
+type LinearModel = LogisticModel | MultinomialModel | RegressionModel;
 
 /**
  * @internal The nodes from the features to the margins of a linear model, in float64: a missing value becomes

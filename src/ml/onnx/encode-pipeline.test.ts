@@ -14,79 +14,21 @@ import type { Predictor } from '../linear/predictor.ts';
 import { linearPredictor } from '../linear/predictor.ts';
 import { fitRidge } from '../linear/ridge.ts';
 import type { Matrix } from '../matrix.ts';
-import { matrix } from '../matrix.ts';
 import { Preprocessor } from '../preprocess/preprocessor.ts';
-import type { Table } from '../preprocess/table.ts';
-import { SeededRandom } from '../random.ts';
 import { encodeLogistic } from './encode-logistic.ts';
 import type { ExportableModel, Pipeline } from './encode-pipeline.ts';
 import { encodePipeline } from './encode-pipeline.ts';
 import { encodeTrees } from './encode-trees.ts';
+import type { SimulatedTable } from './fixtures/simulated-table.ts';
+import { SIMULATED_COLUMNS as COLUMNS, simulate } from './fixtures/simulated-table.ts';
 import { loadModel } from './load-model.ts';
 import type { MixedRows } from './row-encoder.ts';
 
-const COLUMNS = 5;
 const TRAINING_ROWS = 1500;
 const TEST_ROWS = 10_000;
-const CITIES = ['Köln', '北京', 'São Paulo', 'N/A', ' ', 'İzmir', 'straße', 'a\u0301', 'á', '👩‍🚀'];
-const PLANS = ['basic', 'plus', 'pro'];
-
-interface Data {
-  readonly features: Matrix;
-  readonly signal: Float64Array;
-  readonly table: Table;
-  readonly mixed: MixedRows;
-}
-
-/** Numbers of different scales and two columns of categories; a tenth of everything is missing. */
-function simulate(rows: number, seed: number): Data {
-  const random = new SeededRandom(seed);
-  const values = new Float32Array(rows * COLUMNS);
-  const signal = new Float64Array(rows);
-  const texts: [(string | null)[], (string | null)[]] = [[], []];
-  for (let row = 0; row < rows; row += 1) {
-    let margin = random.normal() / 2;
-    for (let column = 0; column < COLUMNS; column += 1) {
-      const drawn = random.normal();
-      margin += (column % 2 === 0 ? drawn : -drawn) / (column + 1);
-      values[row * COLUMNS + column] =
-        random.uniform() < 0.1 ? Number.NaN : drawn * 10 ** (column - 1) + column;
-    }
-    [CITIES, PLANS].forEach((names, column) => {
-      const drawn = random.integer(names.length + 1);
-      margin += Math.sin(drawn * 7);
-      const text = random.uniform() < 0.1 ? (drawn % 2 === 0 ? null : '') : (names[drawn] ?? 'never seen');
-      texts[column as 0 | 1].push(text);
-    });
-    signal[row] = margin;
-  }
-  const numbers = Array.from({ length: COLUMNS }, (_, column) => ({
-    kind: 'numeric' as const,
-    name: `number ${column}`,
-    values: Float32Array.from({ length: rows }, (__, row) => values[row * COLUMNS + column] ?? 0),
-  }));
-  const categories = texts.map((column, index) => ({
-    kind: 'categorical' as const,
-    name: ['city', 'plan'][index] ?? '',
-    values: column,
-  }));
-  return {
-    features: matrix(rows, COLUMNS, values),
-    signal,
-    table: { rows, columns: [...numbers, ...categories] },
-    mixed: {
-      numbers: values,
-      categories: texts[0].flatMap((city, row) => [city, texts[1][row] ?? null]),
-    },
-  };
-}
 
 const training = simulate(TRAINING_ROWS, 1);
-const test = simulate(TEST_ROWS, 2);
-// Rows that no training set has, behind the others.
-test.features.values.set([Infinity, -Infinity, 3.4e38, -3.4e38, 1e-45], (TEST_ROWS - 1) * COLUMNS);
-test.features.values.fill(Number.NaN, (TEST_ROWS - 2) * COLUMNS, (TEST_ROWS - 1) * COLUMNS);
-
+const test = simulate(TEST_ROWS, 2, true);
 const binary = Array.from(training.signal, (value) => (value > 0.3 ? 1 : 0));
 const classes = Array.from(training.signal, (value) =>
   value < -1 ? 0 : value < 0 ? 1 : value < 1.5 ? 2 : 3,
@@ -113,22 +55,23 @@ function marginsOf(model: ExportableModel, features: Matrix): Float64Array {
 }
 
 /** What a pipeline must answer: its parts, one after the other. */
-function expected({ preprocessor, model, calibration }: Pipeline, data: Data): Float64Array {
+function expected({ preprocessor, model, calibration }: Pipeline, data: SimulatedTable): Float64Array {
   const features = preprocessor === undefined ? data.features : preprocessor.transform(data.table);
   if (calibration === undefined) return scoresOf(model, features);
   const scores = calibration.on === 'margin' ? marginsOf(model, features) : scoresOf(model, features);
   return calibrate(calibration.curve, scores);
 }
 
-interface Answers {
+/** What ONNX Runtime answers to rows, and what it tells about the model. */
+interface RuntimeAnswers {
   readonly data: ArrayLike<unknown>;
   readonly dims: readonly number[];
-  /** Names, types and shapes, as the runtime tells them. */
-  readonly interface: unknown;
+  /** Name, type and shape of each input, then of the output. */
+  readonly interface: readonly (readonly unknown[])[];
 }
 
-/** What ONNX Runtime answers. */
-async function runtimeAnswers(bytes: Uint8Array, rows: number, input: MixedRows): Promise<Answers> {
+/** Runs a model in ONNX Runtime, a development dependency. */
+async function runtimeAnswers(bytes: Uint8Array, rows: number, input: MixedRows): Promise<RuntimeAnswers> {
   const { InferenceSession, Tensor } = await import('onnxruntime-node');
   const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1 });
   try {
@@ -336,7 +279,7 @@ const CASES: readonly Case[] = [
 ];
 
 /** The columns that a pipeline reads, of rows that have all. */
-function inputOf(pipeline: Pipeline, data: Data): MixedRows {
+function inputOf(pipeline: Pipeline, data: SimulatedTable): MixedRows {
   if (pipeline.preprocessor === undefined) return { numbers: data.features.values, categories: [] };
   const { inputNames = [], categoryNames = [] } = loadModel(encodePipeline(pipeline));
   const numbers = inputNames.map((name) => Number(name.slice(-1)));
@@ -358,8 +301,7 @@ describe.each(CASES)('an exported pipeline: $name', ({ pipeline, facts }) => {
 
   it('answers in process what its parts do, bit for bit, alone or beside others', () => {
     expect(compiled).toMatchObject({ kind, task, outputName, outputCount });
-    const data = pipeline.preprocessor === undefined ? test : { ...test, table: tableOf(test) };
-    const wanted = expected(pipeline, data);
+    const wanted = expected(pipeline, test);
     const output = new Float64Array(TEST_ROWS * outputCount);
     compiled.predictMixed(input, TEST_ROWS, output);
     expect(Buffer.from(output.buffer).equals(Buffer.from(wanted.buffer, wanted.byteOffset))).toBe(true);
@@ -405,17 +347,6 @@ describe.each(CASES)('an exported pipeline: $name', ({ pipeline, facts }) => {
     expect(again).toEqual(bytes);
   });
 });
-
-/** The table of the numbers as they are after the extreme rows were set. */
-function tableOf(data: Data): Table {
-  const columns = data.table.columns.map((column) => {
-    if (column.kind !== 'numeric') return column;
-    const at = Number(column.name.slice(-1));
-    const values = column.values as Float32Array;
-    return { ...column, values: values.map((_, row) => data.features.values[row * COLUMNS + at] ?? 0) };
-  });
-  return { ...data.table, columns };
-}
 
 describe('encodePipeline', () => {
   it('writes a model alone as its own encoder does', () => {

@@ -1,8 +1,8 @@
-import type { CompiledForm, ModelKind, ModelTask } from './compile-form.ts';
 import { compileForm } from './compile-form.ts';
 import type { InputSizes } from './compile-preprocessor.ts';
 import { compilePreprocessor } from './compile-preprocessor.ts';
 import { TREES_OPERATOR, TREES_OTHER_OPERATORS } from './compile-trees.ts';
+import type { CompiledForm, ModelKind, ModelTask } from './compiled-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { ReadLimits } from './limits.ts';

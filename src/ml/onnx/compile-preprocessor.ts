@@ -1,6 +1,7 @@
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, inputOf, onlyAttributes, requireColumnAxis, textsOf } from './graph-reader.ts';
+import { INPUT_COLUMNS_MAX } from './limits.ts';
 import type { CategoryBlock, EncoderBlock, NumberBlock } from './row-encoder.ts';
 import type { OnnxNode } from './schema.ts';
 import { CATEGORIES_NAME, DATA_TYPE, FEATURES_NAME, INPUT_NAME, ML_DOMAIN } from './schema.ts';
@@ -36,16 +37,29 @@ export function compilePreprocessor(reader: GraphReader, sizes: InputSizes): Com
   }
   requireColumnAxis(concat);
   const parts = new Parts(reader, sizes);
-  const blocks = concat.inputs.map((value) => parts.blockOf(value));
-  const width = blocks.reduce((sum, block) => sum + block.width, 0);
+  let width = 0;
+  const blocks = concat.inputs.map((value) => {
+    const block = parts.blockOf(value);
+    width += block.width;
+    requireColumns(width);
+    return block;
+  });
   const order = reader.integers(inputOf(gather, 1), reader.lengthOf(inputOf(gather, 1)));
+  requireColumns(order.length);
   if (order.length < 1 || !order.every((column) => column >= 0 && column < width)) {
     throw new UnsupportedGraph(`Gather must take some of the ${width} columns`, 'Gather');
   }
   return { blocks, order, nodeCount: parts.nodeCount + 2 };
 }
 
-/** Reads the blocks, each node once, however many blocks share it. */
+/** Checked block by block: blocks that share their tables must not cost more than they make. */
+function requireColumns(count: number): void {
+  if (count > INPUT_COLUMNS_MAX) {
+    throw new UnsupportedGraph(`A preprocessor makes ${INPUT_COLUMNS_MAX} columns at most, not ${count}`);
+  }
+}
+
+/** Reads the blocks and counts their nodes, some of which two blocks share. */
 class Parts {
   readonly #reader: GraphReader;
   readonly #sizes: InputSizes;
@@ -170,6 +184,9 @@ class Parts {
 
   #node(value: string, operator: string, inputCount: number): OnnxNode {
     const node = this.#reader.producer(value, operator, inputCount);
+    // Its keys may be many, and are read for the one block that they belong to.
+    if (operator === LABEL_ENCODER && this.#seen.has(node))
+      throw new UnsupportedGraph('Two blocks read one LabelEncoder', LABEL_ENCODER);
     this.#seen.add(node);
     return node;
   }

@@ -198,6 +198,16 @@ describe('graphs of known operators in another arrangement', () => {
     expect(() => loadModel(another([...twice, spare]))).toThrow(/4 nodes here, not 5: Shape/);
   });
 
+  it('are refused when a few bytes repeat a table', () => {
+    const wide: NodeToEncode = {
+      operator: 'Concat',
+      inputs: ['input', 'input'],
+      output: 'probability',
+      attributes: [integerAttribute('axis', 1)],
+    };
+    expect(() => loadModel(another([wide]))).toThrow(/Concat reads one value twice/);
+  });
+
   it('are refused when their metadata name another task', () => {
     const ranking = encodePipeline({ model: sumOf(2), task: 'ranking' });
     expect(loadModel(ranking).task).toBe('ranking');

@@ -108,9 +108,12 @@ const OPERATORS: ReadonlySet<string> = new Set([
 export function loadModel(bytes: Uint8Array, limits: ReadLimits = READ_LIMITS): CompiledModel {
   const model = readModel(bytes, limits);
   const { graph } = model;
-  for (const { operator } of graph.nodes) {
+  for (const { operator, inputs } of graph.nodes) {
     if (!OPERATORS.has(operator))
       throw new UnsupportedGraph(`The operator ${operator} is not supported`, operator);
+    // A few bytes that repeat a large table would otherwise cost its size each time.
+    if (new Set(inputs).size !== inputs.length)
+      throw new UnsupportedGraph(`${operator} reads one value twice`, operator);
   }
   requireOpsets(model);
   const sizes = inputSizesOf(graph);

@@ -50,10 +50,15 @@ const note = (text: string): void => console.error(text);
  * What training costs on one thread: 200,000 rows of 30 columns, 13.8 % positive, 100 rounds, depth 6 and
  * leaf-wise with 31 leaves; plain loops against WebAssembly, and against xgboost and scikit-learn in the same
  * run where Python has them. CPU seconds, because other load moves wall time.
+ *
+ * Of 1.9 s by depth the profile gives histograms 1.0, split search 0.19, gradients 0.17, partition 0.15 and binning
+ * 0.13 (of which the sorting of samples was 0.12 more before it went by radix).
  */
 export async function measure(): Promise<Measurement> {
   const training = simulate(TRAINING_ROWS, 1);
   const test = simulate(TEST_ROWS, 2);
+  const positive = training.labels.reduce((sum, label) => sum + label, 0) / TRAINING_ROWS;
+  note(`${(100 * positive).toFixed(1)} % of the rows are positive`);
   const peers = await Peers.start(training, test);
   try {
     const found = new Map<string, Trained[]>();
@@ -81,17 +86,17 @@ function summarise(found: ReadonlyMap<string, readonly Trained[]>): Measurement 
     metrics[`${name}LogLoss`] = first?.logLoss ?? Number.NaN;
   }
   metrics.plainToDepthCpu_ratio = cpu('plain') / cpu('depth');
-  const goals: Goal[] = [{ metric: 'plainToDepthCpu_ratio', goal: 1.7 }];
+  const goals: Goal[] = [{ metric: 'plainToDepthCpu_ratio', goal: 2 }];
   const rivals = [
-    { own: 'depth', peer: 'xgboost', most: 1.1 },
-    { own: 'leaf', peer: 'sklearn', most: 1 },
+    { own: 'depth', peer: 'xgboost', called: 'Xgboost', most: 1.1 },
+    { own: 'leaf', peer: 'sklearn', called: 'Sklearn', most: 1 },
   ];
-  for (const { own, peer, most } of rivals) {
+  for (const { own, peer, called, most } of rivals) {
     if (!found.has(peer)) continue;
-    metrics[`${own}To${peer}Cpu_ratio`] = cpu(own) / cpu(peer);
-    metrics[`${own}Less${peer}Auc`] = (metrics[`${own}Auc`] ?? 0) - (metrics[`${peer}Auc`] ?? 0);
-    goals.push({ metric: `${own}To${peer}Cpu_ratio`, goal: most, bound: 'max' });
-    goals.push({ metric: `${own}Less${peer}Auc`, goal: -0.001 });
+    metrics[`${own}To${called}Cpu_ratio`] = cpu(own) / cpu(peer);
+    metrics[`${own}Less${called}Auc`] = (metrics[`${own}Auc`] ?? 0) - (metrics[`${peer}Auc`] ?? 0);
+    goals.push({ metric: `${own}To${called}Cpu_ratio`, goal: most, bound: 'max' });
+    goals.push({ metric: `${own}Less${called}Auc`, goal: -0.001 });
   }
   return { metrics, goals };
 }

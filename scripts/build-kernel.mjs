@@ -1,14 +1,18 @@
-// Assembles src/ml/gbdt/kernel.wat, the inner loops of tree training, into src/ml/gbdt/kernel-bytes.ts. The
-// assembler knows the part of the WebAssembly text format that the kernel needs: functions with folded
+// Assembles each kernel.wat, the inner loops of tree training and of dense algebra, into the kernel-bytes.ts beside it.
+// The assembler knows the part of the WebAssembly text format that the kernels need: functions with folded
 // instructions, named locals and labels, and one imported memory. Opcodes are those of the WebAssembly
 // specification, release 2.0, section 5.4.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const folder = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src/ml/gbdt');
-export const SOURCE = join(folder, 'kernel.wat');
-export const TARGET = join(folder, 'kernel-bytes.ts');
+const root = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src/ml');
+/** Where the text of each kernel lies and where its bytes go, by the folder's name. */
+export const KERNELS = ['gbdt', 'algebra'].map((name) => ({
+  name,
+  source: join(root, name, 'kernel.wat'),
+  target: join(root, name, 'kernel-bytes.ts'),
+}));
 
 const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 const SECTION = { type: 1, import: 2, function: 3, export: 7, code: 10 };
@@ -244,8 +248,10 @@ export function render(bytes) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const bytes = assemble(readFileSync(SOURCE, 'utf8'));
-  await WebAssembly.compile(bytes);
-  writeFileSync(TARGET, render(bytes));
-  console.log(`The kernel has ${bytes.length} bytes`);
+  for (const { name, source, target } of KERNELS) {
+    const bytes = assemble(readFileSync(source, 'utf8'));
+    await WebAssembly.compile(bytes);
+    writeFileSync(target, render(bytes));
+    console.log(`The kernel of ${name} has ${bytes.length} bytes`);
+  }
 }

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { SOURCE, TARGET, assemble, render } from './build-kernel.mjs';
+import { KERNELS, assemble, render } from './build-kernel.mjs';
 
-describe('the kernel of tree training', () => {
+describe.each(KERNELS)('the kernel of $name', ({ source, target }) => {
   it('has the bytes of its source: after a change run "node scripts/build-kernel.mjs"', () => {
-    expect(readFileSync(TARGET, 'utf8')).toBe(render(assemble(readFileSync(SOURCE, 'utf8'))));
+    expect(readFileSync(target, 'utf8')).toBe(render(assemble(readFileSync(source, 'utf8'))));
   });
 });
 

@@ -9,6 +9,7 @@ import {
   env,
   features,
   firstK,
+  gbdt,
   histogram,
   id,
   key,
@@ -184,6 +185,41 @@ describe('definitions that leak or mislead do not compile', () => {
     }));
     expect(shop.from.matured?.name).toBe('returned');
     expect(shop.features[0]?.fallback).toBe(0);
+  });
+});
+
+describe('trainers', () => {
+  it('say nothing of what was not asked for, so that definitions of before keep their hash', () => {
+    expect(logistic()).toEqual({ kind: 'logistic', c: 1 });
+    expect(gbdt({ growth: 'depth', earlyStopping: false })).toEqual({
+      kind: 'gbdt',
+      rounds: 100,
+      learningRate: 0.1,
+      depthMax: 6,
+      lambda: 1,
+      hessianMin: 1,
+      rowFraction: 1,
+      columnFraction: 1,
+    });
+    expect(gbdt({ growth: 'leaf', earlyStopping: { patience: 3 } })).toMatchObject({
+      growth: 'leaf',
+      depthMax: 64,
+      earlyStopping: { fraction: 0.2, patience: 3 },
+    });
+  });
+
+  it('refuse what they cannot do', () => {
+    expect(() => gbdt({ leavesMax: 8 })).toThrow("leavesMax is for growth 'leaf'");
+    expect(() => gbdt({ earlyStopping: { fraction: 1 } })).toThrow(
+      'earlyStopping.fraction is 0.001 to 0.9; got 1',
+    );
+    expect(() => logistic({ l1Ratio: 2 })).toThrow('l1Ratio is above 0 and at most 1');
+    expect(() => logistic({ c: Infinity, l1Ratio: 1 })).toThrow('with a finite c; got 1 and Infinity');
+    const spent = vector('spent', { candidate: orders, total: (c) => c.total });
+    const shared = { vector: spent, label: returned };
+    expect(() => defineModel('m', { ...shared, trainer: gbdt({ monotone: { totl: 'rising' } }) })).toThrow(
+      "monotone 'totl' is no input; vector 'spent' has total",
+    );
   });
 });
 

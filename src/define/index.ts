@@ -85,6 +85,7 @@ export {
   defineModel,
   type Gate,
   gbdt,
+  type GbdtOptions,
   type GbdtTrainer,
   logistic,
   type LogisticTrainer,

@@ -8,8 +8,13 @@ import type { Vector } from './vector.ts';
 /** Logistic regression on standardised inputs, missing values replaced by the column's mean. */
 export interface LogisticTrainer {
   readonly kind: 'logistic';
-  /** Inverse strength of the L2 penalty, as in 0.5 |w|^2 + c * sum of log losses. */
+  /** Inverse strength of the penalty, as in 0.5 |w|^2 + c * sum of log losses. */
   readonly c: number;
+  /**
+   * The share r of the penalty that is L1, as in r |w|_1 + (1 - r) 0.5 |w|^2 + c * sum of log losses: inputs that do not
+   * help get no weight at all. In (0, 1]; absent for none.
+   */
+  readonly l1Ratio?: number;
 }
 
 /** Histogram gradient boosting of depth-limited trees for binary outcomes. */
@@ -22,37 +27,100 @@ export interface GbdtTrainer {
   readonly hessianMin: number;
   readonly rowFraction: number;
   readonly columnFraction: number;
+  /** `leaf`: always the leaf with the largest gain is split. Absent: every node, down to `depthMax`. */
+  readonly growth?: 'leaf';
+  /** Leaves of a tree that grows by `leaf`. Absent: 31. */
+  readonly leavesMax?: number;
+  /** L1 penalty on leaf values. Absent: none. */
+  readonly alpha?: number;
+  /** Fewest training rows in a leaf. Absent: 1. */
+  readonly leafRowsMin?: number;
+  /** `balanced`: both classes have the same total weight. Probabilities are then those of a world in which they are equally frequent. */
+  readonly classWeights?: 'balanced';
+  /** By input: the probability must not fall (`rising`) or rise (`falling`) as the value rises. */
+  readonly monotone?: Readonly<Record<string, 'rising' | 'falling'>>;
+  /**
+   * The newest `fraction` of the training rows is not learnt from: training ends once their log loss has not fallen for `patience`
+   * rounds, and keeps the rounds up to the best.
+   */
+  readonly earlyStopping?: { readonly fraction: number; readonly patience: number };
 }
 
 export type Trainer = LogisticTrainer | GbdtTrainer;
 
-/** Logistic regression. Default `c` 1. */
-export function logistic(options: { readonly c?: number } = {}): LogisticTrainer {
-  const c = options.c ?? 1;
+/** Logistic regression. Default `c` 1, no L1 penalty. */
+export function logistic(options: Partial<Omit<LogisticTrainer, 'kind'>> = {}): LogisticTrainer {
+  const { c = 1, l1Ratio } = options;
   if (!(c > 0)) throw new TypeError(`logistic(): c is above 0; got ${String(c)}`);
-  return { kind: 'logistic', c };
+  if (l1Ratio === undefined) return { kind: 'logistic', c };
+  if (!(l1Ratio > 0 && l1Ratio <= 1 && c < Infinity)) {
+    throw new TypeError(
+      `logistic(): l1Ratio is above 0 and at most 1, with a finite c; got ${String(l1Ratio)} and ${String(c)}`,
+    );
+  }
+  return { kind: 'logistic', c, l1Ratio };
 }
 
-/** Gradient boosting. Defaults: 100 rounds, rate 0.1, depth 6, lambda 1, least hessian 1, all rows and columns. */
-export function gbdt(options: Partial<Omit<GbdtTrainer, 'kind'>> = {}): GbdtTrainer {
+/** What {@link gbdt} takes. */
+export interface GbdtOptions extends Partial<Omit<GbdtTrainer, 'kind' | 'growth' | 'earlyStopping'>> {
+  /** Default `depth`. */
+  readonly growth?: 'depth' | 'leaf';
+  /** Default: none. `true` is a fraction of 0.2 and a patience of 10 rounds. */
+  readonly earlyStopping?: boolean | { readonly fraction?: number; readonly patience?: number };
+}
+
+/**
+ * Gradient boosting. Defaults: 100 rounds, rate 0.1, depth 6 (64 when trees grow by `leaf`), lambda 1, least hessian 1, all rows
+ * and columns.
+ */
+export function gbdt(options: GbdtOptions = {}): GbdtTrainer {
+  const isByLeaf = options.growth === 'leaf';
   const trainer: GbdtTrainer = {
     kind: 'gbdt',
     rounds: options.rounds ?? 100,
     learningRate: options.learningRate ?? 0.1,
-    depthMax: options.depthMax ?? 6,
+    depthMax: options.depthMax ?? (isByLeaf ? 64 : 6),
     lambda: options.lambda ?? 1,
     hessianMin: options.hessianMin ?? 1,
     rowFraction: options.rowFraction ?? 1,
     columnFraction: options.columnFraction ?? 1,
+    // What was not asked for is absent: the definitions of before there was such a choice keep their hash.
+    ...(isByLeaf ? { growth: 'leaf' as const } : {}),
+    ...optional(options),
   };
   assertRange('rounds', trainer.rounds, 1, 10_000);
   assertRange('learningRate', trainer.learningRate, 1e-6, 1);
-  assertRange('depthMax', trainer.depthMax, 1, 16);
+  assertRange('depthMax', trainer.depthMax, 1, isByLeaf ? 64 : 16);
   assertRange('lambda', trainer.lambda, 0, 1e9);
   assertRange('hessianMin', trainer.hessianMin, 0, 1e9);
   assertRange('rowFraction', trainer.rowFraction, 1e-3, 1);
   assertRange('columnFraction', trainer.columnFraction, 1e-3, 1);
+  if (trainer.leavesMax !== undefined) {
+    if (!isByLeaf) throw new TypeError("gbdt(): leavesMax is for growth 'leaf'");
+    assertRange('leavesMax', trainer.leavesMax, 2, 65_536);
+  }
+  if (trainer.alpha !== undefined) assertRange('alpha', trainer.alpha, 0, 1e9);
+  if (trainer.leafRowsMin !== undefined) assertRange('leafRowsMin', trainer.leafRowsMin, 1, 1e9);
+  if (trainer.earlyStopping !== undefined) {
+    assertRange('earlyStopping.fraction', trainer.earlyStopping.fraction, 1e-3, 0.9);
+    assertRange('earlyStopping.patience', trainer.earlyStopping.patience, 1, 10_000);
+  }
   return trainer;
+}
+
+function optional(options: GbdtOptions): Partial<GbdtTrainer> {
+  const { leavesMax, alpha, leafRowsMin, classWeights, monotone, earlyStopping } = options;
+  const stopping = earlyStopping === true ? {} : earlyStopping;
+  return {
+    ...(leavesMax === undefined ? {} : { leavesMax }),
+    ...(alpha === undefined ? {} : { alpha }),
+    ...(leafRowsMin === undefined ? {} : { leafRowsMin }),
+    ...(classWeights === undefined ? {} : { classWeights }),
+    ...(monotone === undefined ? {} : { monotone }),
+    ...(stopping === undefined || stopping === false
+      ? {}
+      : { earlyStopping: { fraction: stopping.fraction ?? 0.2, patience: stopping.patience ?? 10 } }),
+  };
 }
 
 function assertRange(name: string, value: number, low: number, high: number): void {
@@ -162,6 +230,7 @@ export function defineModel<const TName extends string, TSource extends Source>(
   if (known !== undefined && options.vector.candidate.fields[known] === undefined) {
     throw new TypeError(`Model '${name}': excludeKnown '${known}' is not a field of the candidate`);
   }
+  assertMonotone(name, options);
   const definition = {
     type: 'model' as const,
     name,
@@ -174,4 +243,21 @@ export function defineModel<const TName extends string, TSource extends Source>(
   };
   const hash = definitionHash({ ...definition, vector: options.vector.hash, label: options.label.hash });
   return { ...definition, hash };
+}
+
+function assertMonotone(name: string, { trainer, vector }: ModelOptions<Source>): void {
+  if (trainer.kind !== 'gbdt') return;
+  const inputs = vector.values.map((value) => value.name);
+  for (const [input, direction] of Object.entries(trainer.monotone ?? {})) {
+    if (!inputs.includes(input)) {
+      throw new TypeError(
+        `Model '${name}': monotone '${input}' is no input; vector '${vector.name}' has ${inputs.join(', ')}`,
+      );
+    }
+    if (direction !== 'rising' && direction !== 'falling') {
+      throw new TypeError(
+        `Model '${name}': monotone '${input}' is 'rising' or 'falling'; got '${String(direction)}'`,
+      );
+    }
+  }
 }

@@ -1,4 +1,4 @@
-/** @internal kernel.wat assembled, in base64. Do not edit. */
+/** @internal kernel.wat assembled by `node scripts/build-kernel.mjs`, in base64. Do not edit. */
 export const KERNEL_BASE64: string = [
   'AGFzbQEAAAABCQFgBX9/f39/AAIPAQNlbnYGbWVtb3J5AgABAwIBAAcSAQ5tdWx0aXBseVN0cmlwZQAACr4DAbsDDgF/AX8B',
   'fwF7AXsBewF7AXsBewF7AXsBewF7AXsgAiAEQQV0aiEHIAAgA0EFdGohBgJAA0AgAiAHTw0BRAAAAAAAAAAA/RQhC0QAAAAA',

@@ -42,6 +42,7 @@ describe('codeCategories', () => {
       classes: 1,
       rows: rowsOf(41),
       oneHotMax: 2,
+      seed: 0,
     });
     expect(codings).toEqual([
       { feature: 0, codes: Float32Array.of(2, 7, 9), ranks: Float32Array.of(0, 1, 2) },
@@ -66,6 +67,7 @@ describe('codeCategories', () => {
       classes: 3,
       rows: rowsOf(3000),
       oneHotMax: 4,
+      seed: 0,
     });
     const ranks = order.map((code) => codings[0]?.ranks[code] ?? -1);
     const ascending = Array.from({ length: 10 }, (_, rank) => rank);
@@ -122,6 +124,27 @@ describe('fitTrees with categories', () => {
     const model = fitTrees(features, labels, { categorical: [0], rounds: 5 });
     expect(model.categories[0]?.codes.length).toBeGreaterThan(8000);
     expect(model.splits[0]).toBeGreaterThan(0);
+  });
+
+  it('is not misled by categories of two rows that mean nothing', () => {
+    const random = new SeededRandom(8);
+    const make = (rows: number): { features: Matrix; labels: number[] } => {
+      const labels: number[] = [];
+      const values = Float32Array.from({ length: rows * 2 }, (_, at) => {
+        if (at % 2 === 0) return random.integer(2000);
+        const number = random.normal();
+        labels.push(random.uniform() < 1 / (1 + Math.exp(-2 * number)) ? 1 : 0);
+        return number;
+      });
+      return { features: matrix(rows, 2, values), labels };
+    };
+    const training = make(4000);
+    const test = make(4000);
+    const auc = (categorical: readonly number[]): number => {
+      const model = fitTrees(training.features, training.labels, { categorical, rounds: 40, maxDepth: 4 });
+      return aucRoc(test.labels, predictTrees(model, test.features));
+    };
+    expect(auc([0])).toBeGreaterThan(auc([]) - 0.02);
   });
 
   it('sends unseen and missing categories where missing ones went in training', () => {

@@ -70,6 +70,12 @@ interface Node {
   split: NodeSplit | undefined;
 }
 
+/**
+ * Most nodes of an ensemble, while it grows too: a model file of them takes 40 MB. Beyond that a training would run out of
+ * memory, which ends its whole process.
+ */
+export const NODES_MAX = 2_000_000;
+
 /** @internal Collects nodes while trees grow. */
 export class EnsembleBuilder {
   readonly #offsets: number[] = [];
@@ -161,6 +167,11 @@ export class EnsembleBuilder {
   }
 
   #addNode(): number {
+    if (this.#nodes.length === NODES_MAX) {
+      throw new RangeError(
+        `The trees have more than ${NODES_MAX} nodes after ${this.#offsets.length} of them: ask for fewer rounds or leaves`,
+      );
+    }
     return this.#nodes.push({ left: -1, leaf: 0, cover: 0, split: undefined }) - 1;
   }
 }

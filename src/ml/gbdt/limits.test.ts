@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Matrix } from '../matrix.ts';
 import { matrix, matrixOf } from '../matrix.ts';
 import { SeededRandom } from '../random.ts';
+import { EnsembleBuilder, NODES_MAX } from './ensemble.ts';
 import type { TreesOptions } from './options.ts';
 import { predictTrees } from './predict.ts';
 import { leafWeight } from './split.ts';
@@ -238,5 +239,13 @@ describe('options', () => {
   it.each(refused)('refuses %o', (options, message) => {
     expect(() => fitTrees(features, labels, options)).toThrow(message);
     expect(() => fitTrees(features, labels, options)).toThrow(RangeError);
+  });
+});
+
+describe('nodes', () => {
+  it('are bounded: a training that asks for too many is refused before it runs out of memory', () => {
+    const builder = new EnsembleBuilder();
+    for (let tree = 0; tree < NODES_MAX; tree += 1) builder.startTree();
+    expect(() => builder.startTree()).toThrow(/more than 2000000 nodes after 2000000 of them: ask for fewer/);
   });
 });

@@ -20,7 +20,10 @@ export interface TreesProgress {
   readonly rounds: number;
   /** What the losses are: the smaller, the better. */
   readonly metric: TreesMetric;
-  /** Mean loss over the (weighted) training rows. */
+  /**
+   * Mean loss over the (weighted) training rows; where categories are ranked, as the trees saw them in training,
+   * by the labels of other rows.
+   */
   readonly trainingLoss: number;
   /** Mean loss over the validation set, if there is one. */
   readonly validationLoss: number | undefined;
@@ -59,7 +62,7 @@ export interface TreesOptions {
   readonly categorical?: readonly number[];
   /**
    * A column of at most this many categories is split one category against the rest; one of more by the rank
-   * of the category's mean label. From 0, default 4.
+   * of the category's mean label, which a training row's own label has no part in. From 0, default 4.
    */
   readonly oneHotMax?: number;
   /**

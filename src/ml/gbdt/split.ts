@@ -175,25 +175,29 @@ function scanLimited(node: NodeToSplit, limits: SplitLimits, at: { column: numbe
   const hasMissing = counts === undefined ? missingHessian > MISSING_SHARE_MIN * hessian : missingRows > 0;
   const alone = columns.equality[column] === 1;
   const lastBin = (columns.lastBins[column] as number) - (hasMissing || alone ? 0 : 1);
-  let seen = { gradient: 0, hessian: 0 };
+  const sides = hasMissing ? 2 : 1;
+  let seenGradient = 0;
+  let seenHessian = 0;
   let seenRows = 0;
   for (let bin = 0; bin <= lastBin; bin += 1) {
     if (alone) {
-      seen = { gradient: 0, hessian: 0 };
+      seenGradient = 0;
+      seenHessian = 0;
       seenRows = 0;
     }
-    seen.gradient += histogram[start + bin * 2] as number;
-    seen.hessian += histogram[start + bin * 2 + 1] as number;
+    seenGradient += histogram[start + bin * 2] as number;
+    seenHessian += histogram[start + bin * 2 + 1] as number;
     seenRows += counts?.[first + bin] ?? 0;
-    for (const missingLeft of hasMissing ? [false, true] : [false]) {
+    for (let side = 0; side < sides; side += 1) {
+      const missingLeft = side === 1;
+      const leftRows = missingLeft ? seenRows + missingRows : seenRows;
+      if (counts !== undefined && (leftRows < minRows || rows - leftRows < minRows)) continue;
       const left = {
-        gradient: missingLeft ? seen.gradient + missingGradient : seen.gradient,
-        hessian: missingLeft ? seen.hessian + missingHessian : seen.hessian,
+        gradient: missingLeft ? seenGradient + missingGradient : seenGradient,
+        hessian: missingLeft ? seenHessian + missingHessian : seenHessian,
       };
       const right = { gradient: gradient - left.gradient, hessian: hessian - left.hessian };
       if (left.hessian < minHessian || right.hessian < minHessian) continue;
-      const leftRows = missingLeft ? seenRows + missingRows : seenRows;
-      if (counts !== undefined && (leftRows < minRows || rows - leftRows < minRows)) continue;
       const leftWeight = leafWeight(left, limits, bounds);
       const rightWeight = leafWeight(right, limits, bounds);
       if (direction * (rightWeight - leftWeight) < 0) continue;

@@ -149,6 +149,46 @@ describe('fitTrees, boosting', () => {
     expect(trees.feature).not.toContain(1);
   });
 
+  const known: readonly (readonly [TreesOptions, number])[] = [
+    [{}, 0.84453],
+    [{ growth: 'leaf' }, 0.84033],
+    [{ rowSample: 0.6, columnSample: 0.6, seed: 1 }, 0.83441],
+  ];
+
+  it.each(known)('ranks as well as the first version of this trainer did: %o', (options, auc) => {
+    const training = simulate(4000, 6, 0.1);
+    const test = simulate(2000, 7, 0.1);
+    const trees = fitTrees(training.features, training.labels, options);
+    expect(aucRoc(test.labels, predict(trees, test.features))).toBeGreaterThan(auc - 0.002);
+  });
+
+  it('grows the same trees without WebAssembly, and counts splits beside their gains', () => {
+    const { features, labels } = simulate(2000, 14, 0.1);
+    const codes = matrix(
+      2000,
+      5,
+      Float32Array.from({ length: 10_000 }, (_, at) =>
+        at % 5 === 4 ? (at >> 3) % 9 : (features.values[Math.floor(at / 5) * 4 + (at % 5)] ?? 0),
+      ),
+    );
+    const options = {
+      categorical: [4],
+      oneHotMax: 9,
+      monotone: [1, 0, 0, -1, 0],
+      rounds: 30,
+      columnSampleByNode: 0.8,
+      weights: labels.map((_, row) => row % 4),
+    };
+    const trees = fitTrees(codes, labels, options);
+    expect(fitTrees(codes, labels, { ...options, kernel: 'plain' })).toEqual(trees);
+    expect(trees.equality).toContain(1);
+    for (let feature = 0; feature < 5; feature += 1) {
+      const nodes = trees.feature.filter((own, node) => own === feature && trees.left[node] !== -1);
+      expect(trees.splits[feature]).toBe(nodes.length);
+      expect((trees.importance[feature] ?? 0) > 0).toBe(nodes.length > 0);
+    }
+  });
+
   it('learns that missing values say something', () => {
     const features = matrixOf(
       Array.from({ length: 200 }, (_, row) => [row % 2 === 0 ? null : row % 7, row % 5]),

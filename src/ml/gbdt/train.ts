@@ -66,12 +66,13 @@ export function fitTrees(
   // Float32s, as the model file stores them.
   const baseScores = target.baseScores().map(Math.fround);
   const learning = rowsWithWeight(target.weights);
-  const { codings, levelColumns } = codeCategories(features, resolved.categorical, {
+  const { codings, levelColumns, ranked } = codeCategories(features, resolved.categorical, {
     labels: target.labels,
     weights: target.weights,
     classes: target.outputs,
     rows: learning,
     oneHotMax: Math.min(resolved.oneHotMax, resolved.binsMax),
+    seed: resolved.seed,
   });
   const validation =
     options.validation === undefined
@@ -83,7 +84,6 @@ export function fitTrees(
       ? plainKernel()
       : makeKernel(trainingBytes(features, target.outputs, resolved));
   const { binsMax } = resolved;
-  const ranked = rankCategories(codings, features);
   const binned = binMatrix(ranked, { binsMax, rows: learning, levelColumns, kernel });
   const training = prepare({ target, kernel, binned, options: resolved, learning, baseScores });
   const trees = boost(training, options, validation);

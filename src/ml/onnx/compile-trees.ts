@@ -190,7 +190,7 @@ function leavesOf(
     const target = targetIds?.[index] as number;
     const sameTarget = targets[tree] === -1 || targets[tree] === target;
     const sound = code < 0 && Number.isNaN(leaves[~code]) && Number.isFinite(weight);
-    if (!(sound && sameTarget && target < packed.outputs))
+    if (!(sound && sameTarget && target >= 0 && target < packed.outputs))
       throw unsupported(`has an unsound target ${index}`);
     leaves[~code] = weight;
     targets[tree] = target;
@@ -199,7 +199,7 @@ function leavesOf(
 }
 
 function basesOf(ensemble: OnnxNode, outputs: number): Float64Array {
-  const bases = ensemble.attributes.get('base_values')?.floats ?? Array.from({ length: outputs }, () => 0);
+  const bases = ensemble.attributes.get('base_values')?.floats ?? [0];
   if (bases.length !== outputs || !bases.every(Number.isFinite))
     throw unsupported('must have one finite base value for each target');
   return Float64Array.from(bases);

@@ -136,6 +136,40 @@ describe.each(CASES)('an exported model: $name', (given) => {
   });
 });
 
+describe('targets in a model file', () => {
+  const model = fitted(CASES[1] as Case, []);
+
+  it('must each have a base value, and a tree the same one in all its leaves', () => {
+    const wide = encodeTrees({ ...model, outputs: 2 ** 31 });
+    expect(() => loadModel(wide)).toThrow(/one finite base value for each target/);
+    const narrow = encodeTrees({ ...model, baseScores: model.baseScores.slice(0, 2) });
+    expect(() => loadModel(narrow)).toThrow(/one finite base value for each target/);
+    const attributes = [integerAttribute('n_targets', 0)];
+    const none = encodeModel({
+      graphName: 'other',
+      inputCount: 1,
+      inputNames: undefined,
+      opsets: [
+        { domain: '', version: OPSET_VERSION },
+        { domain: ML_DOMAIN, version: ML_OPSET_VERSION },
+      ],
+      nodes: [
+        {
+          operator: 'TreeEnsembleRegressor',
+          domain: ML_DOMAIN,
+          inputs: [INPUT_NAME],
+          output: 'probability',
+          attributes,
+        },
+      ],
+      initializers: [],
+    });
+    expect(() => loadModel(none)).toThrow(/cannot have 0 targets/);
+    const sigmoid = encodeTrees({ ...model, link: 'logistic' });
+    expect(() => loadModel(sigmoid)).toThrow(/cannot have 3 targets before Sigmoid/);
+  });
+});
+
 describe('categories in a model file', () => {
   it('are there only for columns that a tree splits on', () => {
     const model = fitted(CASES[0] as Case, [2, 3]);

@@ -90,7 +90,8 @@ function push(
       const gainGap = (gains[upper] as number) - (gains[lower] as number);
       if (gainGap === 0) continue;
       const change = scale * Math.abs(gainGap) * ((discounts[high] as number) - (discounts[low] as number));
-      const [better, worse] = gainGap > 0 ? [upper, lower] : [lower, upper];
+      const better = gainGap > 0 ? upper : lower;
+      const worse = gainGap > 0 ? lower : upper;
       const wrong = 1 / (1 + Math.exp((margins[better] as number) - (margins[worse] as number)));
       const lambda = change * wrong;
       const curvature = lambda * (1 - wrong);

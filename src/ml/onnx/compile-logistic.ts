@@ -60,10 +60,15 @@ export function compileLinear(
     coefficients: reader.doubles(inputOf(gemm, 1), [inputCount, outputCount]),
     intercepts: reader.doubles(inputOf(gemm, 2), [outputCount]),
   };
-  return { outputCount, evaluate: outputCount === 1 ? oneOutput(linear, link) : manyOutputs(linear, link) };
+  // A softmax of one margin is 1.
+  const isSingle = outputCount === 1 && link !== 'softmax';
+  return {
+    outputCount,
+    evaluate: isSingle ? oneOutput(linear, link === 'logistic') : manyOutputs(linear, link),
+  };
 }
 
-function oneOutput(model: Linear, link: Link): Evaluator {
+function oneOutput(model: Linear, isProbability: boolean): Evaluator {
   const { means, scales, coefficients } = model;
   const columns = means.length;
   const intercept = model.intercepts[0] as number;
@@ -80,9 +85,9 @@ function oneOutput(model: Linear, link: Link): Evaluator {
           ((finite - (means[column] as number)) / (scales[column] as number)) *
           (coefficients[column] as number);
       }
-      output[row] = margin;
+      // As `applyLink` does.
+      output[row] = isProbability ? 1 / (1 + Math.exp(-margin)) : margin;
     }
-    applyLink(link, { values: output, outputs: 1, start: 0, end: rows });
   };
 }
 

@@ -85,6 +85,12 @@ export type { ReadLimits } from './onnx/limits.ts';
 export { READ_LIMITS } from './onnx/limits.ts';
 export { encodeLogistic } from './onnx/encode-logistic.ts';
 export { encodeTrees } from './onnx/encode-trees.ts';
+export type { ExportableModel, Pipeline } from './onnx/encode-pipeline.ts';
+export { encodePipeline } from './onnx/encode-pipeline.ts';
+export { CURVE_POINTS_MAX } from './onnx/encode-calibration.ts';
+export { INPUT_COLUMNS_MAX } from './onnx/limits.ts';
+export type { ModelKind, ModelTask } from './onnx/compiled-form.ts';
+export type { MixedRows } from './onnx/row-encoder.ts';
 export type { CompiledModel } from './onnx/load-model.ts';
 export { loadModel } from './onnx/load-model.ts';
 

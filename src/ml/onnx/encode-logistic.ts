@@ -1,9 +1,9 @@
 import type { LogisticModel } from '../linear/logistic.ts';
-import { doubleTensor, encodeModel, integerAttribute } from './encode-model.ts';
-import { DATA_TYPE, INPUT_NAME, OPSET_VERSION, OUTPUT_NAME } from './schema.ts';
+import { linearAnswer, linearMargin } from './encode-linear.ts';
+import { encodeModel } from './encode-model.ts';
+import { INPUT_NAME, OPSET_VERSION, OUTPUT_NAME } from './schema.ts';
 
-/** Largest finite Float32. Larger inputs, that is infinite ones, count as this, so that no answer is NaN. */
-export const FLOAT32_MAX = 3.4028234663852886e38;
+export { FLOAT32_MAX } from './schema.ts';
 
 /**
  * Writes a logistic regression as an ONNX model. All steps are part of it: a missing value becomes the mean,
@@ -15,41 +15,13 @@ export const FLOAT32_MAX = 3.4028234663852886e38;
  *   not finite.
  */
 export function encodeLogistic(model: LogisticModel, inputNames?: readonly string[]): Uint8Array {
-  const inputCount = model.coefficients.length;
-  const numbers = [...model.means, ...model.scales, ...model.coefficients, model.intercept];
-  if (!numbers.every(Number.isFinite))
-    throw new RangeError('A logistic model must consist of finite numbers');
+  const { nodes, initializers } = linearMargin(model, INPUT_NAME);
   return encodeModel({
     graphName: 'logistic',
-    inputCount,
+    inputCount: model.coefficients.length,
     inputNames,
     opsets: [{ domain: '', version: OPSET_VERSION }],
-    nodes: [
-      { operator: 'IsNaN', inputs: [INPUT_NAME], output: 'missing' },
-      cast(INPUT_NAME, 'wide', DATA_TYPE.double),
-      { operator: 'Clip', inputs: ['wide', 'least', 'most'], output: 'finite' },
-      { operator: 'Where', inputs: ['missing', 'means', 'finite'], output: 'imputed' },
-      { operator: 'Sub', inputs: ['imputed', 'means'], output: 'centred' },
-      { operator: 'Div', inputs: ['centred', 'scales'], output: 'standardised' },
-      { operator: 'Gemm', inputs: ['standardised', 'coefficients', 'intercept'], output: 'margin' },
-      { operator: 'Sigmoid', inputs: ['margin'], output: 'wide_probability' },
-      cast('wide_probability', OUTPUT_NAME, DATA_TYPE.float),
-    ],
-    initializers: [
-      doubleTensor('least', [], [-FLOAT32_MAX]),
-      doubleTensor('most', [], [FLOAT32_MAX]),
-      doubleTensor('means', [inputCount], model.means),
-      doubleTensor('scales', [inputCount], model.scales),
-      doubleTensor('coefficients', [inputCount, 1], model.coefficients),
-      doubleTensor('intercept', [1], [model.intercept]),
-    ],
+    nodes: [...nodes, ...linearAnswer(model, OUTPUT_NAME)],
+    initializers,
   });
-}
-
-function cast(
-  input: string,
-  output: string,
-  type: number,
-): Parameters<typeof encodeModel>[0]['nodes'][number] {
-  return { operator: 'Cast', inputs: [input], output, attributes: [integerAttribute('to', type)] };
 }

@@ -2,6 +2,8 @@ import { ProtobufWriter } from './protobuf-writer.ts';
 import {
   ATTRIBUTE,
   ATTRIBUTE_TYPE,
+  CATEGORIES_NAME,
+  CATEGORY_NAMES_KEY,
   DATA_TYPE,
   DIMENSION,
   ENTRY,
@@ -13,7 +15,9 @@ import {
   NODE,
   OPSET,
   OUTPUT_NAME,
+  OUTPUT_NAMES_KEY,
   SHAPE,
+  TASK_KEY,
   TENSOR,
   TENSOR_TYPE,
   TYPE,
@@ -29,8 +33,17 @@ export interface NodeToEncode {
   readonly attributes?: readonly ProtobufWriter[];
 }
 
-/** A model to write: one float32 input [n, inputCount], one float32 output [n, outputCount]. */
-export interface ModelToEncode {
+/** Nodes to write, or nodes already written, with the initializers that they read. */
+export interface GraphPart {
+  readonly nodes: readonly (NodeToEncode | Uint8Array)[];
+  readonly initializers: readonly (ProtobufWriter | Uint8Array)[];
+}
+
+/**
+ * A model to write: a float32 input [n, inputCount], a text input [n, number of categories], or both, and one
+ * float32 output [n, outputCount].
+ */
+export interface ModelToEncode extends GraphPart {
   readonly graphName: string;
   /** Default {@link OUTPUT_NAME}. */
   readonly outputName?: string;
@@ -38,30 +51,37 @@ export interface ModelToEncode {
   readonly outputCount?: number;
   readonly inputCount: number;
   readonly inputNames: readonly string[] | undefined;
+  /** Name of each text in a row. Default none: there is no text input. */
+  readonly categoryNames?: readonly string[];
+  /** Name of each answer to a row, such as a class. */
+  readonly outputNames?: readonly string[] | undefined;
+  readonly task?: string | undefined;
   readonly opsets: readonly { readonly domain: string; readonly version: number }[];
-  readonly nodes: readonly NodeToEncode[];
-  readonly initializers: readonly ProtobufWriter[];
 }
 
 /**
  * @internal Writes a whole ONNX model; equal models give equal bytes.
  *
- * @throws RangeError when it has no inputs or another number of names than inputs.
+ * @throws RangeError when it has no inputs or another number of names than inputs or answers.
  */
 export function encodeModel(model: ModelToEncode): Uint8Array {
-  const { inputCount, inputNames } = model;
-  if (!Number.isSafeInteger(inputCount) || inputCount < 1) {
+  const { inputCount, inputNames, categoryNames = [], outputCount = 1 } = model;
+  const textCount = categoryNames.length;
+  if (!Number.isSafeInteger(inputCount) || inputCount < (textCount > 0 ? 0 : 1)) {
     throw new RangeError(`A model needs at least one input, not ${inputCount}`);
   }
-  if (inputNames !== undefined && inputNames.length !== inputCount) {
-    throw new RangeError(`The model has ${inputCount} inputs but ${inputNames.length} names`);
-  }
+  requireNames(inputNames, inputCount, 'inputs');
+  requireNames(model.outputNames, outputCount, 'answers');
   const graph = new ProtobufWriter();
-  for (const node of model.nodes) graph.bytes(GRAPH.node, encodeNode(node));
+  for (const node of model.nodes) {
+    graph.bytes(GRAPH.node, node instanceof Uint8Array ? node : encodeNode(node));
+  }
   graph.bytes(GRAPH.name, model.graphName);
   for (const initializer of model.initializers) graph.bytes(GRAPH.initializer, initializer);
-  graph.bytes(GRAPH.input, encodeValue(INPUT_NAME, inputCount));
-  graph.bytes(GRAPH.output, encodeValue(model.outputName ?? OUTPUT_NAME, model.outputCount ?? 1));
+  if (inputCount > 0) graph.bytes(GRAPH.input, encodeValue(INPUT_NAME, inputCount, DATA_TYPE.float));
+  if (textCount > 0) graph.bytes(GRAPH.input, encodeValue(CATEGORIES_NAME, textCount, DATA_TYPE.text));
+  const outputName = model.outputName ?? OUTPUT_NAME;
+  graph.bytes(GRAPH.output, encodeValue(outputName, outputCount, DATA_TYPE.float));
 
   const written = new ProtobufWriter()
     .integer(MODEL.irVersion, IR_VERSION)
@@ -70,15 +90,24 @@ export function encodeModel(model: ModelToEncode): Uint8Array {
     const opset = new ProtobufWriter().bytes(OPSET.domain, domain).integer(OPSET.version, version);
     written.bytes(MODEL.opsetImport, opset);
   }
-  if (inputNames !== undefined) {
-    const names = JSON.stringify(inputNames);
-    written.bytes(
-      MODEL.metadata,
-      new ProtobufWriter().bytes(ENTRY.key, FEATURE_NAMES_KEY).bytes(ENTRY.value, names),
-    );
+  const metadata: readonly (readonly [string, string | undefined])[] = [
+    [FEATURE_NAMES_KEY, inputNames && JSON.stringify(inputNames)],
+    [CATEGORY_NAMES_KEY, textCount > 0 ? JSON.stringify(categoryNames) : undefined],
+    [OUTPUT_NAMES_KEY, model.outputNames && JSON.stringify(model.outputNames)],
+    [TASK_KEY, model.task],
+  ];
+  for (const [key, value] of metadata) {
+    if (value === undefined) continue;
+    written.bytes(MODEL.metadata, new ProtobufWriter().bytes(ENTRY.key, key).bytes(ENTRY.value, value));
   }
   // The graph comes last, so that a file cut short anywhere is seen to be incomplete.
   return written.bytes(MODEL.graph, graph).finish().slice();
+}
+
+function requireNames(names: readonly string[] | undefined, count: number, what: string): void {
+  if (names !== undefined && names.length !== count) {
+    throw new RangeError(`The model has ${count} ${what} but ${names.length} names`);
+  }
 }
 
 function encodeNode(node: NodeToEncode): ProtobufWriter {
@@ -90,13 +119,13 @@ function encodeNode(node: NodeToEncode): ProtobufWriter {
   return written;
 }
 
-/** A float32 tensor [n, columns]. */
-function encodeValue(name: string, columns: number): ProtobufWriter {
+/** A tensor [n, columns]. */
+function encodeValue(name: string, columns: number, elementType: number): ProtobufWriter {
   const shape = new ProtobufWriter()
     .bytes(SHAPE.dimension, new ProtobufWriter().bytes(DIMENSION.parameter, 'n'))
     .bytes(SHAPE.dimension, new ProtobufWriter().integer(DIMENSION.value, columns));
   const tensor = new ProtobufWriter()
-    .integer(TENSOR_TYPE.elementType, DATA_TYPE.float)
+    .integer(TENSOR_TYPE.elementType, elementType)
     .bytes(TENSOR_TYPE.shape, shape);
   return new ProtobufWriter()
     .bytes(VALUE.name, name)
@@ -134,6 +163,11 @@ export function integerTensor(
     .integer(TENSOR.dataType, DATA_TYPE.integer)
     .bytes(TENSOR.name, name)
     .bytes(TENSOR.rawData, raw);
+}
+
+/** @internal A node that casts a value to another data type. */
+export function castNode(input: string, output: string, type: number): NodeToEncode {
+  return { operator: 'Cast', inputs: [input], output, attributes: [integerAttribute('to', type)] };
 }
 
 /** @internal An integer attribute. */

@@ -34,6 +34,30 @@ export class GraphReader {
     return node;
   }
 
+  /** The node that produces a value, whatever its operator is. */
+  source(value: string): OnnxNode | undefined {
+    return this.#producers.get(value);
+  }
+
+  /** What the Cast that produces `value` reads. */
+  castSource(value: string, type: number): string {
+    const cast = this.producer(value, 'Cast', 1);
+    onlyAttributes(cast, ['to']);
+    const found = attributeOf(cast, 'to').integer;
+    if (found !== type) {
+      throw new UnsupportedGraph(`"${value}" must be cast to data type ${type}, not ${found}`, 'Cast');
+    }
+    return inputOf(cast, 0);
+  }
+
+  /** The length of an initializer that is a vector. */
+  lengthOf(name: string): number {
+    const dimensions = this.graph.initializers.get(name)?.dimensions ?? [];
+    if (dimensions.length !== 1)
+      throw new UnsupportedGraph(`"${name}" must be an initializer of one dimension`);
+    return dimensions[0] as number;
+  }
+
   /** The values of a float64 initializer of the given shape. */
   doubles(name: string, shape: readonly number[]): Float64Array {
     const tensor = this.graph.initializers.get(name);
@@ -53,19 +77,37 @@ export class GraphReader {
 
   /** The one value of an int64 initializer of shape [1]. */
   integer(name: string): number {
+    return this.integers(name, 1)[0] as number;
+  }
+
+  /** The values of an int64 initializer of shape [count]. */
+  integers(name: string, count: number): Float64Array {
     const tensor = this.graph.initializers.get(name);
     const { dataType, dimensions, rawData } = tensor ?? {};
-    const sound = dataType === DATA_TYPE.integer && dimensions?.length === 1 && dimensions[0] === 1;
-    if (!sound || rawData?.length !== 8) {
-      throw new UnsupportedGraph(`"${name}" must be an int64 initializer of shape [1] as raw data`);
+    const sound = dataType === DATA_TYPE.integer && dimensions?.length === 1 && dimensions[0] === count;
+    if (!sound || rawData?.length !== count * 8) {
+      throw new UnsupportedGraph(`"${name}" must be an int64 initializer of shape [${count}] as raw data`);
     }
-    return Number(new DataView(rawData.buffer, rawData.byteOffset, 8).getBigInt64(0, true));
+    const view = new DataView(rawData.buffer, rawData.byteOffset, rawData.byteLength);
+    return Float64Array.from({ length: count }, (_, index) => Number(view.getBigInt64(index * 8, true)));
   }
 }
 
 function doublesOf(tensor: OnnxTensor, count: number): Uint8Array | undefined {
   const { dataType, rawData } = tensor;
   return dataType === DATA_TYPE.double && rawData?.length === count * 8 ? rawData : undefined;
+}
+
+/** @internal The name of an input; the number of inputs was checked by {@link GraphReader.producer}. */
+export function inputOf(node: OnnxNode, index: number): string {
+  return node.inputs[index] as string;
+}
+
+/** @internal Requires that a node works along axis 1, the columns, and has no other attributes. */
+export function requireColumnAxis(node: OnnxNode): void {
+  onlyAttributes(node, ['axis']);
+  if (attributeOf(node, 'axis').integer !== 1)
+    throw new UnsupportedGraph(`${node.operator} must be along axis 1`, node.operator);
 }
 
 /** @internal Requires that a node has no other attributes than these. */
@@ -90,4 +132,18 @@ export function requireText(node: OnnxNode, name: string, wanted: string): void 
   const found = new TextDecoder().decode(attribute.text);
   if (found !== wanted)
     throw new UnsupportedGraph(`${node.operator} with ${name} ${found} is not supported`, node.operator);
+}
+
+// A byte order mark is a part of the text like any other.
+const TEXT = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @internal The texts of an attribute that must be there. */
+export function textsOf(node: OnnxNode, name: string): string[] {
+  return attributeOf(node, name).texts.map((bytes) => {
+    try {
+      return TEXT.decode(bytes);
+    } catch {
+      throw new UnsupportedGraph(`${node.operator} has ${name} that are not UTF-8`, node.operator);
+    }
+  });
 }

@@ -13,3 +13,6 @@ export const READ_LIMITS: ReadLimits = {
   depthMax: 16,
   elementsMax: 50_000_000,
 };
+
+/** Numbers or texts in an input row of a model that is evaluated in process. */
+export const INPUT_COLUMNS_MAX: number = 2 ** 20;

@@ -28,7 +28,10 @@ export const DIMENSION = { value: 1, parameter: 2 } as const;
 /** Values of `AttributeProto.type`. */
 export const ATTRIBUTE_TYPE = { float: 1, integer: 2, text: 3, floats: 6, integers: 7, texts: 8 } as const;
 /** Values of `TensorProto.DataType`. */
-export const DATA_TYPE = { float: 1, integer: 7, double: 11 } as const;
+export const DATA_TYPE = { float: 1, integer: 7, text: 8, double: 11 } as const;
+
+/** Largest finite Float32. Larger inputs, that is infinite ones, count as this, so that no answer is NaN. */
+export const FLOAT32_MAX = 3.4028234663852886e38;
 
 /** Version of the model format written. */
 export const IR_VERSION = 8;
@@ -38,13 +41,21 @@ export const OPSET_VERSION = 17;
 export const ML_DOMAIN = 'ai.onnx.ml';
 export const ML_OPSET_VERSION = 3;
 
-/** Name of the one input of every model written here. */
+/** Name of the input of numbers, and of the input of texts that a model may have besides or instead. */
 export const INPUT_NAME = 'input';
-/** Name of the one output: of probabilities, and of other numbers. */
+export const CATEGORIES_NAME = 'categories';
+/** Name of the value that a preprocessor makes of the inputs and the model reads. */
+export const FEATURES_NAME = 'features';
+/** Name of the one output: of probabilities, of anomaly scores, and of other numbers. */
 export const OUTPUT_NAME = 'probability';
+export const SCORE_OUTPUT_NAME = 'score';
 export const NUMBER_OUTPUT_NAME = 'prediction';
-/** Key of the metadata entry that holds the names of the inputs, a JSON array of text. */
+/** Keys of the metadata entries that hold the names of numbers, texts and answers, each a JSON array of text. */
 export const FEATURE_NAMES_KEY = 'feature_names';
+export const CATEGORY_NAMES_KEY = 'category_names';
+export const OUTPUT_NAMES_KEY = 'output_names';
+/** Key of the metadata entry that says what the answers are for, where the graph does not. */
+export const TASK_KEY = 'task';
 
 export interface OnnxModel {
   readonly irVersion: number;

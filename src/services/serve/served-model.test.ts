@@ -35,9 +35,8 @@ describe('ServedModel', () => {
     const model = new ServedModel(loadModel(bytes));
     expect(() => model.predict([1])).toThrow(/2 values, the vector has 1/);
     const broken = new ServedModel({
-      kind: 'trees',
+      ...loadModel(bytes),
       inputCount: 1,
-      outputCount: 1,
       predict: (_, __, output) => output.fill(Number.NaN),
     });
     expect(() => broken.predict([1])).toThrow(/no probability/);

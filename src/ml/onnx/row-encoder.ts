@@ -1,0 +1,132 @@
+import type { Evaluator } from './compile-logistic.ts';
+
+/** Rows of numbers and texts. */
+export interface MixedRows {
+  /** Row after row; NaN is missing. Empty for a model that reads texts only. */
+  readonly numbers: Float32Array;
+  /** Row after row; null and the empty text both mean missing. */
+  readonly categories: readonly (string | null)[];
+}
+
+/** Standardised numbers. */
+export interface NumberBlock {
+  readonly kind: 'numbers';
+  /** Columns that the block makes. */
+  readonly width: number;
+  /** The input column of each. */
+  readonly columns: Float64Array;
+  /** NaN where a missing number stays missing. */
+  readonly fills: Float64Array;
+  readonly means: Float64Array;
+  readonly scales: Float64Array;
+}
+
+/** 1 for each number that is missing. */
+export interface IndicatorBlock {
+  readonly kind: 'indicators';
+  readonly width: number;
+  readonly columns: Float64Array;
+}
+
+/** Columns made of a text: its value, or 1 in the column that its value names. */
+export interface CategoryBlock {
+  readonly kind: 'lookup' | 'one-hot';
+  readonly width: number;
+  /** Place of the text in its row. */
+  readonly column: number;
+  readonly values: ReadonlyMap<string, number>;
+  /** For texts that have no value; of a one-hot block the width, which is no column. */
+  readonly otherwise: number;
+}
+
+export type EncoderBlock = NumberBlock | IndicatorBlock | CategoryBlock;
+
+/** Evaluates rows of numbers and texts; sizes are checked by the caller. */
+export type MixedEvaluator = (input: MixedRows, rows: number, output: Float64Array) => void;
+
+/** Rows whose features are made before the model reads them. */
+const BLOCK_ROWS = 64;
+
+/**
+ * @internal Puts a preprocessor before a model: makes the features of some rows, then their answers.
+ *
+ * @param model what evaluates features, and how many answers a row has
+ */
+export function preprocessed(
+  preprocessor: { readonly blocks: readonly EncoderBlock[]; readonly order: Float64Array },
+  sizes: { readonly numbers: number; readonly texts: number },
+  model: { readonly evaluate: Evaluator; readonly outputCount: number },
+): MixedEvaluator {
+  const { blocks, order } = preprocessor;
+  const width = blocks.reduce((sum, block) => sum + block.width, 0);
+  const columns = new Float32Array(width);
+  const features = new Float32Array(BLOCK_ROWS * order.length);
+  return (input, rows, output) => {
+    for (let start = 0; start < rows; start += BLOCK_ROWS) {
+      const count = Math.min(rows - start, BLOCK_ROWS);
+      for (let row = 0; row < count; row += 1) {
+        fillColumns(blocks, columns, {
+          input,
+          number: (start + row) * sizes.numbers,
+          text: (start + row) * sizes.texts,
+        });
+        const at = row * order.length;
+        for (let feature = 0; feature < order.length; feature += 1) {
+          features[at + feature] = columns[order[feature] as number] as number;
+        }
+      }
+      model.evaluate(features, count, output.subarray(start * model.outputCount));
+    }
+  };
+}
+
+/** Where a row begins. */
+interface RowPlace {
+  readonly input: MixedRows;
+  readonly number: number;
+  readonly text: number;
+}
+
+function fillColumns(blocks: readonly EncoderBlock[], columns: Float32Array, row: RowPlace): void {
+  let at = 0;
+  for (const block of blocks) {
+    switch (block.kind) {
+      case 'numbers':
+        fillNumbers(block, columns, { at, row });
+        break;
+      case 'indicators':
+        for (let index = 0; index < block.width; index += 1) {
+          const value = row.input.numbers[row.number + (block.columns[index] as number)] as number;
+          columns[at + index] = Number.isNaN(value) ? 1 : 0;
+        }
+        break;
+      case 'lookup':
+        columns[at] = valueOf(block, row);
+        break;
+      case 'one-hot': {
+        columns.fill(0, at, at + block.width);
+        const value = valueOf(block, row);
+        if (value < block.width) columns[at + value] = 1;
+      }
+    }
+    at += block.width;
+  }
+}
+
+function fillNumbers(
+  block: NumberBlock,
+  columns: Float32Array,
+  place: { readonly at: number; readonly row: RowPlace },
+): void {
+  const { fills, means, scales } = block;
+  const { input, number } = place.row;
+  for (let index = 0; index < block.width; index += 1) {
+    const value = input.numbers[number + (block.columns[index] as number)] as number;
+    const filled = Number.isNaN(value) ? (fills[index] as number) : value;
+    columns[place.at + index] = (filled - (means[index] as number)) / (scales[index] as number);
+  }
+}
+
+function valueOf(block: CategoryBlock, { input, text }: RowPlace): number {
+  return block.values.get(input.categories[text + block.column] ?? '') ?? block.otherwise;
+}

@@ -12,7 +12,7 @@ import { groupSubject } from './subject.ts';
 /** Values that a run compares at least: rules hold on a million, or they are not proven. */
 const VALUES_MIN = 1_000_000;
 /** Streams that are compared at a time. */
-const STREAMS = 128;
+const STREAMS = 80;
 const VALUES_PER_GROUP = 16_000;
 /** A group whose streams need a statement each, which is some ten times slower. */
 const VALUES_PER_GROUP_UNSHARED = 2_000;

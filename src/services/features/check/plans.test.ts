@@ -13,9 +13,9 @@ import { play } from './play.ts';
 import { streamArbitrary } from './stream.ts';
 import { groupSubject, type Subject } from './subject.ts';
 
-const STREAMS = 32;
+const STREAMS = 16;
 /** Where definitions tell streams apart, each has statements of its own. */
-const STREAMS_UNSHARED = 8;
+const STREAMS_UNSHARED = 6;
 
 /** A wrong rule, planted in the statements of one way to compute a group. */
 interface Mutant {

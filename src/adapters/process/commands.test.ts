@@ -11,6 +11,8 @@ import { ProcessGroup } from './group.ts';
 import { processCommands, type ProcessCommandsOptions, trainerFileDigests } from './index.ts';
 
 const IS_LINUX = process.platform === 'linux';
+if (!IS_LINUX)
+  console.warn('skipped: limits of memory, and ends after kill -9; only Linux shows the processes');
 /** For what another process does. */
 const PATIENCE = { timeout: 30_000, interval: 20 };
 

@@ -1,33 +1,16 @@
+import type { TreeEnsemble } from '../gbdt/ensemble.ts';
+
 /**
  * Isolation trees packed as a `TreeEnsemble` is, so that whatever walks, writes or explains one does so with
- * the other: the margin of a row is its mean path length over the trees.
+ * the other: the margin of a row is its mean path length over the trees. A leaf holds its path length divided by the number of
+ * trees, `cover` the rows of the tree's subsample; `importance` is 0, since random splits gain nothing.
  */
-export interface PathTrees {
-  readonly kind: 'trees';
+export interface PathTrees extends TreeEnsemble {
   readonly outputs: 1;
   /** The margin is the answer; the score is made of it outside. */
   readonly link: 'identity';
-  /** One 0. */
-  readonly baseScores: Float64Array;
   /** None: all columns are numbers. */
   readonly categories: readonly [];
-  readonly featureCount: number;
-  readonly offsets: Int32Array;
-  readonly feature: Int32Array;
-  readonly threshold: Float32Array;
-  /** All 0. */
-  readonly equality: Uint8Array;
-  readonly left: Int32Array;
-  readonly right: Int32Array;
-  /** Path length of each leaf divided by the number of trees, exactly a Float32; 0 for inner nodes. */
-  readonly leaf: Float64Array;
-  readonly missingLeft: Uint8Array;
-  /** Rows of the tree's subsample that reached each node. */
-  readonly cover: Float64Array;
-  /** All 0: splits are random and gain nothing. */
-  readonly importance: Float64Array;
-  /** Number of splits on each feature. */
-  readonly splits: Float64Array;
 }
 
 /** @internal Collects the nodes of isolation trees. */

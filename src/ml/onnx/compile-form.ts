@@ -3,7 +3,7 @@ import { applyLink } from '../gbdt/link.ts';
 import { compileConstant, compileLastValue } from './compile-baseline.ts';
 import type { CompiledCurve } from './compile-calibration.ts';
 import { compileIsotonic, compilePlatt } from './compile-calibration.ts';
-import { MARGIN_NODES, compileLinear } from './compile-logistic.ts';
+import { MARGIN_NODES, compileLinear } from './compile-linear.ts';
 import { TREES_OPERATOR, compileTrees } from './compile-trees.ts';
 import type { CompiledForm } from './compiled-form.ts';
 import { UnsupportedGraph } from './errors.ts';

@@ -1,6 +1,6 @@
 import type { Link } from '../gbdt/link.ts';
 import { codingsOf } from './compile-ranks.ts';
-import type { Evaluator } from './compile-logistic.ts';
+import type { Evaluator } from './compile-linear.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, onlyAttributes, requireText } from './graph-reader.ts';

@@ -1,4 +1,4 @@
-import type { Evaluator } from './compile-logistic.ts';
+import type { Evaluator } from './compile-linear.ts';
 
 /** Kinds of models that a graph may hold. */
 export type ModelKind =

@@ -1,4 +1,4 @@
-import type { Evaluator } from './compile-logistic.ts';
+import type { Evaluator } from './compile-linear.ts';
 
 /** Rows of numbers and texts. */
 export interface MixedRows {

@@ -2,7 +2,7 @@ import type { CategoryCoding } from '../gbdt/categories.ts';
 import { rankOf } from '../gbdt/categories.ts';
 import type { Link } from '../gbdt/link.ts';
 import { applyLink } from '../gbdt/link.ts';
-import type { Evaluator } from './compile-logistic.ts';
+import type { Evaluator } from './compile-linear.ts';
 
 /** Rows that go through one tree before the next tree's nodes push it out of the cache. */
 const BLOCK_ROWS = 128;

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { PlatformError } from '../../contract/errors.ts';
@@ -78,9 +78,14 @@ class DirectoryStore {
     const path = this.#locate(digest);
     const { size } = await stat(path).catch((error: unknown) => notFound(error, digest));
     refuseLarge(digest, size);
-    const bytes = await readFile(path).catch((error: unknown) => notFound(error, digest));
-    verify(digest, createHash('sha256').update(bytes).digest('hex'), 'on disk');
-    return bytes;
+    const file = await open(path, 'r').catch((error: unknown) => notFound(error, digest));
+    try {
+      const { bytes, hex } = await readAndHash(file, size);
+      verify(digest, hex, 'on disk');
+      return bytes;
+    } finally {
+      await file.close();
+    }
   }
 
   async has(digest: string): Promise<boolean> {
@@ -173,6 +178,35 @@ async function writeDurably(
     await file.close();
   }
   return { digest: `sha256:${hash.digest('hex')}`, bytes };
+}
+
+/**
+ * The first `size` bytes of a file, or all if it has fewer, and their hash. A piece is hashed while the next one is read, and other
+ * work gets its turn in between.
+ */
+async function readAndHash(file: FileHandle, size: number): Promise<{ bytes: Uint8Array; hex: string }> {
+  const bytes = Buffer.allocUnsafeSlow(size);
+  const hash = createHash('sha256');
+  let end = await readPiece(file, bytes, 0);
+  for (let from = 0; from < end;) {
+    const next = readPiece(file, bytes, end);
+    hash.update(bytes.subarray(from, end));
+    from = end;
+    end = await next;
+  }
+  return { bytes: bytes.subarray(0, end), hex: hash.digest('hex') };
+}
+
+/** Reads the piece that begins at `from`; where it ends. One read may give only a part of it. */
+async function readPiece(file: FileHandle, bytes: Buffer, from: number): Promise<number> {
+  const end = Math.min(bytes.length, from + CHUNK_BYTES);
+  let at = from;
+  while (at < end) {
+    const { bytesRead } = await file.read(bytes, at, end - at, at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return at;
 }
 
 /** One write may take only a part. */

@@ -369,7 +369,10 @@ export class Core {
     return writer;
   }
 
-  /** Loads what {@link save} made. `false`, and nothing is loaded, when it belongs to other definitions or another form. It must be new. */
+  /**
+   * Loads what {@link save} made, of which the memory is taken over. `false`, and nothing is loaded, when it belongs to other definitions
+   * or another form. It must be new.
+   */
   load(bytes: Uint8Array): boolean {
     const reader = new SectionReader(bytes);
     const head = reader.json<CoreHead>();

@@ -130,6 +130,13 @@ export class SectionReader {
     return this.#take(length);
   }
 
+  /** Whole numbers of 32 bits. */
+  integers(): Int32Array {
+    const bytes = this.bytes();
+    if (bytes.length % 4 !== 0) throw broken('expected numbers of 32 bits');
+    return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  }
+
   #length(): number {
     if (this.#at + 8 > this.#bytes.length) throw broken('it ends too early');
     const length = Number(this.#view.getBigInt64(this.#at, true));

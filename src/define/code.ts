@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
-import { Expression, type ExpressionNode } from './expression.ts';
+import { Expression } from './expression.ts';
+import { beyondEvent } from './of-event.ts';
 
 /** Bits of a code: fewer than the 53 that a float64 holds, and a whole number of hexadecimal digits. */
 export const CODE_BITS = 52;
@@ -14,7 +15,7 @@ export const CODE_BITS = 52;
  * const recent = features('recent', { from: views, key: 'userId' }, (v) => ({ items: lastK(code(v.itemId), 50).over('30d') }));
  */
 export function code(text: Expression<'string'>): Expression<'number'> {
-  if (hasAggregate(text.node)) {
+  if (beyondEvent(text.node) !== undefined) {
     throw new TypeError("code() is of an event's text: write last(code(...)) for code(last(...).value())");
   }
   return new Expression({ op: 'call', operator: 'code', type: 'number', arguments: [text.node] });
@@ -25,9 +26,4 @@ export function codeOf(text: string): number {
   const digest = hash('sha256', text, 'buffer');
   // 48 bits and the upper half of the next byte.
   return digest.readUIntBE(0, 6) * 16 + (digest.readUInt8(6) >>> 4);
-}
-
-function hasAggregate(node: ExpressionNode): boolean {
-  if (node.op === 'call') return node.arguments.some((argument) => hasAggregate(argument));
-  return node.op === 'aggregate';
 }

@@ -1,8 +1,9 @@
 import { categoriesOf } from './category.ts';
-import { AS_OF_FIELD, Expression, type ExpressionNode } from './expression.ts';
+import { Expression, type ExpressionNode } from './expression.ts';
 import { candidateFields, type Feature, type FeatureGroup } from './features.ts';
 import { definitionHash } from './hash.ts';
 import { assertDistinct, assertName } from './name.ts';
+import { beyondEvent } from './of-event.ts';
 import type { PickedFeatures } from './pick.ts';
 import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
 
@@ -128,14 +129,9 @@ function categoriesOfFeature(feature: Feature): readonly string[] | undefined {
 }
 
 function numeric(expression: NumberLike): Expression<'number'> {
-  assertCandidateOnly(expression.node);
-  return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
-}
-
-function assertCandidateOnly(node: ExpressionNode): void {
-  if (node.op === 'aggregate' || (node.op === 'field' && node.name === AS_OF_FIELD))
+  if (beyondEvent(expression.node) !== undefined)
     throw new TypeError('Aggregates and asOf() stand in expressions of a feature group, not of a vector');
-  if (node.op === 'call') for (const argument of node.arguments) assertCandidateOnly(argument);
+  return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
 }
 
 function assertKey(vectorName: string, candidate: Source, group: FeatureGroup): void {

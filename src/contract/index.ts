@@ -81,9 +81,13 @@ export {
   type Release,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
+export { type Review, type ReviewAnswer } from './routes/reviews.ts';
 export {
   type DecisionAnswer,
+  type DecisionExplanation,
+  type DecisionReason,
   type DecisionReplay,
+  type InputReference,
   LEDGER_READ_MAX,
   type LedgerEntry,
 } from './routes/serve.ts';

@@ -2,6 +2,7 @@
  * What a team imports to write an app down: sources, labels, feature groups, vectors, models, decisions. Everything here
  * is pure: nothing reads a clock, a disk or the network.
  */
+export type { Abstention } from './abstention.ts';
 export {
   type Aggregate,
   AGGREGATE_LIMITS,

@@ -72,9 +72,22 @@ export function isInstalled(root, kind) {
 function adopt(root, kind) {
   const installed = readJson(join(root, 'node_modules/.package-lock.json'))?.packages;
   const wanted = readJson(join(root, 'package-lock.json'))?.packages;
-  if (installed === undefined || wanted === undefined || !holds(wanted, installed, kind)) return false;
+  if (installed === undefined || wanted === undefined || !isLinked(root, wanted)) return false;
+  if (!holds(wanted, installed, kind)) return false;
   stamp(root, kind === 'full' || holds(wanted, installed, 'full') ? 'full' : kind);
   return true;
+}
+
+/**
+ * Whether the workspaces can be found by their names: one that came with a newer lock file has no link yet.
+ *
+ * @param {string} root
+ * @param {Record<string, any>} wanted
+ */
+function isLinked(root, wanted) {
+  return Object.entries(wanted).every(
+    ([place, entry]) => entry.link !== true || existsSync(join(root, place)),
+  );
 }
 
 /**

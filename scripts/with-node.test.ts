@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -47,14 +47,20 @@ describe('plan', () => {
     });
   });
 
-  it('knows every script of the manifest', async () => {
-    const manifest = JSON.parse(await readFile(join(scripts, '../package.json'), 'utf8')) as {
-      scripts: Record<string, string>;
-    };
-    const names = Object.values(manifest.scripts).flatMap(
-      (line) => /with-node\.mjs ([\w:]+)$/.exec(line)?.[1] ?? [],
-    );
-    expect(names.toSorted()).toEqual(Object.keys(COMMANDS).toSorted());
+  it('knows every script of the manifests, and no more', async () => {
+    const examples = await readdir(join(scripts, '../examples'));
+    const folders = ['.', ...examples.map((name) => join('examples', name))];
+    const names = new Set<string>();
+    for (const folder of folders) {
+      const manifest = JSON.parse(await readFile(join(scripts, '..', folder, 'package.json'), 'utf8')) as {
+        scripts?: Record<string, string>;
+      };
+      for (const line of Object.values(manifest.scripts ?? {})) {
+        const name = /with-node\.mjs ([\w:]+)$/.exec(line)?.[1];
+        if (name !== undefined) names.add(name);
+      }
+    }
+    expect([...names].toSorted()).toEqual(Object.keys(COMMANDS).toSorted());
   });
 
   it.each([[[]], [['strat']], [['toString']]])('refuses %o', (parameters) => {
@@ -92,6 +98,14 @@ describe('installing', () => {
     await writeFile(join(root, 'node_modules/.package-lock.json'), JSON.stringify(installed));
     await ensureInstalled(root, 'runtime', silent);
     expect([isInstalled(root, 'runtime'), isInstalled(root, 'full')]).toEqual([true, false]);
+  });
+
+  it('does not take over what lacks a workspace that came with the lock file', async () => {
+    const packages = { 'examples/x': {}, 'node_modules/x': { resolved: 'examples/x', link: true } };
+    await writeFile(join(root, 'package-lock.json'), JSON.stringify({ packages }));
+    await writeFile(join(root, 'node_modules/.package-lock.json'), JSON.stringify({ packages }));
+    await expect(ensureInstalled(root, 'runtime', silent)).rejects.toThrow(/npm could not install/);
+    expect(isInstalled(root, 'runtime')).toBe(false);
   });
 
   it('lets one process in at a time, and is not held up by one that died', async () => {

@@ -1,10 +1,11 @@
+import { DAY_MS } from '@tandem-examples/driver';
 import { createReadStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { EXPECTED_FEATURES } from './expected-features.ts';
 import { ExpectedTable } from './expected-table.ts';
-import { DAY_MS, type Scenario, type Transaction } from './transaction.ts';
+import type { Scenario, Transaction } from './transaction.ts';
 
 /** The instant that TX_TIME_SECONDS counts from. */
 const EPOCH_MS: number = Date.UTC(2018, 3, 1);

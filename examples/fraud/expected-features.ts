@@ -1,4 +1,5 @@
-import { DAY_MS, isFraud, type Transaction } from './transaction.ts';
+import { DAY_MS } from '@tandem-examples/driver';
+import { isFraud, type Transaction } from './transaction.ts';
 
 /**
  * The features that the vector `card` must have for a transaction, by their names in the vector and in the

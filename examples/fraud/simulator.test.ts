@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { dayOf, IDS_PER_DAY, simulateDays } from './simulator.ts';
-import { DAY_MS, type Transaction } from './transaction.ts';
+import { DAY_MS } from '@tandem-examples/driver';
+import type { Transaction } from './transaction.ts';
 import { createWorld, type World } from './world.ts';
 
 const days = 183;

@@ -1,5 +1,5 @@
-import { RandomStream } from './random.ts';
-import { DAY_MS, type Scenario, type Transaction } from './transaction.ts';
+import { DAY_MS, RandomStream } from '@tandem-examples/driver';
+import type { Scenario, Transaction } from './transaction.ts';
 import { STREAM, type World } from './world.ts';
 
 /*

@@ -1,3 +1,5 @@
+import { DAY_MS, instant } from '@tandem-examples/driver';
+
 /** Which kind of fraud a transaction is; 0 is none. */
 export type Scenario = 0 | 1 | 2 | 3;
 
@@ -13,7 +15,6 @@ export interface Transaction {
   readonly scenario: Scenario;
 }
 
-export const DAY_MS = 86_400_000;
 /** How long after a fraudulent transaction it is reported, in milliseconds. */
 export const REPORT_DELAY_MS: number = 6 * DAY_MS;
 
@@ -40,11 +41,6 @@ export function transactionRecord(transaction: Transaction): string {
 export function reportRecord(transaction: Transaction): string {
   const id = String(transaction.id);
   return `{"reportId":"r${id}","at":"${instant(reportTime(transaction))}","transactionId":"${id}"}`;
-}
-
-/** The instant in ISO 8601, to the second where it is a whole one. */
-export function instant(time: number): string {
-  return new Date(time).toISOString().replace('.000Z', 'Z');
 }
 
 /** Cents as a decimal number, exactly: 3227 becomes `32.27`. */

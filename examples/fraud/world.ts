@@ -1,4 +1,4 @@
-import { RandomStream } from './random.ts';
+import { RandomStream } from '@tandem-examples/driver';
 
 export interface WorldOptions {
   /** Number of customers, 1 to 100,000. Default 5,000. */

@@ -456,7 +456,7 @@ function addKeyVerbs(program: Command): void {
   const keys = program.command('keys').description('API keys: who may use the server').exitOverride();
   const create = clientVerb(keys, 'create <name>', 'make a key for somebody or something; it is shown once');
   create
-    .requiredOption('--role <role>', 'reader, producer, scientist, operator or admin')
+    .requiredOption('--role <role>', 'reader, producer, scientist, reviewer, operator or admin')
     .option('--expires <duration>', 'how long it is valid, e.g. 90d (default: until it is revoked)')
     .option(
       '--direct',

@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   VERIFICATION_NOT_FOUND: { status: 404, retryable: false, text: 'There is no verification of this id' },
   RELEASE_NOT_FOUND: { status: 404, retryable: false, text: 'There is no such release' },
   KEY_NOT_FOUND: { status: 404, retryable: false, text: 'There is no API key of this id' },
+  REVIEW_NOT_FOUND: { status: 404, retryable: false, text: 'There is no review of this decision' },
   RECORD_NOT_FOUND: { status: 404, retryable: false, text: 'There is no record of this id' },
   OBJECT_NOT_FOUND: { status: 404, retryable: false, text: 'No object with this digest is stored' },
   TOPIC_NOT_FOUND: { status: 404, retryable: false, text: 'The event log has no topic of this name' },

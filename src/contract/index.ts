@@ -81,9 +81,13 @@ export {
   type Release,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
+export { type Review, type ReviewAnswer } from './routes/reviews.ts';
 export {
   type DecisionAnswer,
+  type DecisionExplanation,
+  type DecisionReason,
   type DecisionReplay,
+  type InputReference,
   LEDGER_READ_MAX,
   type LedgerEntry,
 } from './routes/serve.ts';
@@ -105,4 +109,5 @@ export {
   type VerificationRequest,
   type VerificationSummary,
 } from './routes/verify.ts';
+export { gateValueText, gateVerdictText } from './gate-verdict.ts';
 export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

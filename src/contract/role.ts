@@ -4,10 +4,11 @@
  * - `reader` sees what there is: sources, models, versions, releases, runs, metrics. No record of a single person.
  * - `producer` is an application: it sends events and asks for decisions.
  * - `scientist` builds datasets, reads vectors and trains.
+ * - `reviewer` answers for decisions that wait for a person, and sees those.
  * - `operator` releases, corrects what is in quarantine and reads single decisions in the ledger.
  * - `admin` may call everything, and alone looks after keys.
  */
-export const ROLES = ['reader', 'producer', 'scientist', 'operator', 'admin'] as const;
+export const ROLES = ['reader', 'producer', 'scientist', 'reviewer', 'operator', 'admin'] as const;
 export type Role = (typeof ROLES)[number];
 
 /** Who may call a route: people and applications by role, and `service`: the other services of this deployment. */

@@ -1,6 +1,7 @@
+import { type Abstention, abstentionOf } from './abstention.ts';
 import { type Duration, durationMs } from './duration.ts';
 import { definitionHash } from './hash.ts';
-import type { Model } from './model.ts';
+import { type Model, taskOf } from './model.ts';
 import { assertName } from './name.ts';
 import type { Source } from './source.ts';
 
@@ -13,6 +14,16 @@ export interface DecisionOptions<TSource extends Source> {
   readonly threshold?: number;
   /** Outcomes below the threshold and from it on. Default `['negative', 'positive']`. */
   readonly outcomes?: readonly [below: string, above: string];
+  /**
+   * Scores that are too unsure to be answered: those in [from, to) have this outcome instead of the two, and wait for a person in
+   * the queue of reviews. Part of the release; `from` and `to` can be given for each. Default: every score is answered.
+   */
+  readonly abstain?: Abstention;
+  /**
+   * How many reasons come with each answer: the inputs that raised or lowered the score most. 1 to 100. A caller can ask for
+   * another number. Default: none, and none is computed.
+   */
+  readonly explain?: number;
   /** `'durable'`: recorded on disk before it is answered. `'buffered'`: within a stated bound. Default `'durable'`. */
   readonly ledger?: 'durable' | 'buffered';
   /**
@@ -42,17 +53,32 @@ export interface Decision<TName extends string = string, TSource extends Source 
   readonly subject: string;
   readonly threshold: number;
   readonly outcomes: readonly [below: string, above: string];
+  readonly abstain?: Abstention;
+  readonly explain?: number;
   readonly ledger: 'durable' | 'buffered';
   readonly verified?: VerifiedGate;
   readonly hash: string;
 }
 
-/** Defines a decision. */
+/** Most reasons of one answer. */
+export const REASONS_MAX = 100;
+
+/**
+ * Defines a decision.
+ *
+ * @throws TypeError on a name, threshold, abstention, number of reasons or of verified values that cannot be, and on a model that
+ *   ranks, whose answer is no probability.
+ */
 export function decision<const TName extends string, TSource extends Source>(
   name: TName,
   options: DecisionOptions<TSource>,
 ): Decision<TName, TSource> {
   assertName('decision', name);
+  if (taskOf(options.model) === 'ranking') {
+    throw new TypeError(
+      `Decision '${name}': model '${options.model.name}' ranks, and its scores are no probabilities to hold a threshold against: use it in a recommendation`,
+    );
+  }
   const threshold = options.threshold ?? 0.5;
   if (!(threshold >= 0 && threshold <= 1)) {
     throw new TypeError(`Decision '${name}': the threshold is in [0, 1]; got ${String(threshold)}`);
@@ -67,13 +93,23 @@ export function decision<const TName extends string, TSource extends Source>(
     values === undefined
       ? {}
       : { verified: { valuesMin: values, withinMs: durationMs(options.verified?.within ?? '7d') } };
+  const { abstain, explain } = options;
+  const outcomes = options.outcomes ?? (['negative', 'positive'] as const);
+  if (explain !== undefined && !(Number.isSafeInteger(explain) && explain >= 1 && explain <= REASONS_MAX)) {
+    throw new TypeError(
+      `Decision '${name}': explain is a whole number from 1 to ${String(REASONS_MAX)}; got ${String(explain)}`,
+    );
+  }
   const definition = {
     type: 'decision' as const,
     name,
     model: options.model,
     subject: options.subject,
     threshold,
-    outcomes: options.outcomes ?? (['negative', 'positive'] as const),
+    outcomes,
+    // Absent otherwise: the hashes of decisions without them stay as they were.
+    ...(abstain === undefined ? {} : { abstain: abstentionOf(`Decision '${name}'`, abstain, outcomes) }),
+    ...(explain === undefined ? {} : { explain }),
     ledger: options.ledger ?? ('durable' as const),
     ...verified,
   };

@@ -2,6 +2,7 @@
  * What a team imports to write an app down: sources, labels, feature groups, vectors, models, decisions. Everything here
  * is pure: nothing reads a clock, a disk or the network.
  */
+export type { Abstention } from './abstention.ts';
 export {
   type Aggregate,
   AGGREGATE_LIMITS,
@@ -39,6 +40,8 @@ export {
   type ServiceDeploymentOptions,
 } from './deployment.ts';
 export { type Duration, durationMs } from './duration.ts';
+export { categoriesOf, category, CATEGORY_LIMITS } from './category.ts';
+export { code, CODE_BITS, codeOf } from './code.ts';
 export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
 export {
   absolute,
@@ -88,20 +91,34 @@ export { label, type Label, type LabelDefinition, type LabelOptions, type Mature
 export {
   atLeast,
   atMost,
-  byTime,
-  defineModel,
+  betterThanBaseline,
+  gateBoundText,
   type Gate,
+  type GateIdentity,
+  type GateMeasure,
+  type GateOptions,
+  isHigherBetter,
+  isGateMet,
+  isRankingMetric,
+  isSameGate,
+  isSameGateMeasure,
+  gateMeasureText,
+  type MetricName,
+  type RankingMetricName,
+  type ThresholdMetricName,
+} from './gate.ts';
+export {
+  type CalibrationKind,
+  defineModel,
   gbdt,
   type GbdtOptions,
   type GbdtTrainer,
   type InnerTrainer,
   logistic,
   type LogisticTrainer,
-  type MetricName,
   type Model,
   type ModelOptions,
-  type TimeSplit,
-  type TimeSplitOptions,
+  taskOf,
   type Trainer,
 } from './model.ts';
 export {
@@ -131,6 +148,17 @@ export {
   type Source,
   type SourceOptions,
 } from './source.ts';
+export {
+  byFolds,
+  byTime,
+  excludedEntity,
+  FOLD_SPLIT_LIMITS,
+  type FoldSplit,
+  type FoldSplitOptions,
+  type ModelSplit,
+  type TimeSplit,
+  type TimeSplitOptions,
+} from './split.ts';
 export { pick, type PickedFeatures } from './pick.ts';
 export { withTrainerFiles } from './trainer-files.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';

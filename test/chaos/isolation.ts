@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { processTree } from '../../examples/fraud/driver/process-tree.ts';
+import { processTree } from '../../examples/driver/process-tree.ts';
 import { SERVICE_NAMES, type ServiceName } from '../../src/contract/index.ts';
 import type { ChaosOptions, ChaosResult } from './run.ts';
 import { type Load, type LoadReport, startLoad } from './support/load.ts';

@@ -1,7 +1,7 @@
 import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signal } from '../../src/adapters/postgres/embedded/processes.ts';
-import { killTree } from '../../examples/fraud/driver/process-tree.ts';
+import { killTree } from '../../examples/driver/process-tree.ts';
 import { isAlive } from '../../src/cli/process-identity.ts';
 import { SERVICE_NAMES } from '../../src/contract/index.ts';
 import { SeededRandom } from '../../src/ml/random.ts';

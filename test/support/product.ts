@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { killTree } from '../../examples/fraud/driver/process-tree.ts';
+import { killTree } from '../../examples/driver/process-tree.ts';
 import { removeEmbedded } from '../../src/adapters/postgres/index.ts';
 import { ROOT } from '../tidy/tree.ts';
 

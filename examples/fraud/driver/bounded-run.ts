@@ -1,15 +1,20 @@
+import {
+  day,
+  Decider,
+  grouped,
+  type KillDrill,
+  type RunAnswer,
+  type RunTools,
+  versionOf,
+} from '@tandem-examples/driver';
 import type { ExpectedTable } from '../expected-table.ts';
 import { type Transaction, transactionRecord } from '../transaction.ts';
-import { Decider, DECISION } from './decider.ts';
 import { Digests } from './digests.ts';
 import { HistoryProgress } from './history.ts';
-import type { KillDrill } from './kill-drill.ts';
-import type { Platform, RunAnswer } from './platform.ts';
-import type { Product } from './product.ts';
 import { RecordSender } from './record-sender.ts';
 import { type DisorderOptions, type OutgoingRecord, RecordStream, TRANSACTIONS } from './record-stream.ts';
-import { grouped, type Timeline } from './timeline.ts';
-import { MODELS, type ModelEntry, trainModel, versionOf } from './training.ts';
+import { DECISION } from './score.ts';
+import { MODELS, type ModelEntry, trainEntry } from './training.ts';
 import { type TransactionSource, transactionsUntil } from './transaction-source.ts';
 import { ValueComparison } from './value-comparison.ts';
 
@@ -35,10 +40,7 @@ export interface BoundedPlan {
   readonly disorder: DisorderOptions;
 }
 
-export interface RunTools {
-  readonly platform: Platform;
-  readonly product: Product;
-  readonly timeline: Timeline;
+export interface BoundedTools extends Pick<RunTools, 'platform' | 'product' | 'timeline'> {
   readonly drill: KillDrill | undefined;
 }
 
@@ -49,7 +51,7 @@ export interface RunTools {
  */
 export class BoundedRun {
   readonly #plan: BoundedPlan;
-  readonly #tools: RunTools;
+  readonly #tools: BoundedTools;
   readonly #table: ExpectedTable;
   readonly #stream: RecordStream;
   readonly sender: RecordSender;
@@ -69,13 +71,13 @@ export class BoundedRun {
   readonly #began = performance.now();
   #told = this.#began;
 
-  constructor(plan: BoundedPlan, tools: RunTools, table: ExpectedTable) {
+  constructor(plan: BoundedPlan, tools: BoundedTools, table: ExpectedTable) {
     this.#plan = plan;
     this.#tools = tools;
     this.#table = table;
     this.#stream = new RecordStream(plan.disorder);
     this.sender = new RecordSender(tools.platform, tools.drill);
-    this.decider = new Decider(tools.platform, tools.product, DECISIONS_AT_ONCE);
+    this.decider = new Decider({ ...tools, decision: DECISION, concurrency: DECISIONS_AT_ONCE });
     this.online = new ValueComparison(table);
     this.#history = new HistoryProgress(tools.timeline, this.sender);
   }
@@ -156,7 +158,9 @@ export class BoundedRun {
       .map(({ transaction }) => transaction);
     if (this.#released) {
       const undecided = fresh.filter(({ time }) => time >= this.#plan.releaseMs);
-      const answers = await timeline.phase('decide', () => this.decider.decideAll(undecided));
+      const answers = await timeline.phase('decide', () =>
+        this.decider.decideAll(undecided.map(transactionRecord)),
+      );
       for (const [index, { id }] of undecided.entries()) {
         const answer = answers[index];
         this.digests.decision(id, answer?.outcome ?? null, answer?.score ?? null);
@@ -201,18 +205,23 @@ export class BoundedRun {
   async #release(): Promise<void> {
     const { platform, timeline } = this.#tools;
     const asOf = this.#plan.releaseMs;
-    timeline.say('train', `with what is known on ${new Date(asOf).toISOString().slice(0, 10)}`);
+    timeline.say('train', `with what is known on ${day(asOf)}`);
     for (const entry of MODELS) {
       this.runs.set(
         entry,
-        await timeline.phase('train', () => trainModel(platform, timeline, { entry, asOf })),
+        await timeline.phase('train', () => trainEntry(platform, timeline, { entry, asOf })),
       );
     }
     const [entry] = MODELS;
     const run = this.runs.get(entry);
     if (run === undefined) throw new Error(`${entry.model} was not trained`);
-    const release = await platform.release(DECISION, versionOf(entry, run), 'the first model of this run');
-    if (this.#latest !== undefined) await this.decider.waitForRelease(release.id, this.#latest);
+    const release = await platform.release(
+      DECISION,
+      versionOf(entry.model, run),
+      'the first model of this run',
+    );
+    if (this.#latest !== undefined)
+      await this.decider.waitForRelease(release.id, transactionRecord(this.#latest));
     timeline.say(
       'release',
       `${release.id}: ${release.model} version ${String(release.version)} answers '${DECISION}'`,

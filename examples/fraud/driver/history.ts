@@ -1,6 +1,6 @@
+import { grouped, type Timeline } from '@tandem-examples/driver';
 import type { RecordSender } from './record-sender.ts';
 import { REPORTS, TRANSACTIONS } from './record-stream.ts';
-import { grouped, type Timeline } from './timeline.ts';
 
 const PROGRESS_MS = 5_000;
 

@@ -1,13 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { DAY_MS } from '@tandem-examples/driver';
 import { dayOf, simulateDays } from '../simulator.ts';
-import { DAY_MS, REPORT_DELAY_MS } from '../transaction.ts';
+import { REPORT_DELAY_MS } from '../transaction.ts';
 import type { World } from '../world.ts';
 import { type OutgoingRecord, RecordStream } from './record-stream.ts';
 
 /** How much faster than the clock on the wall the simulated time goes. */
 export const SPEED = 600;
-/** When the stream is late by more than this, in milliseconds on the wall, it does not try to catch up. */
-const LATE_MS_MAX = 2_000;
 
 /** The records of a simulated world from an instant on, without an end, in the order of sending. */
 export function* recordsFrom(world: World, fromMs: number): Generator<OutgoingRecord> {
@@ -19,22 +17,6 @@ export function* recordsFrom(world: World, fromMs: number): Generator<OutgoingRe
       stream.add(transaction);
       for (const record of stream.takeUntil(transaction.time)) if (record.sendAt >= fromMs) yield record;
     }
-  }
-}
-
-/** Lets the records through at {@link SPEED}, until the signal is aborted. */
-export async function* paced(
-  records: Iterable<OutgoingRecord>,
-  signal: AbortSignal,
-): AsyncGenerator<OutgoingRecord> {
-  let begin: { readonly wall: number; readonly event: number } | undefined;
-  for (const record of records) {
-    begin ??= { wall: performance.now(), event: record.sendAt };
-    const dueMs = begin.wall + (record.sendAt - begin.event) / SPEED - performance.now();
-    if (dueMs < -LATE_MS_MAX) begin = { wall: performance.now(), event: record.sendAt };
-    if (dueMs > 0) await sleep(dueMs, undefined, { signal }).catch(() => undefined);
-    if (signal.aborted) return;
-    yield record;
   }
 }
 

@@ -1,40 +1,36 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { amount, DAY_MS, isFraud, type Transaction } from '../transaction.ts';
+import {
+  DAY_MS,
+  Decider,
+  type DecisionAnswer,
+  grouped,
+  millisecondsText,
+  paced,
+  rememberWorld,
+  type RunTools,
+  versionOf,
+} from '@tandem-examples/driver';
+import { amount, isFraud, type Transaction, transactionRecord } from '../transaction.ts';
 import type { World } from '../world.ts';
-import { Decider, DECISION, REVIEW } from './decider.ts';
 import { HistoryProgress } from './history.ts';
-import { paced, recordsFrom, recordsUntil, SPEED } from './live-stream.ts';
+import { recordsFrom, recordsUntil, SPEED } from './live-stream.ts';
 import type { RunOptions } from './options.ts';
-import type { DecisionAnswer, Platform } from './platform.ts';
-import type { Product } from './product.ts';
 import { RecordSender } from './record-sender.ts';
 import { TRANSACTIONS } from './record-stream.ts';
+import { DECISION, REVIEW } from './score.ts';
 import { HISTORY_DAYS, simulatedWorld } from './simulated-world.ts';
-import { grouped, type Timeline } from './timeline.ts';
-import { MODELS, trainModel, versionOf } from './training.ts';
+import { MODELS, trainEntry } from './training.ts';
 
 const STATUS_MS = 5_000;
 /** At most one accepted transaction is shown in this time. */
 const SHOW_ACCEPTED_MS = 3_000;
 
-export interface LiveTools {
-  readonly platform: Platform;
-  readonly product: Product;
-  readonly timeline: Timeline;
-  /** What `tandem replay` needs besides the id to find the product. */
-  readonly replayOptions: string;
-  /** Ends the run. */
-  readonly signal: AbortSignal;
-}
-
 /**
  * Plays a simulated world through the product until the signal is aborted. Goes on where an earlier run
  * ended.
  */
-export async function runLive(options: RunOptions, tools: LiveTools): Promise<void> {
+export async function runLive(options: RunOptions, tools: RunTools): Promise<void> {
   const { platform, product, timeline, signal } = tools;
-  await checkWorld(options);
+  await rememberWorld(options, 'fraud-world.json', { seed: options.seed });
   timeline.say('start', 'starting the product: all services in one process, and its database');
   await timeline.phase('start', () => product.start({ fresh: options.fresh }));
   timeline.say(
@@ -59,7 +55,7 @@ export async function runLive(options: RunOptions, tools: LiveTools): Promise<vo
 }
 
 /** Sends the history, trains the model that answers, and puts it in charge. */
-async function prepare(world: World, tools: LiveTools): Promise<void> {
+async function prepare(world: World, tools: RunTools): Promise<void> {
   const { platform, timeline, signal } = tools;
   const endMs = world.startMs + HISTORY_DAYS * DAY_MS;
   timeline.say(
@@ -79,9 +75,9 @@ async function prepare(world: World, tools: LiveTools): Promise<void> {
   await sender.drain();
   progress.end();
   const [entry] = MODELS;
-  const run = await trainModel(platform, timeline, { entry, asOf: endMs });
+  const run = await trainEntry(platform, timeline, { entry, asOf: endMs });
   if (signal.aborted) return;
-  const release = await platform.release(DECISION, versionOf(entry, run), 'the first model');
+  const release = await platform.release(DECISION, versionOf(entry.model, run), 'the first model');
   timeline.say(
     'release',
     `${release.id}: ${release.model} version ${String(release.version)} answers '${DECISION}'`,
@@ -90,7 +86,7 @@ async function prepare(world: World, tools: LiveTools): Promise<void> {
 
 class LiveRun {
   readonly #world: World;
-  readonly #tools: LiveTools;
+  readonly #tools: RunTools;
   readonly #decider: Decider;
   readonly #sender: RecordSender;
   /** Decisions on frauds that are not reported yet. */
@@ -100,10 +96,10 @@ class LiveRun {
   #caught = 0;
   #shownAcceptedAt = -Infinity;
 
-  constructor(world: World, tools: LiveTools) {
+  constructor(world: World, tools: RunTools) {
     this.#world = world;
     this.#tools = tools;
-    this.#decider = new Decider(tools.platform, tools.product, 1);
+    this.#decider = new Decider({ ...tools, decision: DECISION, concurrency: 1 });
     this.#sender = new RecordSender(tools.platform);
   }
 
@@ -112,7 +108,7 @@ class LiveRun {
     const release = await platform.currentRelease(DECISION);
     const [first] = recordsFrom(this.#world, fromMs);
     if (release !== undefined && first !== undefined)
-      await this.#decider.waitForRelease(release.id, first.transaction);
+      await this.#decider.waitForRelease(release.id, transactionRecord(first.transaction));
     timeline.say(
       'live',
       `simulated time goes ${String(SPEED)} times faster; frauds are reported after six days; Ctrl-C ends`,
@@ -120,7 +116,7 @@ class LiveRun {
     const status = setInterval(() => this.#status(), STATUS_MS);
     try {
       if (fromMs === this.#world.startMs + HISTORY_DAYS * DAY_MS) void this.#trainOther(fromMs);
-      for await (const record of paced(recordsFrom(this.#world, fromMs), signal)) {
+      for await (const record of paced(recordsFrom(this.#world, fromMs), { speed: SPEED, signal })) {
         await product.up();
         if (record.source === TRANSACTIONS) await this.#decide(record.transaction);
         else this.#reported(record.transaction);
@@ -136,7 +132,7 @@ class LiveRun {
     const { platform, timeline, signal } = this.#tools;
     const [, entry] = MODELS;
     try {
-      await trainModel(platform, timeline, { entry, asOf });
+      await trainEntry(platform, timeline, { entry, asOf });
     } catch (error) {
       if (!signal.aborted) timeline.say('train', (error as Error).message);
     }
@@ -144,7 +140,7 @@ class LiveRun {
 
   async #decide(transaction: Transaction): Promise<void> {
     const { timeline } = this.#tools;
-    const answer = await this.#decider.decide(transaction);
+    const answer = await this.#decider.decide(transactionRecord(transaction));
     if (answer === undefined) {
       timeline.say('failed', `${describe(transaction)}: ${this.#decider.firstFailure ?? ''}`);
       return;
@@ -160,7 +156,7 @@ class LiveRun {
       this.#show(transaction, answer);
       timeline.say(
         '',
-        `replay it:  npm run tandem -- replay ${answer.decisionId}${this.#tools.replayOptions}`,
+        `replay it:  npm run tandem -- replay ${answer.decisionId}${this.#tools.commandOptions}`,
       );
     } else if (answer.outcome === REVIEW || performance.now() - this.#shownAcceptedAt > SHOW_ACCEPTED_MS) {
       this.#show(transaction, answer);
@@ -192,29 +188,11 @@ class LiveRun {
     if (latencies.count === 0) return;
     this.#tools.timeline.say(
       'status',
-      `${(latencies.count / (STATUS_MS / 1_000)).toFixed(1)} decisions/s, p50 ${show(latencies.quantile(0.5))}, ` +
-        `p99 ${show(latencies.quantile(0.99))}; ${grouped(this.#decided)} so far, ` +
+      `${(latencies.count / (STATUS_MS / 1_000)).toFixed(1)} decisions/s, p50 ${millisecondsText(latencies.quantile(0.5))}, ` +
+        `p99 ${millisecondsText(latencies.quantile(0.99))}; ${grouped(this.#decided)} so far, ` +
         `${grouped(this.#caught)} of ${grouped(this.#frauds)} frauds sent to review`,
     );
   }
-}
-
-/**
- * Remembers in the data folder which world is in it: two worlds in one folder would make no sense. Throws
- * when the folder holds another one.
- */
-async function checkWorld(options: RunOptions): Promise<void> {
-  const path = join(options.dataDir, 'fraud-world.json');
-  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
-  const wanted = `${JSON.stringify({ seed: options.seed })}\n`;
-  const found = options.fresh ? undefined : await readFile(path, 'utf8').catch(() => undefined);
-  if (found !== undefined && found !== wanted) {
-    throw new Error(
-      `${options.dataDir} holds another simulated world (${found.trim()}). ` +
-        'Start with that --seed, with --fresh to begin anew, or with another --data-dir.',
-    );
-  }
-  await writeFile(path, wanted);
 }
 
 function describe(transaction: Transaction): string {
@@ -227,8 +205,4 @@ function describe(transaction: Transaction): string {
 
 function minute(time: number): string {
   return `${new Date(time).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
-}
-
-function show(ms: number | null): string {
-  return ms === null ? '-' : `${ms.toFixed(1)} ms`;
 }

@@ -1,31 +1,26 @@
+import {
+  DAY_MS,
+  day,
+  grouped,
+  KillDrill,
+  type OnceResult,
+  roundTo,
+  type RunTools,
+} from '@tandem-examples/driver';
 import { DataFolder } from '../data-folder.ts';
-import { DAY_MS } from '../transaction.ts';
-import { type BoundedPlan, BoundedRun, type RunTools } from './bounded-run.ts';
-import { KillDrill } from './kill-drill.ts';
-import type { MemorySampler } from './memory-sampler.ts';
+import { type BoundedPlan, BoundedRun, type BoundedTools } from './bounded-run.ts';
 import type { RunOptions } from './options.ts';
 import type { ModelReport, Report } from './report.ts';
 import { compareAsServed, compareOffline, replaySamples, settleEvents } from './settlement.ts';
 import { HISTORY_DAYS, simulatedWorld } from './simulated-world.ts';
-import { grouped, roundTo } from './timeline.ts';
-import { modelReport, MODELS, trainModel } from './training.ts';
+import { modelReport, MODELS, trainEntry } from './training.ts';
 import { countTransactions, simulatedSource } from './transaction-source.ts';
 
 /** Labels are known this long after their transactions. */
 const MATURITY_MS: number = 7 * DAY_MS;
 
-export interface OnceTools extends Omit<RunTools, 'drill'> {
-  readonly memory: MemorySampler;
-}
-
-export interface OnceResult {
-  readonly report: Report;
-  /** What was not as it must be, in words. */
-  readonly violations: readonly string[];
-}
-
 /** Sends a bounded stream through a product that is not started yet, checks what comes back, and reports. */
-export async function runOnce(options: RunOptions, tools: OnceTools): Promise<OnceResult> {
+export async function runOnce(options: RunOptions, tools: RunTools): Promise<OnceResult<Report>> {
   const { platform, product, timeline, memory } = tools;
   const { plan, trainAgain } = await makePlan(options);
   const size = await timeline.phase('inspect', () => countTransactions(plan.source, plan.toMs));
@@ -127,7 +122,7 @@ async function makePlan(options: RunOptions): Promise<{ plan: BoundedPlan; train
 
 async function finalModels(
   plan: BoundedPlan,
-  tools: RunTools,
+  tools: BoundedTools,
   options: { readonly run: BoundedRun; readonly trainAgain: boolean },
 ): Promise<ModelReport[]> {
   const { platform, timeline } = tools;
@@ -136,7 +131,7 @@ async function finalModels(
     timeline.say('train', `with the labels of all transactions, as of ${day(plan.labelsKnownMs)}`);
   }
   for (const entry of MODELS) {
-    const train = () => trainModel(platform, timeline, { entry, asOf: plan.labelsKnownMs });
+    const train = () => trainEntry(platform, timeline, { entry, asOf: plan.labelsKnownMs });
     const trained = options.trainAgain ? await timeline.phase('train', train) : options.run.runs.get(entry);
     if (trained === undefined) continue;
     models.push(modelReport(entry, trained));
@@ -150,10 +145,6 @@ async function finalModels(
 
 function different(where: string, mismatches: number, first: string | undefined): string[] {
   return mismatches === 0 ? [] : [`${grouped(mismatches)} features differ ${where}: ${first ?? ''}`];
-}
-
-function day(time: number): string {
-  return new Date(time).toISOString().slice(0, 10);
 }
 
 function rounded(ms: number | null): number | null {

@@ -1,5 +1,6 @@
+import { UsageError } from '@tandem-examples/driver';
 import { describe, expect, it } from 'vitest';
-import { parseOptions, UsageError } from './options.ts';
+import { parseOptions } from './options.ts';
 
 const places = { root: '/repository', cwd: '/elsewhere' };
 const parse = (...args: string[]): ReturnType<typeof parseOptions> => parseOptions(args, places);

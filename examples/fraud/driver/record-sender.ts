@@ -1,5 +1,4 @@
-import type { KillDrill } from './kill-drill.ts';
-import { laterPositions, type Platform, type Positions } from './platform.ts';
+import { type KillDrill, laterPositions, type Platform, type Positions } from '@tandem-examples/driver';
 import { type OutgoingRecord, recordText, REPORTS, TRANSACTIONS } from './record-stream.ts';
 
 /** Records of one request while history is sent: about 0.5 MB. */

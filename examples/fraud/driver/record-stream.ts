@@ -1,4 +1,4 @@
-import { RandomStream } from '../random.ts';
+import { RandomStream } from '@tandem-examples/driver';
 import { isFraud, reportRecord, reportTime, type Transaction, transactionRecord } from '../transaction.ts';
 import { STREAM } from '../world.ts';
 

@@ -1,6 +1,13 @@
-import { writeFile } from 'node:fs/promises';
+import {
+  grouped,
+  memoryText,
+  metricText,
+  millisecondsText,
+  phasesText,
+  secondsText,
+  table,
+} from '@tandem-examples/driver';
 import type { DigestReport } from './digests.ts';
-import { grouped } from './timeline.ts';
 
 /** What `--report` writes as JSON. */
 export interface Report {
@@ -49,10 +56,6 @@ export interface ModelReport {
   readonly fitSeconds: number | null;
 }
 
-export async function writeReport(path: string, report: Report): Promise<void> {
-  await writeFile(path, `${JSON.stringify(report, null, 2)}\n`);
-}
-
 /** The report as a table to read. */
 export function summarise(report: Report): string {
   const { events, features, decisions } = report;
@@ -71,33 +74,13 @@ export function summarise(report: Report): string {
     ['  as served', `${grouped(features.mismatchesAsServed)} mismatches`],
     ...report.models.map((model): [string, string] => [
       model.trainer,
-      `AUC ${metric(model.auc)}, average precision ${metric(model.averagePrecision)}, ` +
-        `card precision@100 ${metric(model.cardPrecision100)}, fitted in ${seconds(model.fitSeconds)}`,
+      `AUC ${metricText(model.auc)}, average precision ${metricText(model.averagePrecision)}, ` +
+        `card precision@100 ${metricText(model.cardPrecision100)}, fitted in ${secondsText(model.fitSeconds)}`,
     ]),
     ['decisions', `${grouped(decisions.count)} answered, ${grouped(decisions.failed)} failed`],
-    ['  latency', `p50 ${milliseconds(decisions.p50Ms)}, p99 ${milliseconds(decisions.p99Ms)}`],
-    [
-      'time',
-      Object.entries(report.seconds)
-        .map(([phase, spent]) => `${phase} ${seconds(spent)}`)
-        .join(', '),
-    ],
-    [
-      'memory',
-      report.peakRssMb === null ? 'not known on this system' : `${grouped(report.peakRssMb)} MiB at most`,
-    ],
+    ['  latency', `p50 ${millisecondsText(decisions.p50Ms)}, p99 ${millisecondsText(decisions.p99Ms)}`],
+    ['time', phasesText(report.seconds)],
+    ['memory', memoryText(report.peakRssMb)],
   ];
-  return rows.map(([name, text]) => `  ${name.padEnd(12)} ${text}\n`).join('');
-}
-
-function metric(value: number | null): string {
-  return value === null ? '-' : value.toFixed(3);
-}
-
-function seconds(value: number | null): string {
-  return value === null ? '-' : `${value.toFixed(1)} s`;
-}
-
-function milliseconds(value: number | null): string {
-  return value === null ? '-' : `${value.toFixed(1)} ms`;
+  return table(rows);
 }

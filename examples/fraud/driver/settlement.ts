@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { grouped } from '@tandem-examples/driver';
 import type { ExpectedTable } from '../expected-table.ts';
-import { type BoundedPlan, type BoundedRun, type RunTools, VECTOR } from './bounded-run.ts';
+import { type BoundedPlan, type BoundedRun, type BoundedTools, VECTOR } from './bounded-run.ts';
 import { objectPath, readDataset } from './dataset-file.ts';
 import type { Digests } from './digests.ts';
 import { REPORTS, TRANSACTIONS } from './record-stream.ts';
 import type { Report } from './report.ts';
-import { grouped } from './timeline.ts';
 import { ValueComparison } from './value-comparison.ts';
 
 /** How long the online state may take to catch up with the log when everything was sent, in milliseconds. */
@@ -16,7 +16,7 @@ const REPLAYS = 3;
 /** Counts of both sources once everything is applied, compared with what was sent. */
 export async function settleEvents(
   run: BoundedRun,
-  tools: RunTools,
+  tools: BoundedTools,
 ): Promise<{ readonly events: Report['events']; readonly violations: readonly string[] }> {
   const violations: string[] = [];
   const events = { sent: run.sender.sent, accepted: 0, duplicates: 0, quarantined: 0 };
@@ -53,7 +53,7 @@ export async function settleEvents(
  */
 export async function compareOffline(
   plan: BoundedPlan,
-  tools: RunTools & { readonly dataDir: string },
+  tools: BoundedTools & { readonly dataDir: string },
   { table, digests }: { readonly table: ExpectedTable; readonly digests: Digests },
 ): Promise<ValueComparison> {
   const offline = new ValueComparison(table);
@@ -77,7 +77,7 @@ export async function compareOffline(
  */
 export async function compareAsServed(
   plan: BoundedPlan,
-  tools: RunTools & { readonly dataDir: string },
+  tools: BoundedTools & { readonly dataDir: string },
 ): Promise<{ readonly rows: number; readonly mismatches: number; readonly difference: string | undefined }> {
   const dataset = await tools.platform.buildDataset({ ...range(plan), knowledge: 'as-served' });
   tools.timeline.say('dataset', `${grouped(dataset.rows)} rows as they were served`);
@@ -97,7 +97,7 @@ export async function compareAsServed(
 }
 
 /** Replays the first, a middle and the last of the decisions kept as samples. */
-export async function replaySamples(run: BoundedRun, tools: RunTools): Promise<readonly string[]> {
+export async function replaySamples(run: BoundedRun, tools: BoundedTools): Promise<readonly string[]> {
   const { samples } = run.decider;
   const chosen = new Set(
     [0, Math.floor(samples.length / 2), samples.length - 1].map((index) => samples[index]),

@@ -2,7 +2,8 @@ import type { ExpectedTable } from '../expected-table.ts';
 import { ExpectedTable as Table } from '../expected-table.ts';
 import { FeatureOracle, LOOKBACK_MS } from '../expected-features.ts';
 import { simulateDays } from '../simulator.ts';
-import { DAY_MS, isFraud, type Transaction } from '../transaction.ts';
+import { DAY_MS } from '@tandem-examples/driver';
+import { isFraud, type Transaction } from '../transaction.ts';
 import type { World } from '../world.ts';
 
 /** Where the transactions of a run come from, and what their features must be. */

@@ -29,7 +29,15 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
-import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
+import { answerReview, listReviews } from './reviews.ts';
+import {
+  decide,
+  explainDecision,
+  getLedgerEntry,
+  readLedger,
+  replayDecision,
+  sampleLedger,
+} from './serve.ts';
 import {
   cancelRun,
   getRun,
@@ -79,9 +87,12 @@ export const routes = {
   getCurrentReleases,
   decide,
   getLedgerEntry,
+  explainDecision,
   replayDecision,
   sampleLedger,
   readLedger,
+  listReviews,
+  answerReview,
   listKeys,
   createKey,
   revokeKey,

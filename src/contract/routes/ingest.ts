@@ -35,7 +35,7 @@ export type RecordResult = z.infer<typeof recordResult>;
 export const ingestEvents = route('ingest', 'ingestEvents', 'POST /v1/sources/{source}/events', {
   summary:
     'Make records durable: JSON object or array, NDJSON, CSV or Parquet. Bad ones go to quarantine, good ones count',
-  roles: ['producer', 'operator'],
+  roles: ['producer', 'operator', 'service'],
   params: sourceParams,
   query: z.object({ results: z.enum(['all', 'quarantined']).default('all') }).strict(),
   body: z.unknown(),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ABSTENTION_OUTCOME_LENGTH_MAX } from '../../define/abstention.ts';
 import { gateVerdict, modelParams } from './train.ts';
 import { READERS, digest, name, page, route, time } from './shared.ts';
 
@@ -83,7 +84,7 @@ export type CardForm = z.infer<typeof cardForm>;
 
 export const getCard = route('registry', 'getCard', 'GET /v1/models/{model}/versions/{version}/card', {
   summary: 'The model card of a version',
-  roles: READERS,
+  roles: [...READERS, 'service'],
   params: z.object({ model: name, version: z.coerce.number().int().positive() }).strict(),
   query: z.object({ form: cardForm.default('markdown') }).strict(),
   result: z.object({ model: name, version: z.number().int(), form: cardForm, text: z.string() }),
@@ -94,6 +95,9 @@ export const listModels = route('registry', 'listModels', 'GET /v1/models', {
   roles: READERS,
   result: z.object({ models: z.array(z.object({ model: name, newest: modelVersion.nullable() })) }),
 });
+
+/** Scores in [from, to) are answered with this outcome, and wait for a person. */
+export const abstention = z.object({ from: z.number(), to: z.number(), outcome: z.string() });
 
 /** What answers a decision: vector, model version and threshold, switched as one. */
 export const release = z.object({
@@ -108,6 +112,8 @@ export const release = z.object({
   vectorHash: digest,
   threshold: z.number(),
   outcomes: z.tuple([z.string(), z.string()]),
+  /** Absent: every score is answered. */
+  abstain: abstention.optional(),
   createdAt: time,
   reason: z.string().nullable(),
 });
@@ -121,6 +127,18 @@ export const createRelease = route('registry', 'createRelease', 'POST /v1/releas
       decision: name,
       version: z.number().int().positive(),
       threshold: z.number().min(0).max(1).optional(),
+      /**
+       * Which scores to abstain from instead of those that the decision names; its outcome unless one is given here. Null: none.
+       */
+      abstain: z
+        .object({
+          from: z.number().min(0).max(1),
+          to: z.number().min(0).max(1),
+          outcome: z.string().min(1).max(ABSTENTION_OUTCOME_LENGTH_MAX).optional(),
+        })
+        .strict()
+        .nullable()
+        .optional(),
       reason: z.string().max(1_000).optional(),
       /** The release that is expected to be in charge now; CONFLICT when it is another. Null: none. */
       expected: z.string().nullable().optional(),

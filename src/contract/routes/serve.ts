@@ -1,5 +1,23 @@
 import { z } from 'zod';
+import { REASONS_MAX } from '../../define/decision.ts';
 import { digest, name, record, route, rowPositions, time } from './shared.ts';
+
+/** One input's part in a decision. */
+export const decisionReason = z.object({
+  /** Name of the input, as in the vector. */
+  input: z.string(),
+  /** Null: missing. */
+  value: z.number().nullable(),
+  /** What it added to the margin. */
+  contribution: z.number(),
+});
+export type DecisionReason = z.infer<typeof decisionReason>;
+
+/**
+ * What the contributions add up to: the log odds of the score, or those before the curve of a calibrated model, of which the score
+ * is made.
+ */
+const scale = z.enum(['log odds', 'log odds before calibration', 'prediction']);
 
 const decisionAnswer = z.object({
   decisionId: z.string(),
@@ -10,14 +28,28 @@ const decisionAnswer = z.object({
   release: z.string(),
   asOf: time,
 });
-export type DecisionAnswer = z.infer<typeof decisionAnswer>;
+/** A decision that comes with its reasons: only where they were asked for, and the version can be explained. */
+const explainedAnswer = decisionAnswer.extend({
+  /** The strongest first; none that contributed nothing. */
+  reasons: z.array(decisionReason).optional(),
+  /** Margin of the model when nothing is known of an event; with all contributions it adds up to that of the score. */
+  base: z.number().optional(),
+  scale: scale.optional(),
+});
+export type DecisionAnswer = z.infer<typeof explainedAnswer>;
 
 export const decide = route('serve', 'decide', 'POST /v1/decisions/{decision}', {
   summary: 'Decide on an event',
   roles: ['producer'],
   params: z.object({ decision: name }).strict(),
+  query: z
+    .object({
+      /** How many reasons to give. Default: as the decision says. */
+      explain: z.coerce.number().int().min(0).max(REASONS_MAX).optional(),
+    })
+    .strict(),
   body: record,
-  result: decisionAnswer,
+  result: explainedAnswer,
   timeoutMs: 5_000,
 });
 
@@ -42,6 +74,39 @@ export const getLedgerEntry = route('serve', 'getLedgerEntry', 'GET /v1/ledger/{
   roles: ['operator'],
   params: ledgerParams,
   result: ledgerEntry,
+});
+
+/** Where a value stands among those that the version learnt from. */
+const reference = z.object({
+  /** Share of the training rows without a value. */
+  missing: z.number(),
+  /** Share of those with a value that are lower than this one, at least; null when this one is missing. */
+  above: z.number().nullable(),
+  /** Share that are higher, at least. */
+  below: z.number().nullable(),
+  /** The same in words: `higher than 95 % of training rows`. */
+  text: z.string(),
+});
+export type InputReference = z.infer<typeof reference>;
+
+const explanation = decisionAnswer.extend({
+  model: name,
+  version: z.number().int(),
+  scale,
+  base: z.number(),
+  /** Base and all contributions: what the score is made of. */
+  margin: z.number(),
+  /** Every input, the strongest first. */
+  inputs: z.array(decisionReason.extend({ reference: reference.nullable() })),
+});
+export type DecisionExplanation = z.infer<typeof explanation>;
+
+export const explainDecision = route('serve', 'explainDecision', 'GET /v1/ledger/{decisionId}/explanation', {
+  summary: 'What each input added to the score of a decision, by the version that made it',
+  roles: ['scientist', 'operator', 'reviewer'],
+  params: ledgerParams,
+  result: explanation,
+  timeoutMs: 60_000,
 });
 
 const decisionReplay = z.object({

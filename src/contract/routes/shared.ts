@@ -11,7 +11,13 @@ const nothing = z.object({}).strict();
 type Nothing = z.infer<typeof nothing>;
 
 /** Everybody who has a role. */
-export const ANYBODY = ['reader', 'producer', 'scientist', 'operator'] as const satisfies readonly Caste[];
+export const ANYBODY = [
+  'reader',
+  'producer',
+  'scientist',
+  'reviewer',
+  'operator',
+] as const satisfies readonly Caste[];
 /** Those who look at what there is; no route that they alone may call shows records of a single person. */
 export const READERS = ['reader', 'scientist', 'operator'] as const satisfies readonly Caste[];
 

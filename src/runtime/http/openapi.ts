@@ -51,7 +51,7 @@ export const OPERATIONAL_ROUTES: readonly OperationalRoute[] = [
     name: 'getOpenApi',
     summary: 'This document',
     mediaType: 'application/json',
-    roles: ['reader', 'producer', 'scientist', 'operator'],
+    roles: ['reader', 'producer', 'scientist', 'reviewer', 'operator'],
   },
   ...TRACE_ROUTES,
 ];

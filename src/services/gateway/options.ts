@@ -9,6 +9,8 @@ export interface GatewayOptions {
   /** Default 50. */
   readonly scientistRequestsPerSecond: number;
   /** Default 50. */
+  readonly reviewerRequestsPerSecond: number;
+  /** Default 50. */
   readonly operatorRequestsPerSecond: number;
   /** Default 1,000. */
   readonly adminRequestsPerSecond: number;
@@ -24,6 +26,7 @@ export const gatewayOptions: z.ZodType<GatewayOptions> = z
     readerRequestsPerSecond: rate(50, 'reader'),
     producerRequestsPerSecond: rate(5_000, 'producer'),
     scientistRequestsPerSecond: rate(50, 'scientist'),
+    reviewerRequestsPerSecond: rate(50, 'reviewer'),
     operatorRequestsPerSecond: rate(50, 'operator'),
     adminRequestsPerSecond: rate(1_000, 'admin'),
     burstSeconds: z

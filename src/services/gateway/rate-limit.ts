@@ -19,6 +19,7 @@ export function rateLimit(options: GatewayOptions, clock: Clock): (principal: Pr
     reader: options.readerRequestsPerSecond,
     producer: options.producerRequestsPerSecond,
     scientist: options.scientistRequestsPerSecond,
+    reviewer: options.reviewerRequestsPerSecond,
     operator: options.operatorRequestsPerSecond,
     admin: options.adminRequestsPerSecond,
   };

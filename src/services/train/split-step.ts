@@ -1,4 +1,5 @@
 import { type Dataset, PlatformError } from '../../contract/index.ts';
+import { excludedEntity } from '../../define/index.ts';
 import type { ResultColumns, WarehouseSession } from '../../runtime/index.ts';
 import { entityCodes, unknownRows } from './known-entities.ts';
 import { createPart, type Part, sealPart } from './part-file.ts';
@@ -27,7 +28,7 @@ export function splitStep(
   dataset: Dataset,
   periods: Periods,
 ): Promise<StepOutcome<Split>> {
-  const { excludeKnown } = context.model.split;
+  const excludeKnown = excludedEntity(context.model.split);
   return runStep(context, {
     name: 'split',
     inputs: { file: dataset.file.digest, names: dataset.names, periods, excludeKnown: excludeKnown ?? null },

@@ -2,9 +2,6 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HttpClient, isRepeatable, ProblemError, UnreachableError } from './http-client.ts';
-import { Platform } from './platform.ts';
-import { RecordSender } from './record-sender.ts';
-import { REPORTS, TRANSACTIONS } from './record-stream.ts';
 
 let server: Server | undefined;
 afterEach(() => {
@@ -81,58 +78,5 @@ describe('HttpClient', () => {
       .catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(UnreachableError);
     expect((error as Error).message).toContain('no answer within 30 ms');
-  });
-});
-
-describe('RecordSender', () => {
-  it("keeps each customer's order although requests overlap and some have to be repeated", async () => {
-    const received: string[] = [];
-    const reports: string[] = [];
-    let calls = 0;
-    using client = await listen((request, body, response) => {
-      calls += 1;
-      if (calls % 4 === 0) {
-        request.socket.destroy();
-        return;
-      }
-      const lines = body.trim().split('\n');
-      (request.url?.includes(REPORTS) === true ? reports : received).push(...lines);
-      const positions = { [TRANSACTIONS]: [received.length] };
-      setTimeout(
-        () => {
-          response.end(JSON.stringify({ accepted: lines.length, quarantined: 0, positions, results: [] }));
-        },
-        (calls % 3) * 4,
-      );
-    });
-    const sender = new RecordSender(new Platform(client));
-    for (let id = 0; id < 30_000; id += 1) {
-      const transaction = {
-        id,
-        time: id * 1_000,
-        customer: id % 7,
-        terminal: 0,
-        cents: 0,
-        scenario: 0 as const,
-      };
-      const waiting = sender.push({ source: TRANSACTIONS, transaction, sendAt: id, copy: false });
-      if (waiting !== undefined) await waiting;
-      if (id % 1_000 === 0) await sender.push({ source: REPORTS, transaction, sendAt: id, copy: id > 0 });
-    }
-    await sender.drain();
-    expect(sender).toMatchObject({
-      sent: 30_030,
-      distinct: { transactions: 30_000, fraud_reports: 1 },
-      quarantined: 0,
-    });
-    expect(reports).toHaveLength(30);
-    const events = received.map((line) => JSON.parse(line) as { transactionId: string; customerId: string });
-    expect(new Set(events.map(({ transactionId }) => transactionId)).size).toBe(30_000);
-    for (let customer = 0; customer < 7; customer += 1) {
-      const ids = events
-        .filter(({ customerId }) => customerId === String(customer))
-        .map(({ transactionId }) => Number(transactionId));
-      expect(ids).toEqual([...ids].sort((a, b) => a - b));
-    }
   });
 });

@@ -1,12 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Transaction, transactionRecord } from '../transaction.ts';
 import { isRepeatable, ProblemError } from './http-client.ts';
 import { Latencies } from './latencies.ts';
 import type { DecisionAnswer, Platform } from './platform.ts';
-
-/** Name of the app's decision, its outcome at or above the threshold, and the model that answers it. */
-export const DECISION = 'score';
-export const REVIEW = 'review';
 
 /** How long a new release may take to reach the part that decides, in milliseconds. */
 const RELEASE_MS_MAX = 10_000;
@@ -17,10 +12,20 @@ interface Liveness {
   up(): Promise<void>;
 }
 
-/** Asks for decisions, many at once, and measures how long each answer takes. */
+export interface DeciderOptions {
+  readonly platform: Platform;
+  readonly product: Liveness;
+  /** Name of the app's decision. */
+  readonly decision: string;
+  /** Requests at once. */
+  readonly concurrency: number;
+}
+
+/** Asks for decisions, many at once, and measures how long each answer takes. Requests are JSON texts. */
 export class Decider {
   readonly #platform: Platform;
   readonly #product: Liveness;
+  readonly #decision: string;
   readonly #concurrency: number;
   #latencies = new Latencies();
   failed = 0;
@@ -29,10 +34,11 @@ export class Decider {
   readonly samples: string[] = [];
   #nextSample = 0;
 
-  constructor(platform: Platform, product: Liveness, concurrency: number) {
-    this.#platform = platform;
-    this.#product = product;
-    this.#concurrency = concurrency;
+  constructor(options: DeciderOptions) {
+    this.#platform = options.platform;
+    this.#product = options.product;
+    this.#decision = options.decision;
+    this.#concurrency = options.concurrency;
   }
 
   /** How long each answered decision took since the last {@link takeLatencies}. */
@@ -48,13 +54,13 @@ export class Decider {
   }
 
   /** Decides on each. Answers are in the same order; undefined where there is none. */
-  async decideAll(transactions: readonly Transaction[]): Promise<(DecisionAnswer | undefined)[]> {
-    const answers: (DecisionAnswer | undefined)[] = transactions.map(() => undefined);
-    const queue = transactions.entries();
+  async decideAll(records: readonly string[]): Promise<(DecisionAnswer | undefined)[]> {
+    const answers: (DecisionAnswer | undefined)[] = records.map(() => undefined);
+    const queue = records.entries();
     const worker = async (): Promise<void> => {
-      for (const [index, transaction] of queue) answers[index] = await this.decide(transaction);
+      for (const [index, record] of queue) answers[index] = await this.decide(record);
     };
-    await Promise.all(Array.from({ length: Math.min(this.#concurrency, transactions.length) }, worker));
+    await Promise.all(Array.from({ length: Math.min(this.#concurrency, records.length) }, worker));
     return answers;
   }
 
@@ -62,12 +68,11 @@ export class Decider {
    * Decides on one. A failure counts and is not repeated, unless the product was killed on purpose: then the
    * decision is asked for again when it is back.
    */
-  async decide(transaction: Transaction): Promise<DecisionAnswer | undefined> {
-    const record = transactionRecord(transaction);
+  async decide(record: string): Promise<DecisionAnswer | undefined> {
     for (;;) {
       const began = performance.now();
       try {
-        const answer = await this.#platform.decide(DECISION, record);
+        const answer = await this.#platform.decide(this.#decision, record);
         this.#keep(answer, performance.now() - began);
         return answer;
       } catch (error) {
@@ -83,11 +88,11 @@ export class Decider {
   }
 
   /** Waits until a new release has reached the part that decides. Its decision is not measured. */
-  async waitForRelease(release: string, transaction: Transaction): Promise<void> {
+  async waitForRelease(release: string, record: string): Promise<void> {
     const deadline = performance.now() + RELEASE_MS_MAX;
     for (let answered: string | undefined; answered !== release;) {
       try {
-        answered = (await this.#platform.decide(DECISION, transactionRecord(transaction))).release;
+        answered = (await this.#platform.decide(this.#decision, record)).release;
       } catch (error) {
         if (!(error instanceof ProblemError && isRepeatable(error))) throw error;
       }

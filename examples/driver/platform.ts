@@ -72,7 +72,7 @@ export interface DecisionAnswer {
 }
 
 /**
- * The product's routes that a customer of this app uses. `decide` is sent once; everything else may be
+ * The product's routes that a customer of the examples uses. `decide` is sent once; everything else may be
  * repeated.
  */
 export class Platform {

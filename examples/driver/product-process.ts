@@ -18,6 +18,14 @@ const STOP_MS_MAX = 60_000;
 export interface ProductOptions {
   /** The repository: where src/cli/main.ts lies. */
   readonly root: string;
+  /** The module of the app. */
+  readonly app: string;
+  /** Name of its log in the data folder, without `.log`. */
+  readonly name: string;
+  /** Whether features go by the time of events or by the clock on the wall. */
+  readonly clock: 'event' | 'wall';
+  /** Variables of its environment besides those of this process. */
+  readonly environment: Readonly<Record<string, string>>;
   /** Where the product keeps everything. */
   readonly dataDir: string;
   /** Port on 127.0.0.1; 0 takes a free one. */
@@ -27,7 +35,7 @@ export interface ProductOptions {
 }
 
 /**
- * `tandem dev` or `tandem up` with this app as a child process in a process group of its own. Used over HTTP
+ * `tandem dev` or `tandem up` with an app as a child process in a process group of its own. Used over HTTP
  * only.
  */
 export class ProductProcess implements Product {
@@ -43,7 +51,7 @@ export class ProductProcess implements Product {
 
   constructor(options: ProductOptions) {
     this.#options = options;
-    this.logPath = join(options.dataDir, 'fraud.log');
+    this.logPath = join(options.dataDir, `${options.name}.log`);
     this.#up.catch(() => undefined);
   }
 
@@ -107,7 +115,7 @@ export class ProductProcess implements Product {
       process.execPath,
       ['--conditions=tandem-source', main, ...this.#parameters(fresh)],
       // A group of its own: Ctrl-C in the terminal reaches the driver, which then stops the product in order.
-      { cwd: root, detached: true, stdio: ['ignore', 'pipe', log] },
+      { cwd: root, detached: true, stdio: ['ignore', 'pipe', log], env: this.#environment() },
     );
     closeSync(log);
     this.#child = child;
@@ -129,19 +137,8 @@ export class ProductProcess implements Product {
   }
 
   #parameters(fresh: boolean): string[] {
-    const { root, dataDir, port, replicas } = this.#options;
-    const app = join(root, 'examples', 'fraud', 'app.ts');
-    const common = [
-      '--app',
-      app,
-      '--clock',
-      'event',
-      '--data-dir',
-      dataDir,
-      '--port',
-      String(port),
-      '--json',
-    ];
+    const { app, clock, dataDir, port, replicas } = this.#options;
+    const common = ['--app', app, '--clock', clock, '--data-dir', dataDir, '--port', String(port), '--json'];
     if (replicas === undefined) return ['dev', ...common, ...(fresh ? ['--fresh'] : [])];
     const counts = REPLICATED.map((service) => `${service}=${String(replicas)}`);
     return ['up', ...common, '--replicas', ...counts];
@@ -149,17 +146,21 @@ export class ProductProcess implements Product {
 
   /** What `--fresh` does with `tandem dev`, by that very verb. */
   async #removeData(): Promise<void> {
-    const { root, dataDir } = this.#options;
+    const { root, app, dataDir } = this.#options;
     const main = join(root, 'src', 'cli', 'main.ts');
-    const app = join(root, 'examples', 'fraud', 'app.ts');
     const parameters = ['dev', '--app', app, '--data-dir', dataDir, '--port', '0', '--fresh', '--json'];
     const child = spawn(process.execPath, ['--conditions=tandem-source', main, ...parameters], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'ignore'],
+      env: this.#environment(),
     });
     await this.#readyLine(child);
     child.kill('SIGTERM');
     await new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  }
+
+  #environment(): NodeJS.ProcessEnv {
+    return { ...process.env, ...this.#options.environment };
   }
 
   async #readyLine(child: ChildProcess): Promise<string> {

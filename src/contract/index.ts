@@ -75,10 +75,19 @@ export {
   type SourceDescription,
 } from './routes/ingest.ts';
 export {
+  type Fallback,
+  type RankedBy,
+  type RecommendationAnswer,
+  type RecommendationRecord,
+  type RecommendationWishes,
+  type RecommendedItem,
+} from './routes/recommendations.ts';
+export {
   type ModelVersion,
   type CardForm,
   type ModelVersionInput,
   type Release,
+  type ReleasedRanker,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
 export {

@@ -4,12 +4,16 @@ import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import type { Model } from './model.ts';
 import { assertName } from './name.ts';
+import type { Recommendation } from './recommendation.ts';
 import { retrainText } from './retrain.ts';
 import type { Source } from './source.ts';
 import type { Vector } from './vector.ts';
 
 export interface AppOptions {
-  readonly decisions: Readonly<Record<string, Decision>>;
+  /** Default none. */
+  readonly decisions?: Readonly<Record<string, Decision>>;
+  /** Their names and those of decisions are one namespace. Default none. */
+  readonly recommendations?: Readonly<Record<string, Recommendation>>;
   /** Models that no decision uses yet, so that they can be trained and compared. */
   readonly models?: readonly Model[];
   /** Sources that nothing else refers to. */
@@ -26,26 +30,24 @@ export interface App {
   readonly vectors: ReadonlyMap<string, Vector>;
   readonly models: ReadonlyMap<string, Model>;
   readonly decisions: ReadonlyMap<string, Decision>;
+  readonly recommendations: ReadonlyMap<string, Recommendation>;
   readonly hash: string;
 }
 
 /** Collects the app from its decisions and models. Two different things of one kind with the same name are refused. */
 export function defineApp(name: string, options: AppOptions): App {
   assertName('app', name);
-  const decisions = new Map<string, Decision>();
-  for (const [label, item] of Object.entries(options.decisions)) {
-    if (label !== item.name) {
-      throw new TypeError(`App '${name}': decision '${item.name}' is listed under the name '${label}'`);
-    }
-    decisions.set(label, item);
-  }
-  const given = [...[...decisions.values()].map((item) => item.model), ...(options.models ?? [])];
+  const decisions = listed(name, options.decisions ?? {});
+  const recommendations = listed(name, options.recommendations ?? {});
+  assertOneNamespace(name, [...decisions.keys(), ...recommendations.keys()]);
+  const rankers = [...recommendations.values()].flatMap((item) => item.rank?.model ?? []);
+  const given = [...[...decisions.values()].map((item) => item.model), ...rankers, ...(options.models ?? [])];
   const models = collect('model', given);
   assertOneSchedule(given, models);
-  const vectors = collect(
-    'vector',
-    [...models.values()].map((item) => item.vector),
-  );
+  const vectors = collect('vector', [
+    ...[...models.values()].map((item) => item.vector),
+    ...[...recommendations.values()].map((item) => item.history),
+  ]);
   const groups = collect(
     'feature group',
     [...vectors.values()].flatMap((item) => item.groups),
@@ -65,8 +67,31 @@ export function defineApp(name: string, options: AppOptions): App {
     decisions: [...decisions.values()].map((item) => item.hash),
     models: [...models.values()].map((item) => item.hash),
     sources: [...sources.values()].map((item) => item.hash),
+    // Absent otherwise: apps of before there were any keep their hash.
+    ...(recommendations.size === 0
+      ? {}
+      : { recommendations: [...recommendations.values()].map((item) => item.hash) }),
   });
-  return { type: 'app', name, sources, labels, groups, vectors, models, decisions, hash };
+  return { type: 'app', name, sources, labels, groups, vectors, models, decisions, recommendations, hash };
+}
+
+/** What is listed under names, which are its own. */
+function listed<TItem extends { readonly type: string; readonly name: string }>(
+  app: string,
+  items: Readonly<Record<string, TItem>>,
+): Map<string, TItem> {
+  for (const [label, { type, name }] of Object.entries(items)) {
+    if (label !== name)
+      throw new TypeError(`App '${app}': ${type} '${name}' is listed under the name '${label}'`);
+  }
+  return new Map(Object.entries(items));
+}
+
+/** Releases and ledger know decisions and recommendations by their names alone. */
+function assertOneNamespace(app: string, names: readonly string[]): void {
+  const doubled = names.find((name, index) => names.indexOf(name) !== index);
+  if (doubled === undefined) return;
+  throw new TypeError(`App '${app}': '${doubled}' is the name of a decision and of a recommendation`);
 }
 
 /** Rules of retraining are not in the hash, so that {@link collect} does not see that they differ. */

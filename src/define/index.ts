@@ -112,6 +112,15 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type CandidateSource,
+  type Ranking,
+  type RankOptions,
+  type Recommendation,
+  recommendation,
+  RECOMMENDATION_LIMITS,
+  type RecommendationOptions,
+} from './recommendation.ts';
+export {
   every,
   type EveryOptions,
   type EveryRule,

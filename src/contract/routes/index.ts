@@ -29,6 +29,7 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
+import { recommend } from './recommendations.ts';
 import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
 import {
   cancelRun,
@@ -78,6 +79,7 @@ export const routes = {
   getRelease,
   getCurrentReleases,
   decide,
+  recommend,
   getLedgerEntry,
   replayDecision,
   sampleLedger,

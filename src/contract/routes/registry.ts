@@ -95,7 +95,21 @@ export const listModels = route('registry', 'listModels', 'GET /v1/models', {
   result: z.object({ models: z.array(z.object({ model: name, newest: modelVersion.nullable() })) }),
 });
 
-/** What answers a decision: vector, model version and threshold, switched as one. */
+/** The version that ranks the candidates of a recommendation. */
+const ranker = z.object({
+  model: name,
+  version: z.number().int().positive(),
+  onnx: z.object({ digest, bytes: z.number().int() }),
+  vector: name,
+  vectorHash: digest,
+});
+export type ReleasedRanker = z.infer<typeof ranker>;
+
+/**
+ * What answers a decision: vector, model version and threshold, switched as one. What answers a recommendation is of the same form:
+ * `decision` is its name, `model` and `version` are its recommender's, `vector` is the user's history; its threshold is 0 and says
+ * nothing.
+ */
 export const release = z.object({
   /** `<decision>-<number>`. */
   id: z.string(),
@@ -110,16 +124,22 @@ export const release = z.object({
   outcomes: z.tuple([z.string(), z.string()]),
   createdAt: time,
   reason: z.string().nullable(),
+  /** Of a recommendation; `null` where candidates are answered in their own order. Releases of before there were any have none. */
+  ranker: ranker.nullable().optional(),
 });
 export type Release = z.infer<typeof release>;
 
 export const createRelease = route('registry', 'createRelease', 'POST /v1/releases', {
-  summary: 'Put a model version in charge of a decision; refused unless its gates passed',
+  summary: 'Put a model version in charge of a decision or a recommendation; refused unless its gates passed',
   roles: ['operator'],
   body: z
     .object({
+      /** A decision or a recommendation. */
       decision: name,
-      version: z.number().int().positive(),
+      /** Only of a recommendation it may be absent: then its recommender stays that of the release in charge. */
+      version: z.number().int().positive().optional(),
+      /** Version of a recommendation's ranker. Absent: that of the release in charge, if it has one; null: none. */
+      ranker: z.number().int().positive().nullable().optional(),
       threshold: z.number().min(0).max(1).optional(),
       reason: z.string().max(1_000).optional(),
       /** The release that is expected to be in charge now; CONFLICT when it is another. Null: none. */

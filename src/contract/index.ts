@@ -78,6 +78,7 @@ export {
   type ModelVersion,
   type CardForm,
   type ModelVersionInput,
+  NO_LABEL_HASH,
   type Release,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';

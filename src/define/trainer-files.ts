@@ -31,6 +31,7 @@ export function withTrainerFiles(
   return defineApp(app.name, {
     decisions,
     models: [...models.values()],
+    recommenders: [...app.recommenders.values()],
     sources: [...app.sources.values()],
   });
 }

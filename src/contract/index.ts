@@ -86,6 +86,7 @@ export {
   type ModelVersion,
   type CardForm,
   type ModelVersionInput,
+  NO_LABEL_HASH,
   type Release,
   type ReleasedRanker,
   RELEASE_SIGNAL,

@@ -23,7 +23,7 @@ export {
   topK,
   variance,
 } from './aggregate.ts';
-export { type App, type AppOptions, defineApp } from './app.ts';
+export { type App, type AppOptions, defineApp, type Trainable, trainableNamed, trainablesOf } from './app.ts';
 export { type Decision, decision, type DecisionOptions, type VerifiedGate } from './decision.ts';
 export {
   assertReplicas,
@@ -39,6 +39,8 @@ export {
   type ServiceDeploymentOptions,
 } from './deployment.ts';
 export { type Duration, durationMs } from './duration.ts';
+export { categoriesOf, category, CATEGORY_LIMITS } from './category.ts';
+export { code, CODE_BITS, codeOf } from './code.ts';
 export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
 export {
   absolute,
@@ -112,7 +114,6 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
-  type CandidateSource,
   type Ranking,
   type RankOptions,
   type Recommendation,
@@ -121,12 +122,35 @@ export {
   type RecommendationOptions,
 } from './recommendation.ts';
 export {
+  defineRecommender,
+  historyVector,
+  lastOfUsers,
+  readHistory,
+  RECOMMENDER_LIMITS,
+  type Recommender,
+  type RecommenderOptions,
+  type UserHistory,
+  type UserSplit,
+} from './recommender.ts';
+export { RECOMMENDER_METRICS, type RecommenderMetricName } from './recommender-metric.ts';
+export {
+  ease,
+  type EaseTrainer,
+  itemKnn,
+  type ItemKnnTrainer,
+  mostPopular,
+  type MostPopularTrainer,
+  type RecommenderTrainer,
+} from './recommender-trainers.ts';
+export {
   every,
   type EveryOptions,
   type EveryRule,
   lastDueAt,
+  type NewEventsRule,
   type NewLabelsRule,
   nextDueAt,
+  onNewEvents,
   onNewLabels,
   RETRAIN_LIMITS,
   type RetrainRule,

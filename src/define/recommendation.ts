@@ -1,10 +1,10 @@
-import type { FeatureGroup } from './features.ts';
 import type { Field, FieldKind } from './field.ts';
 import { definitionHash } from './hash.ts';
-import type { Gate, Model } from './model.ts';
-import { assertName } from './name.ts';
+import type { Model } from './model.ts';
+import { assertName, NAME_LENGTH_MAX } from './name.ts';
+import { historyVector, type Recommender } from './recommender.ts';
 import type { Source } from './source.ts';
-import { vector, type Vector } from './vector.ts';
+import type { Vector } from './vector.ts';
 
 /** Bounds of what one recommendation may do. */
 export const RECOMMENDATION_LIMITS = {
@@ -14,20 +14,6 @@ export const RECOMMENDATION_LIMITS = {
   /** Items answered, by default; at most as many as are ranked. */
   answerDefault: 10,
 } as const;
-
-/** What a recommendation needs of the recommender that proposes its candidates. */
-export interface CandidateSource {
-  readonly type: 'recommender';
-  readonly name: string;
-  /** Id or key field of the interactions that names the user. */
-  readonly user: string;
-  /** Features of a user: the codes of the latest items, and their weights where there are some. */
-  readonly history: FeatureGroup;
-  /** What its versions are trained on. */
-  readonly training: Vector;
-  readonly gates: readonly Gate[];
-  readonly hash: string;
-}
 
 export interface RankOptions<TImpression extends Source> {
   /**
@@ -45,7 +31,7 @@ export interface RecommendationOptions<TRequest extends Source, TImpression exte
   /** The source of what is posted: a request's id, its time, the user as an id or key field, and what else is known. */
   readonly request: TRequest;
   /** The recommender that proposes items. The request has its user field, by the same name. */
-  readonly candidates: CandidateSource;
+  readonly candidates: Recommender;
   /** Candidates that are ranked, 1 to 1,000. Default 100. */
   readonly take?: number;
   /** Ranks the candidates by features. Default: they are answered in the recommender's own order. */
@@ -70,12 +56,15 @@ export interface Ranking {
   readonly copied: readonly string[];
 }
 
+/** Behind the name of a recommendation: its vector of the user's latest items. */
+const HISTORY = '_history';
+
 /** A typed endpoint: a request goes in; items, scores, release and recommendation id come out. */
 export interface Recommendation<TName extends string = string, TRequest extends Source = Source> {
   readonly type: 'recommendation';
   readonly name: TName;
   readonly request: TRequest;
-  readonly candidates: CandidateSource;
+  readonly candidates: Recommender;
   /** Field of the request that names the user. */
   readonly user: string;
   /** `<name>_history`: the user's latest items, read for a request. */
@@ -105,6 +94,11 @@ export function recommendation<
   TImpression extends Source = Source,
 >(name: TName, options: RecommendationOptions<TRequest, TImpression>): Recommendation<TName, TRequest> {
   assertName('recommendation', name);
+  const longest = NAME_LENGTH_MAX - HISTORY.length;
+  if (name.length > longest)
+    throw new TypeError(
+      `The name of a recommendation has at most ${String(longest)} characters; got '${name}'`,
+    );
   const { request, candidates } = options;
   const take = options.take ?? RECOMMENDATION_LIMITS.takeDefault;
   assertWhole(name, 'take', take, RECOMMENDATION_LIMITS.takeMax);
@@ -113,14 +107,13 @@ export function recommendation<
   const diversity = options.diversity ?? 0;
   if (!(diversity >= 0 && diversity <= 1))
     throw new TypeError(`Recommendation '${name}': diversity is in [0, 1]; got ${String(diversity)}`);
-  assertUser(name, request, candidates);
   const definition = {
     type: 'recommendation' as const,
     name,
     request,
     candidates,
     user: candidates.user,
-    history: historyOf(name, request, candidates),
+    history: historyVector(candidates, request, `${name}${HISTORY}`),
     take,
     ...(options.rank === undefined
       ? {}
@@ -153,26 +146,6 @@ function assertWhole(recommendation: string, what: string, value: number, highes
   throw new TypeError(
     `Recommendation '${recommendation}': ${what} is a whole number from 1 to ${String(highest)}; got ${String(value)}`,
   );
-}
-
-function assertUser(name: string, request: Source, { name: recommender, user }: CandidateSource): void {
-  const field = request.fields[user];
-  if (field !== undefined && isName(field.kind) && field.kind !== 'text' && !field.optional) return;
-  throw new TypeError(
-    `Recommendation '${name}': recommender '${recommender}' keeps its users by '${user}', ` +
-      `which is not an id or key field of source '${request.name}'`,
-  );
-}
-
-function historyOf<TRequest extends Source>(
-  name: string,
-  request: TRequest,
-  { history }: CandidateSource,
-): Vector<string, TRequest> {
-  return vector(`${name}_history`, { candidate: request as Source, recent: history }) as Vector<
-    string,
-    TRequest
-  >;
 }
 
 function rankingOf(name: string, request: Source, options: RankOptions<Source>): Ranking {

@@ -42,6 +42,7 @@ export function withTrainerFiles(
     decisions,
     recommendations,
     models: [...models.values()],
+    recommenders: [...app.recommenders.values()],
     sources: [...app.sources.values()],
   });
 }

@@ -1,12 +1,18 @@
 import { z } from 'zod';
+import { definitionHash } from '../../define/index.ts';
 import { gateVerdict, modelParams } from './train.ts';
 import { READERS, digest, name, page, route, time } from './shared.ts';
+
+/** Stands for the hash of a label where there is none: a recommender learns from interactions, which have no outcome. */
+export const NO_LABEL_HASH: string = definitionHash({ label: null });
 
 /** Where a model version came from. */
 const lineage = z.object({
   run: z.string(),
   dataset: digest,
+  /** Of a recommender: the vector of its interactions. */
   vectorHash: digest,
+  /** Of a recommender: {@link NO_LABEL_HASH}. */
   labelHash: digest,
   modelHash: digest,
   appHash: digest,

@@ -77,6 +77,7 @@ export {
   type FieldKind,
   type FieldOptions,
   id,
+  ID_LENGTH_MAX,
   integer,
   key,
   money,

@@ -114,6 +114,7 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  boundedWeight,
   defineRecommender,
   historyVector,
   lastOfUsers,

@@ -123,6 +123,7 @@ export {
   type RecommendationOptions,
 } from './recommendation.ts';
 export {
+  boundedWeight,
   defineRecommender,
   historyVector,
   lastOfUsers,

@@ -29,6 +29,7 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
+import { recommend } from './recommendations.ts';
 import { answerReview, listReviews } from './reviews.ts';
 import {
   decide,
@@ -86,6 +87,7 @@ export const routes = {
   getRelease,
   getCurrentReleases,
   decide,
+  recommend,
   getLedgerEntry,
   explainDecision,
   replayDecision,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { REASONS_MAX } from '../../define/decision.ts';
+import { recommendationRecord, replayedItems } from './recommendations.ts';
 import { digest, name, record, route, rowPositions, time } from './shared.ts';
 
 /** One input's part in a decision. */
@@ -64,6 +65,11 @@ const ledgerEntry = decisionAnswer.extend({
   ...rowPositions.shape,
   /** The trace that it was made in, for `tandem trace`; `null` for decisions of before there were any. */
   traceId: z.string().nullable(),
+  /**
+   * Of a recommendation, whose id, name and user are the decision's id, name and subject here, and whose vector is the user's
+   * history; the score is that of the first item. Absent for decisions.
+   */
+  recommendation: recommendationRecord.optional(),
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 
@@ -109,12 +115,20 @@ export const explainDecision = route('serve', 'explainDecision', 'GET /v1/ledger
   timeoutMs: 60_000,
 });
 
+const replayedAnswer = z.object({
+  values: z.array(z.number().nullable()),
+  score: z.number(),
+  outcome: z.string(),
+  /** Of a recommendation. */
+  items: replayedItems.optional(),
+});
+
 const decisionReplay = z.object({
   decisionId: z.string(),
-  /** Whether vector and score came out equal bit for bit. */
+  /** Whether vector and score, of a recommendation all items and their scores, came out equal bit for bit. */
   equal: z.boolean(),
-  recorded: z.object({ values: z.array(z.number().nullable()), score: z.number(), outcome: z.string() }),
-  recomputed: z.object({ values: z.array(z.number().nullable()), score: z.number(), outcome: z.string() }),
+  recorded: replayedAnswer,
+  recomputed: replayedAnswer,
   /** Names of the values that differ. */
   differences: z.array(z.string()),
 });

@@ -168,6 +168,20 @@ export class Platform {
     });
   }
 
+  /** Puts versions in charge of a recommendation; what is absent stays as it is. */
+  releaseRecommendation(
+    recommendation: string,
+    versions: { readonly version?: number; readonly ranker?: number | null },
+    reason: string,
+  ): Promise<ReleaseAnswer> {
+    const idempotencyKey = `${this.#session}-${recommendation}-${JSON.stringify(versions)}-${reason}`;
+    return this.#client.repeat({
+      method: 'POST',
+      path: '/v1/releases',
+      body: JSON.stringify({ decision: recommendation, ...versions, reason, idempotencyKey }),
+    });
+  }
+
   /** The release in charge of a decision, if there is one. */
   async currentRelease(decision: string): Promise<ReleaseAnswer | undefined> {
     const { releases } = await this.#client.repeat<{ readonly releases: readonly ReleaseAnswer[] }>({
@@ -182,6 +196,15 @@ export class Platform {
       method: 'POST',
       path: `/v1/decisions/${decision}`,
       body: record,
+      timeoutMs: 10_000,
+    });
+  }
+
+  recommend<TAnswer>(recommendation: string, body: string): Promise<TAnswer> {
+    return this.#client.once({
+      method: 'POST',
+      path: `/v1/recommendations/${recommendation}`,
+      body,
       timeoutMs: 10_000,
     });
   }

@@ -1,0 +1,143 @@
+import {
+  atLeast,
+  byTime,
+  count,
+  defineModel,
+  defineRecommender,
+  ease,
+  features,
+  gbdt,
+  id,
+  integer,
+  key,
+  label,
+  last,
+  mean,
+  number,
+  source,
+  text,
+  timestamp,
+  vector,
+} from 'tandem';
+
+/** What the shop has: an event when an item is listed, or listed anew. */
+export const items = source('items', {
+  id: 'listingId',
+  time: 'at',
+  key: 'itemId',
+  fields: { listingId: id(), at: timestamp(), itemId: key(), genre: text(), year: integer() },
+});
+
+/** A reader comes by and is to be shown something. */
+export const visits = source('visits', {
+  id: 'visitId',
+  time: 'at',
+  key: 'userId',
+  fields: { visitId: id(), at: timestamp(), userId: key({ personal: 'pseudonym' }) },
+});
+
+/** One item that was shown in a visit. */
+export const impressions = source('impressions', {
+  id: 'impressionId',
+  time: 'at',
+  key: 'userId',
+  fields: {
+    impressionId: id(),
+    at: timestamp(),
+    visitId: key(),
+    userId: key({ personal: 'pseudonym' }),
+    itemId: key(),
+    candidateScore: number(),
+  },
+});
+
+/** A reader opens an item: one that was shown, or one found in another way, which names no impression that there was. */
+export const clicks = source('clicks', {
+  id: 'clickId',
+  time: 'at',
+  key: 'userId',
+  fields: {
+    clickId: id(),
+    at: timestamp(),
+    userId: key({ personal: 'pseudonym' }),
+    itemId: key(),
+    impressionId: key(),
+    year: integer(),
+  },
+});
+
+/** Whether what was shown was opened; half an hour later it is taken as not wanted. */
+export const clicked = label('clicked', {
+  of: impressions,
+  from: clicks,
+  on: 'impressionId',
+  maturesAfter: '30m',
+});
+
+/** Which items go together: proposes a hundred of them, from what a reader opened until a moment ago. */
+export const shelf = defineRecommender('shelf', {
+  interactions: clicks,
+  user: 'userId',
+  item: 'itemId',
+  trainer: ease({ lambda: 100 }),
+  recent: 50,
+  gates: [atLeast('ndcg10', 0.03)],
+});
+
+/** How wanted an item is just now. */
+export const demand = features('demand', { from: clicks, key: 'itemId' }, () => ({
+  clicks: count().over('6h', '1d', '7d', '30d'),
+}));
+
+/** How often an item was shown. */
+export const exposure = features('exposure', { from: impressions, key: 'itemId' }, () => ({
+  times: count().over('1d', '7d'),
+}));
+
+/** The share of the times an item was shown in which it was opened, as far as that is known. */
+export const appeal = features(
+  'appeal',
+  { from: clicked.matured(), key: 'itemId', hop: 'exact' },
+  (shown) => ({
+    share: mean(shown.clicked).over('1d', '7d'),
+  }),
+);
+
+/** How much a reader reads. */
+export const reader = features('reader', { from: clicks, key: 'userId' }, () => ({
+  clicks: count().over('1d', '30d'),
+}));
+
+/** What the item is. */
+export const listing = features('listing', { from: items, key: 'itemId' }, (item) => ({
+  year: last(item.year).over('400d'),
+}));
+
+/** What a shown item is ranked by. */
+export const shown = vector('shown', {
+  candidate: impressions,
+  score: (impression) => impression.candidateScore,
+  demand,
+  exposure,
+  appeal,
+  reader,
+  listing,
+});
+
+export const trainer = gbdt({
+  objective: 'rank',
+  groupBy: 'visitId',
+  rounds: 60,
+  depthMax: 4,
+  leafRowsMin: 20,
+});
+export const split = byTime({ train: '2d', delay: '1h', test: '18h', align: '1h' });
+
+/** Puts the items that are shown together into order. */
+export const ranker = defineModel('ranker', {
+  vector: shown,
+  label: clicked,
+  trainer,
+  split,
+  gates: [atLeast('ndcg10', 0.3)],
+});

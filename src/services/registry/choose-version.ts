@@ -102,7 +102,7 @@ export async function releasableVersion(
 }
 
 function explain(failed: readonly GateVerdict[]): string {
-  const texts = failed.map(gateVerdictText);
+  const texts = failed.map((verdict) => gateVerdictText(verdict));
   return texts.length === 0
     ? 'came without the verdicts that its model asks for'
     : `failed: ${texts.join('; ')}`;

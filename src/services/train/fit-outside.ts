@@ -8,6 +8,7 @@ import type {
   Commands,
   ObjectReference,
 } from '../../runtime/index.ts';
+import { categoriesMember } from './categories.ts';
 import type { CheckInput, CheckOutput } from './check-model-task.ts';
 import { EXTERNAL_METRICS, readExternalMetrics } from './external-metrics.ts';
 import { type Part, readPart } from './part-file.ts';
@@ -130,13 +131,18 @@ async function whileClaimed<TResult>(
 }
 
 /** What the command is told. */
-function jobOf({ model }: RunContext, trainer: ExternalTrainer, { names, rows }: Part): Uint8Array {
+function jobOf(
+  { model }: RunContext,
+  trainer: ExternalTrainer,
+  { names, categories, rows }: Part,
+): Uint8Array {
   const { parquet, values, labels } = FILES;
   const job = {
     form: JOB_FORM,
     model: model.name,
     label: model.label.name,
     inputs: names,
+    ...categoriesMember(categories),
     rows,
     seed: model.seed,
     parameters: trainer.parameters,

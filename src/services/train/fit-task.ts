@@ -14,6 +14,7 @@ import {
   type ValidationSet,
 } from '../../ml/index.ts';
 import { calibrated, type CalibrationDeal } from './calibrated.ts';
+import { categoricalColumns, linearInputs } from './categories.ts';
 import { dealFolds } from './deal-folds.ts';
 import { type Part, readPart } from './part-file.ts';
 import { partRows } from './part-rows.ts';
@@ -91,12 +92,15 @@ interface Learning<TTrainer extends InnerTrainer> {
 }
 
 function learnt(part: Part, { trainer, seed, context }: Learning<InnerTrainer>): Pipeline {
-  const features = matrix(part.rows, part.names.length, part.values);
   const inputNames = part.names;
   switch (trainer.kind) {
-    case 'logistic':
-      return { model: fitLinear(features, part, trainer), inputNames };
+    case 'logistic': {
+      const { features, preprocessor } = linearInputs(part);
+      const model = fitLinear(features, part, trainer);
+      return preprocessor === undefined ? { model, inputNames } : { model, preprocessor };
+    }
     case 'gbdt': {
+      const features = matrix(part.rows, part.names.length, part.values);
       const model = fitBoosted(features, part, { trainer, seed, context });
       return { model, inputNames, ...(trainer.objective === 'rank' ? { task: 'ranking' } : {}) };
     }
@@ -119,6 +123,7 @@ function fitBoosted(
   const isRanked = trainer.objective === 'rank';
   const loss = isRanked ? '1 - nDCG' : 'log loss';
   return fitTrees(firstRows(features, learnt), part.labels.subarray(0, learnt), {
+    categorical: categoricalColumns(part),
     ...(isRanked ? { objective: 'lambdaRank', groups: groupSizes(part, { from: 0, to: learnt }) } : {}),
     rounds: trainer.rounds,
     learningRate: trainer.learningRate,

@@ -1,15 +1,11 @@
+import { PlatformError, type RunReason, type Schedule, type ScheduleRule } from '../../contract/index.ts';
 import {
-  PlatformError,
-  type RunReason,
-  type Schedule,
-  type ScheduleRule,
-  sourceTopic,
-} from '../../contract/index.ts';
-import {
+  type LabelDefinition,
   lastDueAt,
   nextDueAt,
   type RetrainRule,
   retrainText,
+  type Source,
   type Trainable,
   trainablesOf,
 } from '../../define/index.ts';
@@ -17,11 +13,12 @@ import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { type Due, dueByLabels, dueByTime, labelsDueAt, retryAt } from './due.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
+import { type OutcomeCount, OutcomeCounter } from './outcome-counter.ts';
 import { publicRun, type StoredRun } from './run-store.ts';
 import { assertGates, modelOf, queueRun } from './runs.ts';
 import {
   hasOpenScheduledRun,
-  knownEvents,
+  knownPositions,
   lastScheduledRun,
   lockSchedule,
   notePause,
@@ -53,6 +50,7 @@ const REASONS: Readonly<Record<RetrainRule['kind'], RunReason>> = {
 export class Scheduler {
   readonly #host: Host;
   readonly #metrics: TrainMetrics;
+  readonly #outcomes: OutcomeCounter;
   readonly #models: readonly Trainable[];
   readonly #countedMs = new Map<string, number>();
   readonly #failedMs = new Map<string, number>();
@@ -60,6 +58,7 @@ export class Scheduler {
   constructor(host: Host, metrics: TrainMetrics) {
     this.#host = host;
     this.#metrics = metrics;
+    this.#outcomes = new OutcomeCounter(host.log);
     this.#models = scheduledModels(host);
   }
 
@@ -89,7 +88,8 @@ export class Scheduler {
       if (pausedAt !== null || !this.#isTime(model, rule)) continue;
       // Mostly nothing is to be done: that is found out without a lock.
       const state = await readRule(tables, model.name, retrainText(rule));
-      const seen = rule.kind === 'every' ? 0 : await countOutcomes(this.#host, model);
+      const seen =
+        rule.kind === 'every' ? 0 : (await countOutcomes(tables, model, this.#outcomes)).count.seen;
       if (isSettled(state, await dueNow(this.#host, tables, { model, rule, state, seen }))) continue;
       const run = await decide(this.#host, model, { rule, seen });
       if (run !== undefined) this.#metrics.scheduled.add(1, { model: model.name, reason: run.reason });
@@ -129,7 +129,7 @@ interface RuleLook {
 
 async function dueNow(host: Host, tables: Tables, { model, rule, state, seen }: RuleLook): Promise<Due> {
   if (rule.kind === 'every') return dueByTime(rule, state.settledAt, host.clock.now());
-  const known = await knownEvents(tables, model.name, countedSource(model));
+  const known = total(await knownPositions(tables, model.name, countedSource(model).name));
   return dueByLabels(rule, { seen, known, asked: state.labelsSeen });
 }
 
@@ -187,38 +187,48 @@ function keyOf(rule: RetrainRule, due: number): string {
   return `due:${rule.kind === 'onNewLabels' ? 'labels' : 'events'}:${String(due)}`;
 }
 
-/** The source whose events a rule that counts waits for: outcomes of a model, interactions of a recommender. */
-function countedSource(model: Trainable): string {
-  return model.type === 'model' ? model.label.from.name : model.interactions.name;
+/** What a rule that counts waits for: outcomes of a model's label, interactions of a recommender. */
+function countedIn(model: Trainable): LabelDefinition | Source {
+  return model.type === 'model' ? model.label : model.interactions;
 }
 
-/** Events of {@link countedSource} that have ever come, by the log: records sent twice count twice. */
-async function countOutcomes({ log }: Host, model: Trainable): Promise<number> {
-  try {
-    const ranges = await log.ranges(sourceTopic(countedSource(model)));
-    return ranges.reduce((sum, { next }) => sum + next, 0);
-  } catch (error) {
-    // Nothing was ever sent to that source.
-    if (PlatformError.is(error) && error.code === 'TOPIC_NOT_FOUND') return 0;
-    throw error;
-  }
+function countedSource(model: Trainable): Source {
+  return model.type === 'model' ? model.label.from : model.interactions;
+}
+
+/** What of {@link countedIn} has ever come, and how much of it the model's last run knew. */
+async function countOutcomes(
+  tables: Tables,
+  model: Trainable,
+  outcomes: OutcomeCounter,
+): Promise<{ readonly count: OutcomeCount; readonly known: number }> {
+  const known = await knownPositions(tables, model.name, countedSource(model).name);
+  return { count: await outcomes.count(countedIn(model), known), known: total(known) };
+}
+
+function total(positions: readonly number[]): number {
+  return positions.reduce((sum, next) => sum + next, 0);
 }
 
 /** When each model with rules is trained. */
-export async function listSchedules(host: Host): Promise<{ schedules: Schedule[] }> {
-  return { schedules: await Promise.all(scheduledModels(host).map((model) => describe(host, model))) };
+export async function listSchedules(
+  host: Host,
+  outcomes: OutcomeCounter,
+): Promise<{ schedules: Schedule[] }> {
+  const models = scheduledModels(host);
+  return { schedules: await Promise.all(models.map((model) => describe(host, model, outcomes))) };
 }
 
 /** Rejects with MODEL_NOT_FOUND, and with UNPROCESSABLE when the model has no rule. */
-export function pauseSchedule(host: Host, name: string): Promise<Schedule> {
-  return change(host, name, async (tx, { pausedAt }) => {
+export function pauseSchedule(host: Host, name: string, outcomes: OutcomeCounter): Promise<Schedule> {
+  return change({ host, name, outcomes }, async (tx, { pausedAt }) => {
     if (pausedAt === null) await notePause(tx, name, host.clock.now());
   });
 }
 
 /** Due instants that passed meanwhile are over; outcomes that came meanwhile count. Rejects as {@link pauseSchedule} does. */
-export function resumeSchedule(host: Host, name: string): Promise<Schedule> {
-  return change(host, name, async (tx, { model, pausedAt }) => {
+export function resumeSchedule(host: Host, name: string, outcomes: OutcomeCounter): Promise<Schedule> {
+  return change({ host, name, outcomes }, async (tx, { model, pausedAt }) => {
     if (pausedAt === null) return;
     await notePause(tx, name, null);
     for (const rule of model.retrain) {
@@ -230,8 +240,7 @@ export function resumeSchedule(host: Host, name: string): Promise<Schedule> {
 }
 
 async function change(
-  host: Host,
-  name: string,
+  { host, name, outcomes }: { readonly host: Host; readonly name: string; readonly outcomes: OutcomeCounter },
   work: (tx: Tables, known: { readonly model: Trainable; readonly pausedAt: number | null }) => Promise<void>,
 ): Promise<Schedule> {
   const model = modelOf(host, name);
@@ -244,10 +253,10 @@ async function change(
     await work(tx, { model, pausedAt: await lockSchedule(tx, name) });
     await host.signals.notify(SCHEDULES_SIGNAL, tx);
   });
-  return describe(host, model);
+  return describe(host, model, outcomes);
 }
 
-async function describe(host: Host, model: Trainable): Promise<Schedule> {
+async function describe(host: Host, model: Trainable, outcomes: OutcomeCounter): Promise<Schedule> {
   const { tables } = host;
   const [pausedAt, ends, last] = await Promise.all([
     readPause(tables, model.name),
@@ -257,13 +266,17 @@ async function describe(host: Host, model: Trainable): Promise<Schedule> {
   return {
     model: model.name,
     pausedAt,
-    rules: await Promise.all(model.retrain.map((rule) => describeRule(host, model, rule))),
+    rules: await Promise.all(model.retrain.map((rule) => describeRule(host, { model, rule }, outcomes))),
     notBefore: retryAt(ends, host.clock.now()),
     lastRun: last === undefined ? null : publicRun(last),
   };
 }
 
-async function describeRule(host: Host, model: Trainable, rule: RetrainRule): Promise<ScheduleRule> {
+async function describeRule(
+  host: Host,
+  { model, rule }: { readonly model: Trainable; readonly rule: RetrainRule },
+  outcomes: OutcomeCounter,
+): Promise<ScheduleRule> {
   const { tables, clock } = host;
   const state = await readRule(tables, model.name, retrainText(rule));
   const common = { rule: retrainText(rule), reason: REASONS[rule.kind] };
@@ -277,17 +290,15 @@ async function describeRule(host: Host, model: Trainable, rule: RetrainRule): Pr
       labels: null,
     };
   }
-  const source = countedSource(model);
-  const [seen, known] = await Promise.all([
-    countOutcomes(host, model),
-    knownEvents(tables, model.name, source),
-  ]);
+  const { count, known } = await countOutcomes(tables, model, outcomes);
+  const { records, seen } = count;
   const dueAt = labelsDueAt(rule, { known, asked: state.labelsSeen });
   return {
     ...common,
     lastDueAt: null,
     nextDueAt: null,
     isDue: seen >= dueAt,
-    labels: { source, seen, dueAt },
+    // Whoever counts records by the log alone need not look again before there are so many.
+    labels: { source: countedSource(model).name, seen: records, dueAt: records + dueAt - seen },
   };
 }

@@ -115,6 +115,7 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type EarlierRecommender,
   type Ranking,
   type RankOptions,
   type Recommendation,

@@ -201,6 +201,7 @@ export function rankModel(columns: number, seed = 1): Uint8Array {
 export type CallAny = <TRoute extends AnyRoute>(
   route: TRoute,
   input: Partial<InputOf<TRoute>>,
+  options?: { readonly timeoutMs?: number },
 ) => Promise<ResultOf<TRoute>>;
 
 /** Registers a version of a model or recommender of the app. */

@@ -1,4 +1,3 @@
-import { expect } from 'vitest';
 import { systemClock } from '../../src/adapters/system/index.ts';
 import {
   type AnyRoute,
@@ -106,10 +105,15 @@ export class Shop implements AsyncDisposable {
     return release;
   }
 
+  /** Asks until the release answers. */
   async until(release: Release): Promise<void> {
-    const answering = (): Promise<string> =>
-      this.recommend('nobody').then((answer) => answer.release, String);
-    await expect.poll(answering, PATIENCE).toBe(release.id);
+    const until = clock.monotonic() + PATIENCE.timeout;
+    for (;;) {
+      const answer = await this.recommend('nobody').then((found) => found.release, String);
+      if (answer === release.id) return;
+      if (clock.monotonic() > until) throw new Error(`${release.id} does not answer, but ${answer}`);
+      await clock.sleep(PATIENCE.interval);
+    }
   }
 
   recommend(

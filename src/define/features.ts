@@ -30,7 +30,7 @@ export interface FeaturesOptions<
   TKey extends KeyNames<TFrom['fields']> = KeyNames<TFrom['fields']>,
 > {
   readonly from: TFrom;
-  /** The field of the stream by whose value the features are kept. */
+  /** The field of the stream by whose value the features are kept. A vector's candidate has it by the same name. */
   readonly key: TKey;
   /**
    * `'exact'` keeps events and cuts windows to the millisecond: for keys with few events. Otherwise windows are made of

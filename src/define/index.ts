@@ -130,6 +130,7 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type EarlierRecommender,
   type Ranking,
   type RankOptions,
   type Recommendation,

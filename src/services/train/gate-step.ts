@@ -18,12 +18,15 @@ export function gateStep(
     name: 'gate',
     inputs: { gates, metrics, measured },
     work: () => Promise.resolve({ output: judge(gates, { metrics, measured }), artefacts: [] }),
-    note: (verdicts) => {
-      const failed = verdicts.filter((verdict) => !verdict.passed);
-      if (failed.length === 0) return verdicts.length === 0 ? 'no gates' : `all ${verdicts.length} passed`;
-      return failed.map((verdict) => gateVerdictText(verdict, (value) => value.toFixed(4))).join('; ');
-    },
+    note: noteOf,
   });
+}
+
+/** The verdicts in a line for people. */
+export function noteOf(verdicts: readonly GateVerdict[]): string {
+  const failed = verdicts.filter((verdict) => !verdict.passed);
+  if (failed.length === 0) return verdicts.length === 0 ? 'no gates' : `all ${verdicts.length} passed`;
+  return failed.map((verdict) => gateVerdictText(verdict, (value) => value.toFixed(4))).join('; ');
 }
 
 /** The verdict on each gate; what could not be measured never passes. */

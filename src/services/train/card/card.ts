@@ -125,7 +125,8 @@ function baselineText({ task, baseline }: ModelReport): string {
     : `The baseline gives every event the share of positives in training, ${digits(baseline.probability)}.`;
 }
 
-function gates({ gates: verdicts }: CardInput): Block[] {
+/** The verdicts on the gates. */
+export function gates({ gates: verdicts }: Pick<CardInput, 'gates'>): Block[] {
   if (verdicts.length === 0) return [text('None: every version may be released.')];
   return [
     table(
@@ -280,7 +281,8 @@ function sharesText(shares: NonNullable<ModelReport['inputs'][number]['shares']>
   return [...shown, ...(others === 0 ? [] : [`${String(others)} more`])].join(', ');
 }
 
-function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
+/** Where a version comes from. */
+export function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
   return [
     table(
       ['', ''],
@@ -302,7 +304,7 @@ function at(points: readonly (readonly [number, number])[], x: number): number {
   return points.find((point) => point[0] >= x)?.[1] ?? 0;
 }
 
-function levelOf(intervals: Readonly<Record<string, Interval>>): string {
+export function levelOf(intervals: Readonly<Record<string, Interval>>): string {
   const [first] = Object.values(intervals);
   return first === undefined ? 'most' : percent(first.level);
 }

@@ -1,3 +1,5 @@
+import type { ExplainableTrees } from '../explain/explainable-trees.ts';
+import type { ExplainableLinear } from '../explain/linear-shap.ts';
 import type { Evaluator } from './compile-linear.ts';
 
 /** Kinds of models that a graph may hold. */
@@ -16,12 +18,22 @@ export type ModelKind =
  */
 export type ModelTask = 'binary' | 'multiclass' | 'regression' | 'ranking' | 'anomaly';
 
+/** What the margin of a form with one answer is made of. */
+export type MarginForm =
+  | { readonly kind: 'linear'; readonly model: ExplainableLinear }
+  /** Unpacked when somebody asks: few models are explained. */
+  | { readonly kind: 'trees'; readonly unpack: () => ExplainableTrees }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
 /** A model compiled, with what its nodes say about it. */
 export interface CompiledForm {
   readonly kind: ModelKind;
   readonly task: ModelTask;
   readonly outputCount: number;
   readonly evaluate: Evaluator;
+  readonly margin: MarginForm;
+  /** Whether a curve stands behind the margin or its probability. */
+  readonly isCalibrated?: true;
   /** Nodes of the graph that were understood. */
   readonly nodeCount: number;
 }

@@ -11,7 +11,7 @@ export type StepName = StepStatus['name'];
 export const STEP_VERSIONS: Readonly<Record<StepName, number>> = {
   dataset: 1,
   split: 1,
-  fit: 1,
+  fit: 2,
   evaluate: 2,
   gate: 1,
   bundle: 2,

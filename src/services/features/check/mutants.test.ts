@@ -168,6 +168,16 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: 7,
     sql: (sql) => sql.replaceAll(/\(case when "gift" then /g, '(case when true then '),
   },
+  'SQL: a code begins one digit later': {
+    group: 'texts',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/(sha256\([^\n]*?\)), 1, 13\)/g, '$1, 2, 13)'),
+  },
+  'SQL: a text that is no category is the first': {
+    group: 'tiled_texts',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/ end\)::double/g, ' else 0 end)::double'),
+  },
   'SQL: the earliest are the latest': {
     group: 'tiled_ends',
     rule: 7,

@@ -99,6 +99,13 @@ function callSql(node: Extract<ExpressionNode, { op: 'call' }>, operands: readon
       return `((((floor(${a} / 86400000.0)::bigint + 3) % 7) + 7) % 7)::double`;
     case 'absolute':
       return `abs(${a})`;
+    case 'code':
+      // DuckDB hashes the UTF-8 too; 13 hexadecimal digits are the first 52 bits.
+      return `('0x' || substr(sha256(${a}), 1, 13))::bigint::double`;
+    case 'category': {
+      const places = operands.slice(1).map((item, place) => `when ${item} then ${String(place)}`);
+      return `(case ${a} ${places.join(' ')} end)::double`;
+    }
     case 'element':
       return `((${a})::double[])[(${b})::bigint + 1]`;
   }

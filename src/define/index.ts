@@ -24,7 +24,7 @@ export {
   topK,
   variance,
 } from './aggregate.ts';
-export { type App, type AppOptions, defineApp } from './app.ts';
+export { type App, type AppOptions, defineApp, type Trainable, trainableNamed, trainablesOf } from './app.ts';
 export { type Decision, decision, type DecisionOptions, type VerifiedGate } from './decision.ts';
 export {
   assertReplicas,
@@ -115,12 +115,43 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type Ranking,
+  type RankOptions,
+  type Recommendation,
+  recommendation,
+  RECOMMENDATION_LIMITS,
+  type RecommendationOptions,
+} from './recommendation.ts';
+export {
+  defineRecommender,
+  historyVector,
+  lastOfUsers,
+  readHistory,
+  RECOMMENDER_LIMITS,
+  type Recommender,
+  type RecommenderOptions,
+  type UserHistory,
+  type UserSplit,
+} from './recommender.ts';
+export { RECOMMENDER_METRICS, type RecommenderMetricName } from './recommender-metric.ts';
+export {
+  ease,
+  type EaseTrainer,
+  itemKnn,
+  type ItemKnnTrainer,
+  mostPopular,
+  type MostPopularTrainer,
+  type RecommenderTrainer,
+} from './recommender-trainers.ts';
+export {
   every,
   type EveryOptions,
   type EveryRule,
   lastDueAt,
+  type NewEventsRule,
   type NewLabelsRule,
   nextDueAt,
+  onNewEvents,
   onNewLabels,
   RETRAIN_LIMITS,
   type RetrainRule,

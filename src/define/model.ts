@@ -3,6 +3,7 @@ import type { ExternalTrainer } from './external.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
+import type { RecommenderMetricName } from './recommender-metric.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
 import type { Source } from './source.ts';
 import type { Vector } from './vector.ts';
@@ -173,8 +174,14 @@ export function byTime(options: TimeSplitOptions = {}): TimeSplit {
   };
 }
 
-/** Metrics of a binary model on its test period, each in [0, 1] except log loss. */
-export type MetricName = 'aucRoc' | 'averagePrecision' | 'logLoss' | 'brier' | 'cardPrecision100';
+/** Metrics of a binary model on its test period, each in [0, 1] except log loss; and those of a recommender. */
+export type MetricName =
+  | 'aucRoc'
+  | 'averagePrecision'
+  | 'logLoss'
+  | 'brier'
+  | 'cardPrecision100'
+  | RecommenderMetricName;
 
 /** A bound that a model version must meet before it can be released. */
 export interface Gate {
@@ -243,6 +250,10 @@ export function defineModel<const TName extends string, TSource extends Source>(
     throw new TypeError(`Model '${name}': excludeKnown '${known}' is not a field of the candidate`);
   }
   assertMonotone(name, options);
+  const retrain = retrainRules(name, options.retrain);
+  if (retrain.some(({ kind }) => kind === 'onNewEvents')) {
+    throw new TypeError(`Model '${name}': onNewEvents() is of recommenders; onNewLabels() counts outcomes`);
+  }
   const definition = {
     type: 'model' as const,
     name,
@@ -253,7 +264,7 @@ export function defineModel<const TName extends string, TSource extends Source>(
     gates: options.gates ?? [],
     seed: options.seed ?? 0,
   };
-  return modelOf({ ...definition, retrain: retrainRules(name, options.retrain) });
+  return modelOf({ ...definition, retrain });
 }
 
 /** @internal The model with the hash of what it consists of; when it is trained again is no part of that. */

@@ -85,5 +85,12 @@ export const registryMigrations: MigrationSet = {
   migrations: [
     { number: 1, name: 'versions, releases and their audit', sql: TABLES },
     { number: 2, name: 'what is written stays', sql: IMMUTABLE },
+    {
+      number: 3,
+      name: 'releases of recommendations',
+      additive: true,
+      // Hash of the history vector, and the ranker; null for a decision.
+      sql: 'alter table registry_release add column recommendation json;',
+    },
   ],
 };

@@ -7,6 +7,7 @@ import {
 } from '../../contract/index.ts';
 import type { Decision } from '../../define/index.ts';
 import { type CallContext, RecentSamples, type ServiceHost } from '../../runtime/index.ts';
+import type { Admission } from './admission.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
@@ -19,6 +20,7 @@ export interface DecisionsParts {
   readonly host: ServiceHost<ServeOptions>;
   readonly watch: ReleaseWatch;
   readonly ledger: Ledger;
+  readonly admission: Admission;
   readonly metrics: ServeMetrics;
 }
 
@@ -34,9 +36,6 @@ export class Decisions {
   readonly #waits: RecentSamples;
   /** By vector: decisions on the same one share its reads. */
   readonly #reads = new Map<string, VectorReads>();
-  #inFlight = 0;
-  #stopped = false;
-  #onIdle: (() => void) | undefined;
 
   constructor(parts: DecisionsParts) {
     this.#parts = parts;
@@ -56,16 +55,11 @@ export class Decisions {
     request: Record<string, unknown>,
     context: CallContext,
   ): Promise<DecisionAnswer> {
-    const { metrics } = this.#parts;
+    const { admission, metrics } = this.#parts;
     const endpoint = this.#endpoints.get(name);
     try {
       if (endpoint === undefined) throw unknown(name, [...this.#endpoints.keys()]);
-      this.#admit();
-      try {
-        return await this.#answer(endpoint, request, context);
-      } finally {
-        this.#leave();
-      }
+      return await admission.within(() => this.#answer(endpoint, request, context));
     } catch (error) {
       const code = PlatformError.is(error) ? error.code : 'INTERNAL';
       metrics.errors.add(1, { decision: endpoint === undefined ? 'unknown' : name, code });
@@ -76,37 +70,6 @@ export class Decisions {
   /** How long decisions of the last seconds waited for a vector read to begin, on average, in milliseconds. */
   get queueWaitMs(): number {
     return this.#waits.average();
-  }
-
-  /** Refuses new decisions and waits for those under way, for `graceMs` at most. */
-  async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
-    if (this.#inFlight === 0) return;
-    const over = new AbortController();
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
-    await Promise.race([idle, this.#parts.host.clock.sleep(graceMs, over.signal)]);
-    over.abort();
-  }
-
-  #admit(): void {
-    const { host, metrics } = this.#parts;
-    if (this.#stopped) throw new PlatformError('UNAVAILABLE', 'This replica is stopping; ask another one');
-    const { inFlightMax } = host.options;
-    if (this.#inFlight >= inFlightMax) {
-      throw new PlatformError('OVERLOADED', `${String(inFlightMax)} decisions are under way`, {
-        details: { inFlightMax },
-      });
-    }
-    this.#inFlight += 1;
-    metrics.inFlight.set(this.#inFlight);
-  }
-
-  #leave(): void {
-    this.#inFlight -= 1;
-    this.#parts.metrics.inFlight.set(this.#inFlight);
-    if (this.#inFlight === 0) this.#onIdle?.();
   }
 
   async #answer(

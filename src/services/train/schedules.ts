@@ -5,7 +5,14 @@ import {
   type ScheduleRule,
   sourceTopic,
 } from '../../contract/index.ts';
-import { lastDueAt, type Model, nextDueAt, type RetrainRule, retrainText } from '../../define/index.ts';
+import {
+  lastDueAt,
+  nextDueAt,
+  type RetrainRule,
+  retrainText,
+  type Trainable,
+  trainablesOf,
+} from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { type Due, dueByLabels, dueByTime, labelsDueAt, retryAt } from './due.ts';
 import type { TrainMetrics } from './metrics.ts';
@@ -38,13 +45,15 @@ const AFTER_ERROR_MS = 60_000;
 const REASONS: Readonly<Record<RetrainRule['kind'], RunReason>> = {
   every: 'scheduled',
   onNewLabels: 'new-labels',
+  // Older callers know no other reason.
+  onNewEvents: 'scheduled',
 };
 
 /** Queues the runs that are due, whenever it is asked to look. Any number of processes may look at the same rules. */
 export class Scheduler {
   readonly #host: Host;
   readonly #metrics: TrainMetrics;
-  readonly #models: readonly Model[];
+  readonly #models: readonly Trainable[];
   readonly #countedMs = new Map<string, number>();
   readonly #failedMs = new Map<string, number>();
 
@@ -73,7 +82,7 @@ export class Scheduler {
     }
   }
 
-  async #lookAt(model: Model): Promise<void> {
+  async #lookAt(model: Trainable): Promise<void> {
     const { tables, clock } = this.#host;
     const pausedAt = await readPause(tables, model.name);
     for (const rule of model.retrain) {
@@ -89,7 +98,7 @@ export class Scheduler {
   }
 
   /** Outcomes are counted once a minute at most. */
-  #isTime({ name }: Model, rule: RetrainRule): boolean {
+  #isTime({ name }: Trainable, rule: RetrainRule): boolean {
     if (rule.kind === 'every') return true;
     const nowMs = this.#host.clock.monotonic();
     if (nowMs - (this.#countedMs.get(name) ?? -Infinity) < COUNT_MS) return false;
@@ -97,7 +106,7 @@ export class Scheduler {
     return true;
   }
 
-  async #measure(model: Model, isPaused: boolean, now: number): Promise<void> {
+  async #measure(model: Trainable, isPaused: boolean, now: number): Promise<void> {
     const rule = model.retrain.find(({ kind }) => kind === 'every');
     if (rule?.kind !== 'every') return;
     const { settledAt } = await readRule(this.#host.tables, model.name, retrainText(rule));
@@ -106,12 +115,12 @@ export class Scheduler {
   }
 }
 
-function scheduledModels({ app }: Host): Model[] {
-  return [...app.models.values()].filter(({ retrain }) => retrain.length > 0);
+function scheduledModels({ app }: Host): Trainable[] {
+  return trainablesOf(app).filter(({ retrain }) => retrain.length > 0);
 }
 
 interface RuleLook {
-  readonly model: Model;
+  readonly model: Trainable;
   readonly rule: RetrainRule;
   readonly state: RuleState;
   /** Outcomes that have ever come; of no use to rules by time. */
@@ -120,7 +129,7 @@ interface RuleLook {
 
 async function dueNow(host: Host, tables: Tables, { model, rule, state, seen }: RuleLook): Promise<Due> {
   if (rule.kind === 'every') return dueByTime(rule, state.settledAt, host.clock.now());
-  const known = await knownEvents(tables, model.name, model.label.from.name);
+  const known = await knownEvents(tables, model.name, countedSource(model));
   return dueByLabels(rule, { seen, known, asked: state.labelsSeen });
 }
 
@@ -136,7 +145,7 @@ function isSettled({ settledAt, labelsSeen }: RuleState, { due, settled }: Due):
  */
 async function decide(
   host: Host,
-  model: Model,
+  model: Trainable,
   { rule, seen }: Pick<RuleLook, 'rule' | 'seen'>,
 ): Promise<StoredRun | undefined> {
   const text = retrainText(rule);
@@ -170,17 +179,23 @@ async function decide(
   return run;
 }
 
-const SETTLED = { every: 'settledAt', onNewLabels: 'labelsSeen' } as const;
+const SETTLED = { every: 'settledAt', onNewLabels: 'labelsSeen', onNewEvents: 'labelsSeen' } as const;
 
 /** The same for the same reason, so that the table of runs has it once. */
 function keyOf(rule: RetrainRule, due: number): string {
-  return rule.kind === 'every' ? `due:${new Date(due).toISOString()}` : `due:labels:${String(due)}`;
+  if (rule.kind === 'every') return `due:${new Date(due).toISOString()}`;
+  return `due:${rule.kind === 'onNewLabels' ? 'labels' : 'events'}:${String(due)}`;
 }
 
-/** Events of the source of outcomes that have ever come, by the log: records sent twice count twice. */
-async function countOutcomes({ log }: Host, { label }: Model): Promise<number> {
+/** The source whose events a rule that counts waits for: outcomes of a model, interactions of a recommender. */
+function countedSource(model: Trainable): string {
+  return model.type === 'model' ? model.label.from.name : model.interactions.name;
+}
+
+/** Events of {@link countedSource} that have ever come, by the log: records sent twice count twice. */
+async function countOutcomes({ log }: Host, model: Trainable): Promise<number> {
   try {
-    const ranges = await log.ranges(sourceTopic(label.from.name));
+    const ranges = await log.ranges(sourceTopic(countedSource(model)));
     return ranges.reduce((sum, { next }) => sum + next, 0);
   } catch (error) {
     // Nothing was ever sent to that source.
@@ -217,7 +232,7 @@ export function resumeSchedule(host: Host, name: string): Promise<Schedule> {
 async function change(
   host: Host,
   name: string,
-  work: (tx: Tables, known: { readonly model: Model; readonly pausedAt: number | null }) => Promise<void>,
+  work: (tx: Tables, known: { readonly model: Trainable; readonly pausedAt: number | null }) => Promise<void>,
 ): Promise<Schedule> {
   const model = modelOf(host, name);
   if (model.retrain.length === 0) {
@@ -232,7 +247,7 @@ async function change(
   return describe(host, model);
 }
 
-async function describe(host: Host, model: Model): Promise<Schedule> {
+async function describe(host: Host, model: Trainable): Promise<Schedule> {
   const { tables } = host;
   const [pausedAt, ends, last] = await Promise.all([
     readPause(tables, model.name),
@@ -248,7 +263,7 @@ async function describe(host: Host, model: Model): Promise<Schedule> {
   };
 }
 
-async function describeRule(host: Host, model: Model, rule: RetrainRule): Promise<ScheduleRule> {
+async function describeRule(host: Host, model: Trainable, rule: RetrainRule): Promise<ScheduleRule> {
   const { tables, clock } = host;
   const state = await readRule(tables, model.name, retrainText(rule));
   const common = { rule: retrainText(rule), reason: REASONS[rule.kind] };
@@ -262,7 +277,7 @@ async function describeRule(host: Host, model: Model, rule: RetrainRule): Promis
       labels: null,
     };
   }
-  const source = model.label.from.name;
+  const source = countedSource(model);
   const [seen, known] = await Promise.all([
     countOutcomes(host, model),
     knownEvents(tables, model.name, source),

@@ -21,6 +21,8 @@ export interface LoadedRelease {
   readonly model: ServedModel;
   /** The release's own: the decision's model may have another one by now. */
   readonly vector: Vector;
+  /** Of its values. */
+  readonly names: readonly string[];
   /** How the ledger refers to the vector. */
   readonly vectorId: number;
 }
@@ -203,6 +205,19 @@ export class ReleaseWatch {
     model.predict(vector.values.map(() => 0));
     const vectorId = await vectorIdOf(tables, vector);
     this.#vectors.set(vectorId, vector);
-    return { release, model, vector, vectorId };
+    const names = vector.values.map((value) => value.name);
+    this.#noteExplanation(release, decision, model);
+    return { release, model, vector, names, vectorId };
+  }
+
+  /** Prepares what a decision that gives reasons needs, so that its first answer does not wait for it. */
+  #noteExplanation(release: Release, decision: Decision, model: ServedModel): void {
+    if (decision.explain === undefined) return;
+    const why = model.notExplained;
+    if (why === undefined) return;
+    this.#host.logger.warn('A decision gives reasons, but this version cannot be explained', {
+      release: release.id,
+      why,
+    });
   }
 }

@@ -102,19 +102,20 @@ export async function listReleases(
       releases.length === 0
         ? 'There is no release yet. Make one with: tandem release <decision> <version>'
         : table(
-            ['RELEASE', 'MODEL', 'VERSION', 'THRESHOLD', 'IN CHARGE', 'CREATED', 'REASON'],
+            ['RELEASE', 'MODEL', 'VERSION', 'THRESHOLD', 'ABSTAINS', 'IN CHARGE', 'CREATED', 'REASON'],
             releases.map((release) => releaseRow(release, inCharge.has(release.id))),
           ),
   );
 }
 
 function releaseRow(release: Release, isInCharge: boolean): string[] {
-  const { id, model, version, threshold, createdAt, reason } = release;
+  const { id, model, version, threshold, abstain, createdAt, reason } = release;
   return [
     id,
     model,
     String(version),
     String(threshold),
+    abstain === undefined ? '' : `${String(abstain.from)}..${String(abstain.to)} ${abstain.outcome}`,
     isInCharge ? 'yes' : '',
     when(createdAt),
     reason ?? '',
@@ -124,6 +125,8 @@ function releaseRow(release: Release, isInCharge: boolean): string[] {
 export interface ReleaseVerbOptions extends ClientOptions {
   readonly reason?: string | undefined;
   readonly threshold?: string | undefined;
+  /** `0.1..0.9`, or false: none. */
+  readonly abstain?: string | false | undefined;
 }
 
 /**
@@ -137,7 +140,7 @@ export async function release(
   output: Output,
 ): Promise<void> {
   const number = readNumber('version', version);
-  const { reason, threshold } = options;
+  const { reason, threshold, abstain } = options;
   await using client = await openClient(options);
   const made = await client.call(routes.createRelease, {
     params: {},
@@ -147,6 +150,7 @@ export async function release(
       version: number,
       idempotencyKey: crypto.randomUUID(),
       ...(threshold === undefined ? {} : { threshold: readNumber('--threshold', threshold) }),
+      ...(abstain === undefined ? {} : { abstain: abstain === false ? null : readAbstention(abstain) }),
       ...(reason === undefined ? {} : { reason }),
     },
   });
@@ -154,6 +158,22 @@ export async function release(
     made,
     () => `${made.id}: ${made.model} version ${String(made.version)} answers ${decision} now`,
   );
+}
+
+/** Reads `0.1..0.9`, or `0.1..0.9:outcome`. Throws CONFIGURATION. */
+export function readAbstention(text: string): { from: number; to: number; outcome?: string } {
+  const [, from = '', to = '', outcome] = /^([\d.]+?)\.\.([\d.]+)(?::(.+))?$/.exec(text) ?? [];
+  if (from === '' || to === '') {
+    throw new PlatformError(
+      'CONFIGURATION',
+      `--abstain: expected FROM..TO or FROM..TO:OUTCOME, as 0.1..0.9, got '${text}'`,
+    );
+  }
+  return {
+    from: readNumber('--abstain', from),
+    to: readNumber('--abstain', to),
+    ...(outcome === undefined ? {} : { outcome }),
+  };
 }
 
 /** Reads a number that a person typed. Throws CONFIGURATION. */

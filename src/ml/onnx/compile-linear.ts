@@ -1,6 +1,6 @@
 import type { Link } from '../gbdt/link.ts';
 import { applyLink } from '../gbdt/link.ts';
-import type { MarginForm } from './compiled-form.ts';
+import type { MarginForm } from './margin-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { inputOf, onlyAttributes } from './graph-reader.ts';

@@ -1,7 +1,7 @@
 import type { Link } from '../gbdt/link.ts';
 import { codingsOf } from './compile-ranks.ts';
 import type { Evaluator } from './compile-linear.ts';
-import type { MarginForm } from './compiled-form.ts';
+import type { MarginForm } from './margin-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, onlyAttributes, requireText } from './graph-reader.ts';

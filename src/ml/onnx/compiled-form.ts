@@ -1,6 +1,5 @@
-import type { ExplainableTrees } from '../explain/explainable-trees.ts';
-import type { ExplainableLinear } from '../explain/linear-shap.ts';
 import type { Evaluator } from './compile-linear.ts';
+import type { MarginForm } from './margin-form.ts';
 
 /** Kinds of models that a graph may hold. */
 export type ModelKind =
@@ -17,13 +16,6 @@ export type ModelKind =
  * sort by, or an anomaly score.
  */
 export type ModelTask = 'binary' | 'multiclass' | 'regression' | 'ranking' | 'anomaly';
-
-/** What the margin of a form with one answer is made of. */
-export type MarginForm =
-  | { readonly kind: 'linear'; readonly model: ExplainableLinear }
-  /** Unpacked when somebody asks: few models are explained. */
-  | { readonly kind: 'trees'; readonly unpack: () => ExplainableTrees }
-  | { readonly kind: 'unknown'; readonly reason: string };
 
 /** A model compiled, with what its nodes say about it. */
 export interface CompiledForm {

@@ -1,6 +1,6 @@
 import type { ExplainableTrees } from '../explain/explainable-trees.ts';
 import type { CategoryCoding } from '../gbdt/categories.ts';
-import type { MarginForm } from './compiled-form.ts';
+import type { MarginForm } from './margin-form.ts';
 import { NotExplainable } from './errors.ts';
 import type { PackedTrees } from './walk-trees.ts';
 import { NODE_WIDTH } from './walk-trees.ts';

@@ -1,4 +1,4 @@
-import { type DecisionExplanation, routes } from '../../contract/index.ts';
+import { type DecisionExplanation, type DecisionReason, routes } from '../../contract/index.ts';
 import { type ClientOptions, openClient } from '../client.ts';
 import { amount, type Output, table } from '../output.ts';
 
@@ -11,9 +11,9 @@ export async function explain(decisionId: string, options: ClientOptions, output
 
 function describe({ inputs, scale, base, margin, ...decision }: DecisionExplanation): string {
   const { outcome, score, release, model, version } = decision;
-  const rows = inputs.map(({ input, value, contribution, reference }) => [
-    input,
-    valueText(value),
+  const rows = inputs.map(({ contribution, reference, ...reason }) => [
+    reason.input,
+    valueText(reason),
     signed(contribution),
     reference?.text ?? '',
   ]);
@@ -27,8 +27,8 @@ function describe({ inputs, scale, base, margin, ...decision }: DecisionExplanat
 }
 
 /** A value of an input for people. */
-export function valueText(value: number | null): string {
-  return value === null ? 'missing' : amount(value);
+export function valueText({ value, category }: Pick<DecisionReason, 'value' | 'category'>): string {
+  return value === null ? 'missing' : (category ?? amount(value));
 }
 
 /** A number that shows its sign. */

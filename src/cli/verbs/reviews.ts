@@ -54,7 +54,7 @@ function waitingRow(review: Review): string[] {
   const { decisionId, subject, score, ageMs, reasons, notExplained } = review;
   const said = (reasons ?? [])
     .slice(0, REASONS_SHOWN)
-    .map(({ input, value, contribution }) => `${input} ${valueText(value)} (${signed(contribution)})`)
+    .map((reason) => `${reason.input} ${valueText(reason)} (${signed(reason.contribution)})`)
     .join(', ');
   return [
     decisionId,

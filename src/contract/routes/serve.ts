@@ -9,6 +9,8 @@ export const decisionReason = z.object({
   input: z.string(),
   /** Null: missing. */
   value: z.number().nullable(),
+  /** What the value stands for, where the input is a category. */
+  category: z.string().optional(),
   /** What it added to the margin. */
   contribution: z.number(),
 });

@@ -221,11 +221,11 @@ function reasonsToGive(decision: Decision, { model, release }: LoadedRelease, as
 }
 
 function explain(
-  { model, names }: LoadedRelease,
+  { model, names, categories }: LoadedRelease,
   values: readonly (number | null)[],
   count: number,
 ): Reasons {
-  return reasonsOf(model, { names, values }, count);
+  return reasonsOf(model, { names, values, categories }, count);
 }
 
 function assertVersion(loaded: LoadedRelease, served: ServedRow): void {

@@ -8,7 +8,14 @@ import {
 import type { CallContext, CallOptions, ServiceHost } from '../../runtime/index.ts';
 import { type InputReport, readInputs, referenceOf } from './input-report.ts';
 import type { ServeOptions } from './options.ts';
-import { reasonAt, strongestFirst } from './reasons.ts';
+import {
+  categoriesOf,
+  type ExplainedValues,
+  reasonAt,
+  type Reasons,
+  reasonsOf,
+  strongestFirst,
+} from './reasons.ts';
 import type { ReleaseWatch } from './release-watch.ts';
 import type { ModelCache, ServedModel } from './served-model.ts';
 
@@ -17,7 +24,7 @@ const KEPT_MAX = 64;
 
 /** What {@link Explanations} needs. */
 export interface ExplanationsParts {
-  readonly host: Pick<ServiceHost<ServeOptions>, 'call' | 'clock'>;
+  readonly host: Pick<ServiceHost<ServeOptions>, 'app' | 'call' | 'clock'>;
   readonly watch: Pick<ReleaseWatch, 'get'>;
   readonly models: ModelCache;
 }
@@ -41,9 +48,10 @@ export class Explanations {
   async explain(entry: LedgerEntry, context: CallContext): Promise<DecisionExplanation> {
     if (entry.recommendation !== undefined)
       throw new PlatformError('UNPROCESSABLE', 'A recommendation has no explanation: decisions have');
-    const { decisionId, decision, outcome, score, asOf, names, values } = entry;
+    const { decisionId, decision, outcome, score, asOf } = entry;
     const release = await this.#release(entry, context);
-    const { scale, base, parts } = (await this.#model(entry, release)).explain(values);
+    const { scale, base, parts } = (await this.#model(entry, release)).explain(entry.values);
+    const explained = this.#explained(entry);
     const report = await this.#report(release, context);
     return {
       decisionId,
@@ -58,16 +66,23 @@ export class Explanations {
       base,
       margin: parts.reduce((sum, part) => sum + part, base),
       inputs: strongestFirst(parts).map((index) => {
-        const reason = reasonAt({ names, values }, parts, index);
+        const reason = reasonAt(explained, parts, index);
         const found = report.find(({ name }) => name === reason.input);
         return { ...reason, reference: found === undefined ? null : referenceOf(found, reason.value) };
       }),
     };
   }
 
-  /** The model that answered. Rejects with what the registry and the object store answer. */
-  async modelOf(entry: LedgerEntry, context: CallContext): Promise<ServedModel> {
-    return this.#model(entry, await this.#release(entry, context));
+  /** The strongest reasons of a score. Rejects as {@link explain} does. */
+  async reasons(entry: LedgerEntry, count: number, context: CallContext): Promise<Reasons> {
+    const model = await this.#model(entry, await this.#release(entry, context));
+    return reasonsOf(model, this.#explained(entry), count);
+  }
+
+  /** What codes stand for is known of vectors that the app still has. */
+  #explained({ names, values, vector, vectorHash }: LedgerEntry): ExplainedValues {
+    const found = this.#parts.host.app.vectors.get(vector);
+    return { names, values, ...(found?.hash === vectorHash ? { categories: categoriesOf(found) } : {}) };
   }
 
   /** The one in charge is loaded already. */

@@ -9,6 +9,8 @@ const inputReport = z.object({
   missing: z.number(),
   /** Of the values that are there, at {@link REFERENCE_SHARES}. */
   quantiles: z.array(z.number()),
+  /** Of a category: the share of the rows that has each, by its code. */
+  shares: z.array(z.object({ share: z.number() })).optional(),
 });
 export type InputReport = z.infer<typeof inputReport>;
 
@@ -29,13 +31,16 @@ function parsed(text: string): unknown {
 }
 
 /** Where a value stands among those of the training rows. The quantiles bound it: at least so many are lower, or higher. */
-export function referenceOf({ missing, quantiles }: InputReport, value: number | null): InputReference {
+export function referenceOf(
+  { missing, quantiles, shares }: InputReport,
+  value: number | null,
+): InputReference {
   if (value === null) {
-    const text =
-      missing === 0
-        ? 'missing, as in no training row'
-        : `missing, as in ${percent(missing)} of training rows`;
-    return { missing, above: null, below: null, text };
+    return { missing, above: null, below: null, text: `missing, as in ${rows(missing)}` };
+  }
+  if (shares !== undefined) {
+    const share = shares[value]?.share ?? 0;
+    return { missing, above: null, below: null, text: `as in ${rows(share)}` };
   }
   if (quantiles.length !== REFERENCE_SHARES.length)
     return { missing, above: null, below: null, text: 'no training row had a value' };
@@ -59,6 +64,10 @@ function standing(
   return above >= below
     ? `higher than in ${percent(above)} of training rows`
     : `lower than in ${percent(below)} of training rows`;
+}
+
+function rows(share: number): string {
+  return share === 0 ? 'no training row' : `${percent(share)} of training rows`;
 }
 
 function percent(share: number): string {

@@ -1,4 +1,5 @@
 import type { DecisionReason } from '../../contract/index.ts';
+import type { Vector } from '../../define/index.ts';
 import type { Contributions, ServedModel } from './served-model.ts';
 
 /** Which values are explained. */
@@ -6,6 +7,16 @@ export interface ExplainedValues {
   /** Names of the inputs. */
   readonly names: readonly string[];
   readonly values: readonly (number | null)[];
+  /** Of each input that is a category, what its codes stand for. Default: none is. */
+  readonly categories?: Categories;
+}
+
+/** Of each input that is a category, what its codes stand for. */
+export type Categories = readonly (readonly string[] | undefined)[];
+
+/** What the codes of a vector's values stand for. */
+export function categoriesOf(vector: Vector): Categories {
+  return vector.values.map(({ categories }) => categories);
 }
 
 /** The strongest reasons of one score. */
@@ -34,13 +45,16 @@ export function strongestFirst(parts: readonly number[]): number[] {
 
 /** What one input contributed. */
 export function reasonAt(
-  { names, values }: ExplainedValues,
+  { names, values, categories }: ExplainedValues,
   parts: readonly number[],
   index: number,
 ): DecisionReason {
+  const value = values[index] ?? null;
+  const category = value === null ? undefined : categories?.[index]?.[value];
   return {
     input: names[index] ?? '',
-    value: values[index] ?? null,
+    value,
+    ...(category === undefined ? {} : { category }),
     contribution: parts[index] ?? 0,
   };
 }

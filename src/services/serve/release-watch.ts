@@ -5,6 +5,7 @@ import { textOf } from './failures.ts';
 import { vectorIdOf } from './ledger-store.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { type Categories, categoriesOf } from './reasons.ts';
 import { loadServedModel, type ServedModel } from './served-model.ts';
 
 /** How long the registry may take to answer, in milliseconds. */
@@ -23,6 +24,7 @@ export interface LoadedRelease {
   readonly vector: Vector;
   /** Of its values. */
   readonly names: readonly string[];
+  readonly categories: Categories;
   /** How the ledger refers to the vector. */
   readonly vectorId: number;
 }
@@ -207,7 +209,7 @@ export class ReleaseWatch {
     this.#vectors.set(vectorId, vector);
     const names = vector.values.map((value) => value.name);
     this.#noteExplanation(release, decision, model);
-    return { release, model, vector, names, vectorId };
+    return { release, model, vector, names, categories: categoriesOf(vector), vectorId };
   }
 
   /** Prepares what a decision that gives reasons needs, so that its first answer does not wait for it. */

@@ -15,7 +15,6 @@ import type { Explanations } from './explanations.ts';
 import { textOf } from './failures.ts';
 import { findEntries, isDecisionId } from './ledger-store.ts';
 import type { ServeOptions } from './options.ts';
-import { reasonsOf } from './reasons.ts';
 import { askedFields, maturityOf, outcomeOfAnswer } from './review-outcome.ts';
 import {
   countWaiting,
@@ -185,8 +184,8 @@ export class Reviews {
     context: CallContext,
   ): Promise<Pick<Review, 'reasons' | 'base' | 'notExplained'>> {
     try {
-      const model = await this.#parts.explanations.modelOf(entry, context);
-      const { reasons, base } = reasonsOf(model, entry, decision.explain ?? REASONS);
+      const count = decision.explain ?? REASONS;
+      const { reasons, base } = await this.#parts.explanations.reasons(entry, count, context);
       return { reasons, base, notExplained: null };
     } catch (error) {
       if (!PlatformError.is(error)) throw error;

@@ -91,13 +91,12 @@ export {
   type ReleasedRanker,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
+export { type DecisionExplanation, type InputReference } from './routes/explanations.ts';
 export { type Review, type ReviewAnswer } from './routes/reviews.ts';
 export {
   type DecisionAnswer,
-  type DecisionExplanation,
   type DecisionReason,
   type DecisionReplay,
-  type InputReference,
   LEDGER_READ_MAX,
   type LedgerEntry,
 } from './routes/serve.ts';

@@ -104,19 +104,30 @@ export async function listReleases(
       releases.length === 0
         ? 'There is no release yet. Make one with: tandem release <decision> <version>'
         : table(
-            ['RELEASE', 'MODEL', 'VERSION', 'THRESHOLD', 'RANKER', 'IN CHARGE', 'CREATED', 'REASON'],
+            [
+              'RELEASE',
+              'MODEL',
+              'VERSION',
+              'THRESHOLD',
+              'ABSTAINS',
+              'RANKER',
+              'IN CHARGE',
+              'CREATED',
+              'REASON',
+            ],
             releases.map((release) => releaseRow(release, inCharge.has(release.id))),
           ),
   );
 }
 
 function releaseRow(release: Release, isInCharge: boolean): string[] {
-  const { id, model, version, threshold, createdAt, reason, ranker } = release;
+  const { id, model, version, threshold, abstain, createdAt, reason, ranker } = release;
   return [
     id,
     model,
     String(version),
     ranker === undefined ? String(threshold) : '',
+    abstain === undefined ? '' : `${String(abstain.from)}..${String(abstain.to)} ${abstain.outcome}`,
     ranker === undefined ? '' : rankerText(ranker),
     isInCharge ? 'yes' : '',
     when(createdAt),
@@ -133,6 +144,8 @@ export interface ReleaseVerbOptions extends ClientOptions {
   readonly threshold?: string | undefined;
   /** A version, or `none`. */
   readonly ranker?: string | undefined;
+  /** `0.1..0.9`, or false: none. */
+  readonly abstain?: string | false | undefined;
 }
 
 /**
@@ -146,7 +159,7 @@ export async function release(
   output: Output,
 ): Promise<void> {
   const number = version === undefined ? undefined : readNumber('version', version);
-  const { reason, threshold, ranker } = options;
+  const { reason, threshold, abstain, ranker } = options;
   const rankerNumber = ranker === 'none' || ranker === undefined ? null : readNumber('--ranker', ranker);
   await using client = await openClient(options);
   const made = await client.call(routes.createRelease, {
@@ -158,6 +171,7 @@ export async function release(
       ...(ranker === undefined ? {} : { ranker: rankerNumber }),
       idempotencyKey: crypto.randomUUID(),
       ...(threshold === undefined ? {} : { threshold: readNumber('--threshold', threshold) }),
+      ...(abstain === undefined ? {} : { abstain: abstain === false ? null : readAbstention(abstain) }),
       ...(reason === undefined ? {} : { reason }),
     },
   });
@@ -167,6 +181,22 @@ export async function release(
     const models = ranked === undefined ? what : `${what} with ${rankerText(ranked)}`;
     return `${id}: ${models} answers ${decision} now`;
   });
+}
+
+/** Reads `0.1..0.9`, or `0.1..0.9:outcome`. Throws CONFIGURATION. */
+export function readAbstention(text: string): { from: number; to: number; outcome?: string } {
+  const [, from = '', to = '', outcome] = /^([\d.]+?)\.\.([\d.]+)(?::(.+))?$/.exec(text) ?? [];
+  if (from === '' || to === '') {
+    throw new PlatformError(
+      'CONFIGURATION',
+      `--abstain: expected FROM..TO or FROM..TO:OUTCOME, as 0.1..0.9, got '${text}'`,
+    );
+  }
+  return {
+    from: readNumber('--abstain', from),
+    to: readNumber('--abstain', to),
+    ...(outcome === undefined ? {} : { outcome }),
+  };
 }
 
 /** Reads a number that a person typed. Throws CONFIGURATION. */

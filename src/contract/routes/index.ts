@@ -1,3 +1,4 @@
+import { explainDecision } from './explanations.ts';
 import {
   buildDataset,
   getDataset,
@@ -31,14 +32,7 @@ import {
 } from './registry.ts';
 import { recommend } from './recommendations.ts';
 import { answerReview, listReviews } from './reviews.ts';
-import {
-  decide,
-  explainDecision,
-  getLedgerEntry,
-  readLedger,
-  replayDecision,
-  sampleLedger,
-} from './serve.ts';
+import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
 import {
   cancelRun,
   getRun,

@@ -9,6 +9,8 @@ export const decisionReason = z.object({
   input: z.string(),
   /** Null: missing. */
   value: z.number().nullable(),
+  /** What the value stands for, where the input is a category. */
+  category: z.string().optional(),
   /** What it added to the margin. */
   contribution: z.number(),
 });
@@ -18,9 +20,9 @@ export type DecisionReason = z.infer<typeof decisionReason>;
  * What the contributions add up to: the log odds of the score, or those before the curve of a calibrated model, of which the score
  * is made.
  */
-const scale = z.enum(['log odds', 'log odds before calibration', 'prediction']);
+export const marginScale = z.enum(['log odds', 'log odds before calibration', 'prediction']);
 
-const decisionAnswer = z.object({
+export const decisionAnswer = z.object({
   decisionId: z.string(),
   decision: name,
   outcome: z.string(),
@@ -35,7 +37,7 @@ const explainedAnswer = decisionAnswer.extend({
   reasons: z.array(decisionReason).optional(),
   /** Margin of the model when nothing is known of an event; with all contributions it adds up to that of the score. */
   base: z.number().optional(),
-  scale: scale.optional(),
+  scale: marginScale.optional(),
 });
 export type DecisionAnswer = z.infer<typeof explainedAnswer>;
 
@@ -73,46 +75,13 @@ const ledgerEntry = decisionAnswer.extend({
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 
-const ledgerParams = z.object({ decisionId: z.string().max(128) }).strict();
+export const ledgerParams = z.object({ decisionId: z.string().max(128) }).strict();
 
 export const getLedgerEntry = route('serve', 'getLedgerEntry', 'GET /v1/ledger/{decisionId}', {
   summary: 'The record of a decision',
   roles: ['operator'],
   params: ledgerParams,
   result: ledgerEntry,
-});
-
-/** Where a value stands among those that the version learnt from. */
-const reference = z.object({
-  /** Share of the training rows without a value. */
-  missing: z.number(),
-  /** Share of those with a value that are lower than this one, at least; null when this one is missing. */
-  above: z.number().nullable(),
-  /** Share that are higher, at least. */
-  below: z.number().nullable(),
-  /** The same in words: `higher than 95 % of training rows`. */
-  text: z.string(),
-});
-export type InputReference = z.infer<typeof reference>;
-
-const explanation = decisionAnswer.extend({
-  model: name,
-  version: z.number().int(),
-  scale,
-  base: z.number(),
-  /** Base and all contributions: what the score is made of. */
-  margin: z.number(),
-  /** Every input, the strongest first. */
-  inputs: z.array(decisionReason.extend({ reference: reference.nullable() })),
-});
-export type DecisionExplanation = z.infer<typeof explanation>;
-
-export const explainDecision = route('serve', 'explainDecision', 'GET /v1/ledger/{decisionId}/explanation', {
-  summary: 'What each input added to the score of a decision, by the version that made it',
-  roles: ['scientist', 'operator', 'reviewer'],
-  params: ledgerParams,
-  result: explanation,
-  timeoutMs: 60_000,
 });
 
 const replayedAnswer = z.object({

@@ -32,6 +32,8 @@ export async function chooseForRecommendation(choosing: RecommendationChoosing):
   const { recommendation, request } = choosing;
   if (request.threshold !== undefined)
     throw refused(recommendation, 'threshold', 'is a recommendation and has no threshold');
+  if (request.abstain != null)
+    throw refused(recommendation, 'abstain', 'is a recommendation and abstains from nothing');
   const { vectorHash, ...candidates } = await chooseRecommender(choosing);
   const ranker = await chooseRanker(choosing);
   return { ...candidates, ...NO_THRESHOLD, recommendation: { vectorHash, ranker } };

@@ -7,8 +7,9 @@ import {
   type ReleasedRanker,
   type routes,
 } from '../../contract/index.ts';
-import type { Decision, Gate } from '../../define/index.ts';
+import type { Abstention, Decision, Gate } from '../../define/index.ts';
 import type { Tables } from '../../runtime/index.ts';
+import { chooseAbstention } from './choose-abstention.ts';
 import { judgeGates } from './gates.ts';
 import { getVersion } from './versions.ts';
 
@@ -26,12 +27,14 @@ export interface Choice {
   readonly vector: string;
   readonly threshold: number;
   readonly outcomes: readonly [string, string];
+  /** Absent: every score is answered. */
+  readonly abstain?: Abstention;
   readonly recommendation?: RecommendationChoice;
 }
 
 /**
- * What a release of a decision is made of. Rejects with BAD_REQUEST without a version or with a ranker, MODEL_NOT_FOUND,
- * GATE_FAILED and UNPROCESSABLE as {@link releasableVersion}.
+ * What a release of a decision is made of. Rejects with BAD_REQUEST without a version, with a ranker or an abstention that cannot
+ * be, MODEL_NOT_FOUND, GATE_FAILED and UNPROCESSABLE as {@link releasableVersion}.
  */
 export async function chooseForDecision(
   tx: Tables,
@@ -54,6 +57,7 @@ export async function chooseForDecision(
       details: { decision: name, field: 'ranker' },
     });
   }
+  const abstain = chooseAbstention(decision, request.abstain);
   await releasableVersion(tx, model, version);
   return {
     model: model.name,
@@ -61,6 +65,7 @@ export async function chooseForDecision(
     vector: model.vector.name,
     threshold: request.threshold ?? threshold,
     outcomes,
+    ...(abstain === undefined ? {} : { abstain }),
   };
 }
 

@@ -92,5 +92,12 @@ export const registryMigrations: MigrationSet = {
       // Hash of the history vector, and the ranker; null for a decision.
       sql: 'alter table registry_release add column recommendation json;',
     },
+    {
+      number: 4,
+      name: 'releases that abstain',
+      additive: true,
+      // Range and outcome; null for a release that answers every score.
+      sql: 'alter table registry_release add column abstain json;',
+    },
   ],
 };

@@ -5,7 +5,13 @@ import {
   RELEASE_SIGNAL,
   type routes,
 } from '../../contract/index.ts';
-import { type App, type Decision, definitionHash, type Recommendation } from '../../define/index.ts';
+import {
+  type Abstention,
+  type App,
+  type Decision,
+  definitionHash,
+  type Recommendation,
+} from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { appendAudit } from './audit.ts';
 import { chooseForDecision, type Choice, type RecommendationChoice } from './choose-version.ts';
@@ -32,11 +38,12 @@ interface ReleaseRow extends Record<string, unknown> {
   readonly request_hash: string;
   /** Of a decision null. */
   readonly recommendation: RecommendationChoice | null;
+  readonly abstain: Abstention | null;
 }
 
 const COLUMNS = `r.decision, r.number, r.revision, r.model, r.version, v.onnx_digest, v.onnx_bytes,
   r.vector, v.vector_hash, r.threshold, r.outcomes, r.created_at, r.reason, r.request_hash,
-  r.recommendation`;
+  r.recommendation, r.abstain`;
 
 const FROM = `registry_release r join registry_version v on v.model = r.model and v.version = r.version`;
 
@@ -70,8 +77,8 @@ const NEXT_REVISION = `update registry_state set revision = revision + 1 returni
 const INSERT = `
 insert into registry_release
   (decision, number, revision, model, version, vector, threshold, outcomes, created_at, reason, idempotency_key,
-   request_hash, recommendation)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`;
+   request_hash, recommendation, abstain)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`;
 
 const POINT = `update registry_decision set current = $2 where name = $1`;
 
@@ -219,7 +226,7 @@ interface Insertion {
 
 async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Promise<Release> {
   const { name, choice, request, requestHash, actor } = insertion;
-  const { model, version, threshold, recommendation } = choice;
+  const { model, version, threshold, abstain, recommendation } = choice;
   const at = host.clock.now();
   const reason = request.reason ?? null;
   const [counted] = await tx.query<{ number: number }>(COUNT_UP, [name]);
@@ -231,7 +238,8 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
   const answer = [threshold, JSON.stringify(choice.outcomes)];
   const rest = [at, reason, request.idempotencyKey ?? null, requestHash];
   const ranked = recommendation === undefined ? null : JSON.stringify(recommendation);
-  await tx.query(INSERT, [...identity, ...answer, ...rest, ranked]);
+  const abstaining = abstain === undefined ? null : JSON.stringify(abstain);
+  await tx.query(INSERT, [...identity, ...answer, ...rest, ranked, abstaining]);
   await tx.query(POINT, [name, counted.number]);
   const id = releaseId(name, counted.number);
   await appendAudit(tx, {
@@ -242,6 +250,7 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
       model,
       version,
       ...(recommendation === undefined ? { threshold } : { ranker: rankerText(recommendation) }),
+      ...(abstain === undefined ? {} : { abstain }),
       reason,
       revision: state.revision,
       actor,
@@ -272,6 +281,7 @@ function toRelease(row: ReleaseRow): Release {
     vectorHash: row.recommendation?.vectorHash ?? row.vector_hash,
     threshold: row.threshold,
     outcomes: row.outcomes,
+    ...(row.abstain === null ? {} : { abstain: row.abstain }),
     createdAt: row.created_at,
     reason: row.reason,
     ...(row.recommendation === null ? {} : { ranker: row.recommendation.ranker }),

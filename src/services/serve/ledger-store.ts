@@ -20,6 +20,8 @@ export interface NewEntry extends RowPositions {
   readonly traceId: string | null;
   /** Of a recommendation, whose vector is the user's history. */
   readonly recommendation?: RecommendationRecord;
+  /** Present when it waits for a person: it then enters the queue of reviews with the ledger. */
+  readonly forReview?: true;
 }
 
 /** Which entries are drawn. */
@@ -57,6 +59,15 @@ select * from unnest(
   $9::text[], $10::json[], $11::text[])
 on conflict (decision_id) do nothing`;
 
+/** One statement, hence one transaction. Only for groups in which somebody must look at something. */
+const INSERT_WITH_REVIEWS = `
+with waiting as (
+  insert into serve_review (decision_id, decision, at)
+  select * from unnest($12::uuid[], $13::text[], $14::bigint[])
+  on conflict (decision_id) do nothing
+)
+${INSERT}`;
+
 const SELECT = `
 select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry, l.trace_id,
   v.vector, v.hash, v.names
@@ -81,9 +92,14 @@ const INSERT_VECTOR = `insert into serve_vector (hash, vector, names) values ($1
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** Whether a text is an id that a decision may have. */
+export function isDecisionId(text: string): boolean {
+  return UUID.test(text);
+}
+
 /** Inserts the entries; those that are there already stay as they are, so that a repeated insert is safe. */
 export async function insertEntries(tables: Tables, entries: readonly NewEntry[]): Promise<void> {
-  await tables.query(INSERT, [
+  const columns = [
     entries.map((entry) => entry.decisionId),
     entries.map((entry) => entry.at),
     entries.map((entry) => entry.decision),
@@ -97,6 +113,17 @@ export async function insertEntries(tables: Tables, entries: readonly NewEntry[]
       JSON.stringify({ request, values, ...rowPositionsOf(entry), recommendation }),
     ),
     entries.map((entry) => entry.traceId),
+  ];
+  const waiting = entries.filter((entry) => entry.forReview === true);
+  if (waiting.length === 0) {
+    await tables.query(INSERT, columns);
+    return;
+  }
+  await tables.query(INSERT_WITH_REVIEWS, [
+    ...columns,
+    waiting.map((entry) => entry.decisionId),
+    waiting.map((entry) => entry.decision),
+    waiting.map((entry) => entry.at),
   ]);
 }
 
@@ -107,14 +134,14 @@ export function rowPositionsOf({ positions, others, groups }: RowPositions): Row
 
 /** Reads an entry; `undefined` when there is none. */
 export async function findEntry(tables: Tables, decisionId: string): Promise<LedgerEntry | undefined> {
-  if (!UUID.test(decisionId)) return undefined;
+  if (!isDecisionId(decisionId)) return undefined;
   const [row] = await tables.query<EntryRow>(GET, [decisionId]);
   return row === undefined ? undefined : toEntry(row);
 }
 
 /** Reads entries; ids that there is no entry of are left out. */
 export async function findEntries(tables: Tables, ids: readonly string[]): Promise<LedgerEntry[]> {
-  const rows = await tables.query<EntryRow>(GET_MANY, [ids.filter((id) => UUID.test(id))]);
+  const rows = await tables.query<EntryRow>(GET_MANY, [ids.filter(isDecisionId)]);
   return rows.map(toEntry);
 }
 

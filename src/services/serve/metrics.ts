@@ -12,6 +12,9 @@ export interface ServeMetrics {
   readonly batchRows: Histogram;
   readonly ledgerBuffered: Gauge;
   readonly ledgerLost: Counter;
+  readonly reviewsWaiting: Gauge;
+  readonly reviewsOldest: Gauge;
+  readonly reviewsDropped: Counter;
   readonly releaseAge: Gauge;
   readonly releaseLoads: Counter;
 }
@@ -43,7 +46,7 @@ export function serveMetrics(metrics: Metrics): ServeMetrics {
     ]),
     seconds: metrics.histogram(
       'decision_seconds',
-      'Time to answer: total, features, model, ledger',
+      'Time to answer: total, features, model, explanation, ledger',
       ['part'],
       SECONDS,
     ),
@@ -52,6 +55,17 @@ export function serveMetrics(metrics: Metrics): ServeMetrics {
     batchRows: metrics.histogram('batch_rows', 'Candidates in one vector read', ['vector'], ROWS),
     ledgerBuffered: metrics.gauge('ledger_buffered_entries', 'Answers not yet in the ledger'),
     ledgerLost: metrics.counter('ledger_lost_entries_total', 'Answers that never reached the ledger'),
+    reviewsWaiting: metrics.gauge('reviews_waiting', 'Decisions that wait for a person', ['decision']),
+    reviewsOldest: metrics.gauge(
+      'reviews_oldest_seconds',
+      'How long the oldest of them has waited; 0 when none does',
+      ['decision'],
+    ),
+    reviewsDropped: metrics.counter(
+      'reviews_dropped_total',
+      'Decisions that left the queue of reviews because it was full',
+      ['decision'],
+    ),
     releaseAge: metrics.gauge('release_age_seconds', 'Time since the registry last confirmed the releases'),
     releaseLoads: metrics.counter('release_loads_total', 'Attempts to load a release', [
       'decision',

@@ -58,7 +58,24 @@ export const serveOptions = z
       'How far the buffer may be behind while the database answers, in ms',
     ),
     ledgerDays: whole(0, 36_500, 400, 'Days after which a day of the ledger is dropped; 0 keeps it for ever'),
-    replayModelsMax: whole(1, 1_000, 8, 'Models of earlier releases kept loaded for replays'),
+    reviewsMax: whole(
+      1,
+      10_000_000,
+      100_000,
+      'Decisions that wait for a person; beyond it the oldest leave the queue (not the ledger)',
+    ),
+    reviewUpkeepMs: whole(
+      100,
+      3_600_000,
+      10_000,
+      'How often the queue of reviews is counted and held to its bound, and outcomes that were not sent are sent, in ms',
+    ),
+    replayModelsMax: whole(
+      1,
+      1_000,
+      8,
+      'Models of earlier releases kept loaded for replays and explanations',
+    ),
     replayItemModelsMax: whole(
       1,
       100,

@@ -6,6 +6,7 @@ import { vectorIdOf } from './ledger-store.ts';
 import { loadRecommendation, type LoadedRecommendation } from './load-recommendation.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { type Categories, categoriesOf } from './reasons.ts';
 import { loadServedModel, type ServedModel } from './served-model.ts';
 
 /** How long the registry may take to answer, in milliseconds. */
@@ -22,6 +23,9 @@ export interface LoadedRelease {
   readonly model: ServedModel;
   /** The release's own: the decision's model may have another one by now. */
   readonly vector: Vector;
+  /** Of its values. */
+  readonly names: readonly string[];
+  readonly categories: Categories;
   /** How the ledger refers to the vector. */
   readonly vectorId: number;
 }
@@ -235,6 +239,19 @@ export class ReleaseWatch {
     model.predict(vector.values.map(() => 0));
     const vectorId = await vectorIdOf(tables, vector);
     this.#vectors.set(vectorId, vector);
-    return { release, model, vector, vectorId };
+    const names = vector.values.map((value) => value.name);
+    this.#noteExplanation(release, decision, model);
+    return { release, model, vector, names, categories: categoriesOf(vector), vectorId };
+  }
+
+  /** Prepares what a decision that gives reasons needs, so that its first answer does not wait for it. */
+  #noteExplanation(release: Release, decision: Decision, model: ServedModel): void {
+    if (decision.explain === undefined) return;
+    const why = model.notExplained;
+    if (why === undefined) return;
+    this.#host.logger.warn('A decision gives reasons, but this version cannot be explained', {
+      release: release.id,
+      why,
+    });
   }
 }

@@ -33,7 +33,7 @@ export async function getEntry(parts: ReplayParts, decisionId: string): Promise<
       details: { decisionId },
     });
   }
-  const { vectorId: _, ...entry } = waiting;
+  const { vectorId: _, forReview: __, ...entry } = waiting;
   const names = vector.values.map((value) => value.name);
   return { ...entry, values: [...entry.values], vector: vector.name, vectorHash: vector.hash, names };
 }

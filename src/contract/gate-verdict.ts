@@ -12,6 +12,6 @@ export function gateValueText(verdict: GateVerdict, digits: (value: number) => s
 }
 
 /** A verdict that failed, in words: `aucRoc is 0.5, at least 0.9 is asked`. */
-export function gateVerdictText(verdict: GateVerdict): string {
-  return `${gateMeasureText(verdict)} is ${gateValueText(verdict)}, ${gateBoundText(verdict)} is asked`;
+export function gateVerdictText(verdict: GateVerdict, digits?: (value: number) => string): string {
+  return `${gateMeasureText(verdict)} is ${gateValueText(verdict, digits)}, ${gateBoundText(verdict)} is asked`;
 }

@@ -29,6 +29,12 @@ export type RankingMetricName = 'ndcg10' | 'map10' | 'mrr10';
 const THRESHOLD_METRICS: readonly MetricName[] = ['recall', 'precision', 'specificity'];
 const RANKING_METRICS: readonly MetricName[] = ['ndcg10', 'map10', 'mrr10'];
 const LOSSES: readonly MetricName[] = ['logLoss', 'brier', 'calibrationError'];
+/** A probability that is the same for all rows can be right on average, and can make all rows alarms. */
+const UNCOMPARED_METRICS: readonly MetricName[] = [
+  ...THRESHOLD_METRICS,
+  'calibrationError',
+  'cardPrecision100',
+];
 const METRICS: readonly MetricName[] = [
   'aucRoc',
   'averagePrecision',
@@ -99,8 +105,10 @@ export function atMost(metric: MetricName, bound: number, options: GateOptions =
  * metric that a baseline has no value of.
  */
 export function betterThanBaseline(metric: MetricName, options: Pick<GateOptions, 'bound'> = {}): Gate {
-  if (THRESHOLD_METRICS.includes(metric) || metric === 'cardPrecision100') {
-    throw new TypeError(`betterThanBaseline(): not of ${metric}, in which no baseline is good or bad`);
+  if (UNCOMPARED_METRICS.includes(metric)) {
+    throw new TypeError(
+      `betterThanBaseline(): not of ${metric}, in which a model that tells no rows apart can be as good as any`,
+    );
   }
   return { ...gate({ metric, direction: 'atLeast', bound: 0 }, options), against: 'baseline' };
 }

@@ -199,7 +199,7 @@ async function checkVersion(tx: Tables, decision: Decision, number: number): Pro
 }
 
 function explain(failed: readonly GateVerdict[]): string {
-  const texts = failed.map(gateVerdictText);
+  const texts = failed.map((verdict) => gateVerdictText(verdict));
   return texts.length === 0
     ? 'came without the verdicts that its model asks for'
     : `failed: ${texts.join('; ')}`;

@@ -6,7 +6,7 @@ import type { TrainOptions } from './options.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { StoredRun } from './run-store.ts';
 import { findStep, recordStep, type StepRecord, type StepResult } from './step-store.ts';
-import { type StepName, stepKey } from './steps.ts';
+import { type StepName, stepKey, type UnitName } from './steps.ts';
 
 /** What every step of an attempt at a run has. */
 export interface RunContext {
@@ -19,11 +19,16 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
-export interface StepPlan<TOutput> {
+/** Work of which a record is kept, so that it is done once. */
+export interface UnitPlan<TOutput> {
+  readonly name: UnitName;
+  work(key: string): Promise<StepResult<TOutput>>;
+}
+
+export interface StepPlan<TOutput> extends UnitPlan<TOutput> {
   readonly name: StepName;
   /** Everything that the output depends on besides the step's code. */
   readonly inputs: Readonly<Record<string, unknown>>;
-  work(key: string): Promise<StepResult<TOutput>>;
   /** One line for people about the output. */
   note(output: TOutput): string;
 }
@@ -59,9 +64,10 @@ export async function runStep<TOutput>(
   return { key, output: record.output };
 }
 
-async function findOrDo<TOutput>(
+/** What was recorded under the key, or what the work comes to, which is recorded then. */
+export async function findOrDo<TOutput>(
   { host, run, metrics, signal }: RunContext,
-  plan: StepPlan<TOutput>,
+  plan: UnitPlan<TOutput>,
   key: string,
 ): Promise<{ readonly record: StepRecord<TOutput>; readonly found: boolean }> {
   signal.throwIfAborted();

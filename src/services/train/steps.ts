@@ -4,6 +4,9 @@ import { definitionHash } from '../../define/index.ts';
 export type StepStatus = Run['steps'][number];
 export type StepName = StepStatus['name'];
 
+/** Work of which a record is kept: the steps, and of a cross-validation the fit of a fold. */
+export type UnitName = StepName | 'fold';
+
 /**
  * The steps of a run in their order, with the version of each one's code: raise it whenever its output
  * changes.
@@ -12,9 +15,9 @@ export const STEP_VERSIONS: Readonly<Record<StepName, number>> = {
   dataset: 1,
   split: 1,
   fit: 1,
-  evaluate: 2,
-  gate: 1,
-  bundle: 2,
+  evaluate: 3,
+  gate: 2,
+  bundle: 3,
 };
 
 export const STEP_NAMES: readonly StepName[] = ['dataset', 'split', 'fit', 'evaluate', 'gate', 'bundle'];

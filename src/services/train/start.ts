@@ -3,6 +3,7 @@ import { handler, type RunningService, type ServiceHost } from '../../runtime/in
 import { type ActiveRuns, execute, RETRIES, type RunJob } from './execute.ts';
 import { type TrainMetrics, trainMetrics } from './metrics.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
+import { OutcomeCounter } from './outcome-counter.ts';
 import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } from './runs.ts';
 import { listSchedules, pauseSchedule, resumeSchedule, Scheduler } from './schedules.ts';
 
@@ -27,6 +28,7 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
   const unsubscribe = signals.subscribe(CANCEL_SIGNAL, () => {
     for (const progress of active) void progress.check();
   });
+  const outcomes = new OutcomeCounter(host.log);
   const stopping = new AbortController();
   const open = { jobs: 0 };
   const watching = watch(host, metrics, open, stopping.signal);
@@ -35,9 +37,9 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
       handler(routes.startRun, ({ params, body }) => startRun(host, params.model, body)),
       handler(routes.getRun, ({ params }) => getRun(host, params.id)),
       handler(routes.listRuns, ({ params, query }) => listRuns(host, params.model, query)),
-      handler(routes.listSchedules, () => listSchedules(host)),
-      handler(routes.pauseSchedule, ({ params }) => pauseSchedule(host, params.model)),
-      handler(routes.resumeSchedule, ({ params }) => resumeSchedule(host, params.model)),
+      handler(routes.listSchedules, () => listSchedules(host, outcomes)),
+      handler(routes.pauseSchedule, ({ params }) => pauseSchedule(host, params.model, outcomes)),
+      handler(routes.resumeSchedule, ({ params }) => resumeSchedule(host, params.model, outcomes)),
       handler(routes.cancelRun, ({ params }) => cancelRun(host, metrics, params.id)),
     ],
     scalingSignals: () => ({ open_jobs: open.jobs }),

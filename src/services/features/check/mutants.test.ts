@@ -147,6 +147,31 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: 10,
     sql: (sql) => sql.replaceAll('x.t < e._at', 'true'),
   },
+  'SQL: the condition of a label is not looked at': {
+    group: 'matured_dear',
+    rule: 10,
+    sql: (sql) => sql.replace(/(from "events_returns") where [^\n]* group by/, '$1 group by'),
+  },
+  'SQL: whoever looked found something': {
+    group: 'looked',
+    rule: 10,
+    sql: (sql) => sql.replaceAll(' and x.w', ''),
+  },
+  'SQL: who was not looked at is negative': {
+    group: 'looked',
+    rule: 10,
+    sql: (sql) => sql.replaceAll(' and _known_outcome', ''),
+  },
+  'online: an outcome that finds nothing is none': {
+    group: 'looked',
+    rule: 10,
+    online: () => {
+      const mark = originalOf(Shard.prototype, 'mark');
+      vi.spyOn(Shard.prototype, 'mark').mockImplementation(function (this: Shard, ...given) {
+        if (given[3] === 'positive') mark.apply(this, given);
+      });
+    },
+  },
   'SQL: what is true or unknown is true': {
     group: 'answers',
     rule: 7,

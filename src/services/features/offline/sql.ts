@@ -6,6 +6,11 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Name of the table of a source's visible events: first record of each id, cut at the dataset's positions. */
+export function eventsTable(source: string): string {
+  return identifier(`events_${source}`);
+}
+
 /** A string as an SQL literal. */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;

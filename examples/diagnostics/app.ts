@@ -116,7 +116,7 @@ export const aspirate = vector('aspirate', {
 });
 
 /** Below the first probability a case is called benign, from the second on malignant, between them a person looks. */
-const UNSURE = { from: 0.1, to: 0.9 };
+const UNSURE = { from: 0.05, to: 0.9 };
 
 export const diagnosis = defineModel('diagnosis', {
   vector: aspirate,
@@ -127,7 +127,7 @@ export const diagnosis = defineModel('diagnosis', {
     betterThanBaseline('logLoss', { bound: 'lower' }),
     // Of the malignant cases, those that are not called benign: of all, and in the group where fewest are.
     atLeast('recall', 0.95, { at: UNSURE.from }),
-    atLeast('recall', 0.8, { at: UNSURE.from, slice: 'worst', rowsMin: 20 }),
+    atLeast('recall', 0.7, { at: UNSURE.from, slice: 'worst', rowsMin: 10 }),
   ],
 });
 

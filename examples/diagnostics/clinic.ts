@@ -46,6 +46,8 @@ export type ClinicEvent =
 export interface Clinic {
   readonly file: CaseFile;
   readonly startMs: number;
+  /** Whether all cases of the file come in. */
+  readonly isWhole: boolean;
   readonly cases: readonly ClinicCase[];
   /** In the order of time; of one instant: round, training, case, finding. */
   readonly events: readonly ClinicEvent[];
@@ -73,7 +75,8 @@ export function openClinic(file: CaseFile, options: ClinicOptions): Clinic {
     const number = String(index + 1).padStart(4, '0');
     return [{ id: `c${number}`, patient: `p${number}`, at, findingAt, known }];
   });
-  return { file, startMs: START_MS, cases, events: eventsOf(cases) };
+  const isWhole = count === file.cases.length;
+  return { file, startMs: START_MS, isWhole, cases, events: eventsOf(cases) };
 }
 
 /** The record of the source `cases`, in JSON. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { aucRoc, logLoss, type Scored } from './scores.ts';
+import { aucRoc, aucWithin, logLoss, type Scored } from './scores.ts';
 
 const scored = (...pairs: [score: number, isPositive: boolean][]): Scored[] =>
   pairs.map(([score, isPositive]) => ({ score, isPositive }));
@@ -28,6 +28,23 @@ describe('aucRoc', () => {
         else expect(aucRoc(rows)).toBeCloseTo(right / pairs, 12);
       }),
     );
+  });
+});
+
+describe('aucWithin', () => {
+  it('counts pairs of one group alone', () => {
+    const rows = [
+      { group: 1, score: 0.1, isPositive: false },
+      { group: 1, score: 0.2, isPositive: true },
+      { group: 2, score: 0.8, isPositive: false },
+      { group: 2, score: 0.9, isPositive: true },
+      { group: 2, score: 0.7, isPositive: true },
+      { group: 3, score: 0.5, isPositive: true },
+    ];
+    expect(aucWithin(rows)).toBeCloseTo(2 / 3, 12);
+    expect(aucWithin(rows.slice(5))).toBe(null);
+    const one = rows.map((row) => ({ ...row, group: 0 }));
+    expect(aucWithin(one)).toBe(aucRoc(one));
   });
 });
 

@@ -1,6 +1,7 @@
 import type { DecisionAnswer } from '@tandem-examples/driver';
 import type { ClinicCase } from '../clinic.ts';
 import type { Scored } from '../scores.ts';
+import type { Pair } from './improvement.ts';
 
 /** A case that was decided on. */
 export interface DecidedCase extends Scored {
@@ -36,16 +37,14 @@ export class CaseLog {
     return this.#byId.get(caseId);
   }
 
-  /** Cases that others than the first version decided on: scores of the version in charge, and of the first. */
-  againstFirst(): { readonly charge: readonly Scored[]; readonly first: readonly Scored[] } {
+  /** Cases that others than the first version decided on, with the score that the first gave them. */
+  againstFirst(): readonly Pair[] {
     const [earliest] = this.decided;
-    const charge: Scored[] = [];
-    const first: Scored[] = [];
+    const pairs: Pair[] = [];
     for (const { score, firstScore, isPositive, version } of this.decided) {
       if (version === earliest?.version || firstScore === undefined) continue;
-      charge.push({ score, isPositive });
-      first.push({ score: firstScore, isPositive });
+      pairs.push({ version, score, firstScore, isPositive });
     }
-    return { charge, first };
+    return pairs;
   }
 }

@@ -11,7 +11,7 @@ import type { ReviewDesk } from './review-desk.ts';
 const SETTLE_MS_MAX = 120_000;
 const POLL_MS = 100;
 /** Decisions that are explained and replayed again at the end, spread over all. */
-const SAMPLES_MAX = 200;
+const SAMPLES_MAX = 100;
 /** Contributions add up to the margin within this. */
 const SUM_DIFFERENCE_MAX = 1e-9;
 

@@ -106,8 +106,9 @@ export class ModelKeeper {
   }
 }
 
-function judge(
-  run: RunAnswer,
+/** Whether a version takes over from the one in charge, and why. */
+export function judge(
+  run: Pick<RunAnswer, 'gates'>,
   auc: number,
   before: InCharge | undefined,
 ): { readonly isGood: boolean; readonly reason: string } {

@@ -21,8 +21,7 @@ export async function runOnce(options: RunOptions, tools: RunTools): Promise<Onc
   const run = new BoundedClinic(clinic, tools, drillOf(options, tools, clinic));
   await run.run();
   const checked = await timeline.phase('check', () => run.check());
-  const isWhole = clinic.cases.length === file.cases.length;
-  const { report, violations } = outcomeOf(run, { aucReference: isWhole ? file.aucReference : undefined });
+  const { report, violations } = outcomeOf(run);
   return {
     violations: [...violations, ...checked.violations],
     report: {

@@ -37,7 +37,7 @@ describe('parseOptions', () => {
     [['--dataset', 'toString'], /--dataset is one of/],
     [['--dataset', 'pima'], /--dataset pima needs --data/],
     [['--batches', '5'], /--batches needs --once/],
-    [['--once', '--batches', '2'], /--batches is a whole number from 3/],
+    [['--once', '--batches', '3'], /--batches is a whole number from 4/],
     [['--once', '--by-hand'], /--by-hand is for a live run/],
     [['--once', '--url', 'http://a', '--kill-at', '0.5'], /--kill-at is for a product that is started/],
   ])('refuses %j', (args, message) => {

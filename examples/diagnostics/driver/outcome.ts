@@ -1,32 +1,28 @@
-import { grouped, metricText, roundTo } from '@tandem-examples/driver';
+import { grouped, roundTo } from '@tandem-examples/driver';
 import { aucRoc, logLoss } from '../scores.ts';
 import type { BoundedClinic } from './bounded-clinic.ts';
 import type { CaseLog } from './case-log.ts';
+import { improvementFaults, measureImprovement } from './improvement.ts';
 import type { Report } from './report.ts';
 
 /** The final model may be worse than what others reach on the same data by this. */
 const AUC_DIFFERENCE_MAX = 0.01;
 
-/** What decisions and versions came to, and in words what was not as it must be. */
-export function outcomeOf(
-  run: BoundedClinic,
-  { aucReference }: { readonly aucReference: number | undefined },
-): {
+/**
+ * What decisions and versions came to, and in words what was not as it must be. How good the models are is
+ * asked only where the whole file came in: a few batches say little about that.
+ */
+export function outcomeOf(run: BoundedClinic): {
   readonly report: Pick<Report, 'batches' | 'decisions' | 'prequential' | 'final'>;
   readonly violations: readonly string[];
 } {
   const { log, reception, trainings } = run;
+  const { file, cases, isWhole } = run.clinic;
+  const aucReference = isWhole ? file.aucReference : undefined;
   const last = trainings.at(-1);
   if (last === undefined) throw new Error('Nothing was trained');
   const { triage, yardstick } = reception;
-  const { charge, first } = log.againstFirst();
-  const later = {
-    cases: charge.length,
-    auc: rounded(aucRoc(charge)),
-    logLoss: rounded(logLoss(charge)),
-    firstAuc: rounded(aucRoc(first)),
-    firstLogLoss: rounded(logLoss(first)),
-  };
+  const improvement = measureImprovement(log.againstFirst());
   const failed = triage.failed + yardstick.failed;
   return {
     report: {
@@ -38,7 +34,11 @@ export function outcomeOf(
         p50Ms: rounded(triage.latencies.quantile(0.5)),
         p99Ms: rounded(triage.latencies.quantile(0.99)),
       },
-      prequential: { auc: rounded(aucRoc(log.decided)), logLoss: rounded(logLoss(log.decided)), later },
+      prequential: {
+        auc: rounded(aucRoc(log.decided)),
+        logLoss: rounded(logLoss(log.decided)),
+        later: improvement,
+      },
       final: {
         cases: last.cases,
         positives: last.positives,
@@ -54,29 +54,15 @@ export function outcomeOf(
               (triage.firstFailure ?? yardstick.firstFailure ?? '-'),
           ]),
       ...(log.decided.length === 0 ? ['no version passed its gates: there was no decision'] : []),
-      ...improvementFaults(later),
-      ...(last.cases === run.clinic.cases.length
+      ...(isWhole ? improvementFaults(improvement) : []),
+      ...(last.cases === cases.length
         ? []
-        : [`the last training knows ${grouped(last.cases)} of ${grouped(run.clinic.cases.length)} cases`]),
+        : [`the last training knows ${grouped(last.cases)} of ${grouped(cases.length)} cases`]),
       ...(aucReference === undefined || last.auc >= aucReference - AUC_DIFFERENCE_MAX
         ? []
         : [`the final AUC is ${String(last.auc)}, others reach ${String(aucReference)}`]),
     ],
   };
-}
-
-/** On cases that nobody had seen, versions that learnt more are better than the first. */
-function improvementFaults(later: Report['prequential']['later']): string[] {
-  const { cases, auc, logLoss: loss, firstAuc, firstLogLoss } = later;
-  if (cases === 0) return ['no version after the first decided a case'];
-  if (auc === null || loss === null || firstAuc === null || firstLogLoss === null)
-    return [`${grouped(cases)} later cases are all alike: nothing can be compared`];
-  return auc >= firstAuc && loss < firstLogLoss
-    ? []
-    : [
-        `the model did not improve: on ${grouped(cases)} later cases AUC ${metricText(auc)} and log loss ${metricText(loss)}, ` +
-          `the first version's are ${metricText(firstAuc)} and ${metricText(firstLogLoss)}`,
-      ];
 }
 
 function outcomesOf(log: CaseLog): Report['decisions']['outcomes'] {

@@ -6,6 +6,7 @@ import {
   phasesText,
   table,
 } from '@tandem-examples/driver';
+import type { Improvement } from './improvement.ts';
 import type { TrainingReport } from './model-keeper.ts';
 
 /** What `--report` writes as JSON. */
@@ -47,14 +48,8 @@ export interface Report {
     /** Of all decided cases. */
     readonly auc: number | null;
     readonly logLoss: number | null;
-    /** The cases that later versions than the first decided: scores of those, and of the first, on the same cases. */
-    readonly later: {
-      readonly cases: number;
-      readonly auc: number | null;
-      readonly logLoss: number | null;
-      readonly firstAuc: number | null;
-      readonly firstLogLoss: number | null;
-    };
+    /** The cases that later versions than the first decided: those beside the first, on the same cases. */
+    readonly later: Improvement;
   };
   readonly explanations: {
     readonly checked: number;
@@ -105,6 +100,12 @@ export function summarise(report: Report): string {
     ],
     ['  by first', `AUC ${metricText(later.firstAuc)}, log loss ${metricText(later.firstLogLoss)}`],
     [
+      '  gain',
+      later.aucGain === null
+        ? 'not known'
+        : `AUC ${signed(later.aucGain.low)} to ${signed(later.aucGain.high)} with a confidence of 95 %`,
+    ],
+    [
       'explained',
       `${grouped(explanations.checked)} decisions, sums differ by ${explanations.differenceMax.toExponential(1)} at most`,
     ],
@@ -117,4 +118,8 @@ export function summarise(report: Report): string {
     ['time', phasesText(report.seconds)],
     ['memory', memoryText(report.peakRssMb)],
   ]);
+}
+
+function signed(value: number): string {
+  return `${value < 0 ? '' : '+'}${value.toFixed(3)}`;
 }

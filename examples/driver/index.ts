@@ -1,5 +1,5 @@
 export { Decider } from './decider.ts';
-export { HttpClient } from './http-client.ts';
+export { HttpClient, isRepeatable } from './http-client.ts';
 export { KillDrill } from './kill-drill.ts';
 export { paced, rememberWorld } from './live.ts';
 export { Latencies } from './latencies.ts';
@@ -13,7 +13,16 @@ export {
   UsageError,
   whole,
 } from './options.ts';
-export { type DecisionAnswer, laterPositions, Platform, type Positions, type RunAnswer } from './platform.ts';
+export {
+  type DecisionAnswer,
+  type GateAnswer,
+  laterPositions,
+  Platform,
+  type Positions,
+  type Reason,
+  type ReviewAnswer,
+  type RunAnswer,
+} from './platform.ts';
 export type { Product } from './product.ts';
 export { RandomStream } from './random.ts';
 export { memoryText, metricText, millisecondsText, phasesText, secondsText, table } from './report.ts';

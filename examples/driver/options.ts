@@ -41,6 +41,8 @@ export interface OwnOptions {
   readonly dataDir: { readonly live: string; readonly once: string };
   /** Names of its own options that take a value. */
   readonly values: readonly string[];
+  /** Names of its own options that take no value. */
+  readonly flags?: readonly string[];
   /** Which of them, besides `report` and `url`, need `--once`. */
   readonly onlyOnce: readonly string[];
   /** Which of them, besides `replicas` and `port`, are for a product that is started. */
@@ -49,8 +51,9 @@ export interface OwnOptions {
 
 export interface ParsedOptions {
   readonly common: CommonOptions;
-  /** The text of an option of the example's own; undefined where it is not given. */
+  /** The text of one of the example's own options; undefined where it is not given. */
   readonly own: (name: string) => string | undefined;
+  readonly flag: (name: string) => boolean;
   /** The same as a path; undefined where it is not given. */
   readonly path: (name: string) => string | undefined;
 }
@@ -73,7 +76,7 @@ const COMMON = {
  * @throws UsageError
  */
 export function parseCommon(args: readonly string[], places: Places, own: OwnOptions): ParsedOptions {
-  const given = parse(args, own.values);
+  const given = parse(args, own);
   const text = (name: string): string | undefined => {
     const value = given[name];
     return typeof value === 'string' ? value : undefined;
@@ -110,17 +113,19 @@ export function parseCommon(args: readonly string[], places: Places, own: OwnOpt
       fresh: once || given['fresh'] === true,
     },
     own: text,
+    flag: (name) => given[name] === true,
     path,
   };
 }
 
 function parse(
   args: readonly string[],
-  own: readonly string[],
+  own: OwnOptions,
 ): Readonly<Record<string, string | boolean | undefined>> {
   try {
     const options: ParseArgsOptionsConfig = { ...COMMON };
-    for (const name of own) options[name] = { type: 'string' };
+    for (const name of own.values) options[name] = { type: 'string' };
+    for (const name of own.flags ?? []) options[name] = { type: 'boolean' };
     const { values } = parseArgs({ args: [...args], strict: true, allowPositionals: false, options });
     return values as Readonly<Record<string, string | boolean | undefined>>;
   } catch (error) {

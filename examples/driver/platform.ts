@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { HttpClient } from './http-client.ts';
 
+/** Reviews on one page. */
+const REVIEWS_A_PAGE = 100;
+
 /** Next offsets by source and partition. */
 export type Positions = Readonly<Record<string, readonly number[]>>;
 
@@ -34,8 +37,26 @@ export interface DatasetAnswer {
   readonly rows: number;
   readonly censored: number;
   readonly positives: number;
+  /** Rows left out because nobody has said what they are; absent of labels that need nobody's word. */
+  readonly unconfirmed?: number;
   readonly names: readonly string[];
   readonly file: { readonly digest: string; readonly bytes: number };
+}
+
+export interface GateAnswer {
+  readonly metric: string;
+  readonly direction: 'atLeast' | 'atMost';
+  readonly bound: number;
+  /** The threshold of recall, precision and specificity. */
+  readonly at?: number;
+  readonly value: number;
+  readonly passed: boolean;
+  /** The slice that the value is of, for a gate on the worst one. */
+  readonly where?: { readonly input: string; readonly values: string; readonly rows: number };
+  /** The value is how much better than the baseline's it is. */
+  readonly against?: 'baseline';
+  /** Why nothing could be measured. */
+  readonly unmeasured?: string;
 }
 
 export interface RunAnswer {
@@ -47,12 +68,7 @@ export interface RunAnswer {
     readonly seconds: number | null;
   }[];
   readonly metrics: Readonly<Record<string, number>>;
-  readonly gates: readonly {
-    readonly metric: string;
-    readonly bound: number;
-    readonly value: number;
-    readonly passed: boolean;
-  }[];
+  readonly gates: readonly GateAnswer[];
   readonly version: number | null;
   readonly error: string | null;
 }
@@ -69,6 +85,46 @@ export interface DecisionAnswer {
   readonly outcome: string;
   readonly score: number;
   readonly release: string;
+  /** The inputs that moved the score most, the strongest first; absent where a decision gives none. */
+  readonly reasons?: readonly Reason[];
+}
+
+/** One input's part in a decision: what it added to the margin. */
+export interface Reason {
+  readonly input: string;
+  readonly value: number | null;
+  readonly contribution: number;
+}
+
+export interface ExplanationAnswer {
+  readonly version: number;
+  readonly score: number;
+  readonly base: number;
+  /** Base and all contributions. */
+  readonly margin: number;
+  readonly inputs: readonly Reason[];
+}
+
+export interface ReviewAnswer {
+  readonly decisionId: string;
+  readonly outcome: string;
+  readonly score: number;
+  /** The event that was decided on. */
+  readonly request: Readonly<Record<string, unknown>>;
+  readonly answer: {
+    readonly positive: boolean;
+    /** The outcome that the answer became, and whether it is durable already; null: none was needed. */
+    readonly event: { readonly id: string; readonly sent: boolean } | null;
+    /** Whether it came too late to count as a label. */
+    readonly late: boolean;
+  } | null;
+}
+
+/** What a version was measured to be, as far as it is used here. */
+export interface VersionReport {
+  readonly test: { readonly rows: number; readonly positives: number };
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly intervals: Readonly<Record<string, { readonly low: number; readonly high: number }>>;
 }
 
 /**
@@ -150,6 +206,15 @@ export class Platform {
     return this.#client.repeat({ method: 'GET', path: `/v1/runs/${encodeURIComponent(id)}` });
   }
 
+  /** What was measured of a version: metrics with their intervals. */
+  async versionReport(model: string, version: number): Promise<VersionReport> {
+    const card = await this.#client.repeat<{ readonly text: string }>({
+      method: 'GET',
+      path: `/v1/models/${model}/versions/${String(version)}/card?form=report`,
+    });
+    return JSON.parse(card.text) as VersionReport;
+  }
+
   /** SHA-256 of the bytes of a model version. */
   async versionDigest(model: string, version: number): Promise<string> {
     const found = await this.#client.repeat<{ readonly onnx: { readonly digest: string } }>({
@@ -206,6 +271,46 @@ export class Platform {
       path: `/v1/recommendations/${recommendation}`,
       body,
       timeoutMs: 10_000,
+    });
+  }
+
+  /** What each input added to the score of a decision. */
+  explain(decisionId: string): Promise<ExplanationAnswer> {
+    return this.#client.repeat({
+      method: 'GET',
+      path: `/v1/ledger/${encodeURIComponent(decisionId)}/explanation`,
+      timeoutMs: 60_000,
+    });
+  }
+
+  /** Decisions that a person is asked about, or was: all of them, oldest first. */
+  async reviews(decision: string, state: 'waiting' | 'answered'): Promise<ReviewAnswer[]> {
+    const found: ReviewAnswer[] = [];
+    for (let after: string | null | undefined; after !== null;) {
+      const query = new URLSearchParams({ decision, state, limit: String(REVIEWS_A_PAGE) });
+      if (after !== undefined) query.set('after', after);
+      const page: { readonly reviews: readonly ReviewAnswer[]; readonly next: string | null } =
+        await this.#client.repeat({
+          method: 'GET',
+          path: `/v1/reviews?${query.toString()}`,
+          timeoutMs: 60_000,
+        });
+      found.push(...page.reviews);
+      after = page.next;
+    }
+    return found;
+  }
+
+  /** Answers for a decision that waits. The same answer may be given again. */
+  answerReview(
+    decisionId: string,
+    answer: { readonly positive: boolean; readonly fields: Readonly<Record<string, unknown>> },
+  ): Promise<NonNullable<ReviewAnswer['answer']>> {
+    return this.#client.repeat({
+      method: 'POST',
+      path: `/v1/reviews/${encodeURIComponent(decisionId)}`,
+      body: JSON.stringify(answer),
+      timeoutMs: 60_000,
     });
   }
 

@@ -40,7 +40,9 @@ describe('models', () => {
     state: 'done' as const,
     steps: [{ name: 'fit', state: 'done', seconds: 0.5 }],
     metrics: { aucRoc: 0.87, averagePrecision: 0.6 },
-    gates: [{ metric: 'averagePrecision', bound: 0.3, value: 0.6, passed: true }],
+    gates: [
+      { metric: 'averagePrecision', direction: 'atLeast' as const, bound: 0.3, value: 0.6, passed: true },
+    ],
     version: 2,
     error: null,
   };

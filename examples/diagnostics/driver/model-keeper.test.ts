@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { gateText, judge } from './model-keeper.ts';
+
+const gate = {
+  metric: 'recall',
+  direction: 'atLeast',
+  bound: 0.9,
+  at: 0.1,
+  value: 0.95,
+  passed: true,
+} as const;
+const inCharge = { release: 'triage-1', version: 1, auc: 0.95, aucLow: 0.93 };
+
+describe('a version takes over', () => {
+  it.each([
+    ['as the first one that passes', 0.6, undefined, true, 'the first version whose gates passed'],
+    ['when it is better', 0.96, inCharge, true, 'better: AUC 0.960, of version 1 0.950'],
+    [
+      'when it is not surely worse',
+      0.93,
+      inCharge,
+      true,
+      'not worse: AUC 0.930, of version 1 0.950, from 0.930',
+    ],
+    ['not when it is worse', 0.929, inCharge, false, 'worse: AUC 0.929, of version 1 0.950, from 0.930'],
+  ])('%s', (_, auc, before, isGood, reason) => {
+    expect(judge({ gates: [gate] }, auc, before)).toEqual({ isGood, reason });
+  });
+
+  it('never when a gate was not passed', () => {
+    const failed = { ...gate, value: 0.85, passed: false };
+    expect(judge({ gates: [gate, failed] }, 1, undefined)).toEqual({
+      isGood: false,
+      reason: 'gate not passed: recall at 0.1 is 0.850, at least 0.9 is asked',
+    });
+  });
+});
+
+describe('a gate in words', () => {
+  it('names slice, baseline, and why nothing was measured', () => {
+    const where = { input: 'age', values: '60 to 81', rows: 40 };
+    expect(gateText({ ...gate, where })).toBe(
+      'recall at 0.1 is 0.950 in the worst slice, age 60 to 81 (40 cases), at least 0.9 is asked',
+    );
+    expect(gateText({ ...gate, unmeasured: 'there are no rows' })).toBe(
+      'recall at 0.1 cannot be measured: there are no rows',
+    );
+    const against = { metric: 'logLoss', direction: 'atLeast', bound: 0, value: 0.4, passed: true } as const;
+    expect(gateText({ ...against, against: 'baseline' })).toBe(
+      "logLoss is better than the baseline's by 0.400",
+    );
+  });
+});

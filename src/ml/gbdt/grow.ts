@@ -283,8 +283,9 @@ export class TreeGrower {
     const range = { rows: tree.rows, start: leaf.start, end: leaf.end };
     const { bins } = tree.columns;
     const columns = tree.columns.columns.length;
-    kernel.fillHistogram(histogram.sums, { bins, columns, derivatives }, range);
-    if (histogram.counts !== undefined) kernel.countRows(histogram.counts, { bins, columns }, range);
+    kernel.fillHistogram(histogram.sums, { bins, columns, from: 0, to: columns, derivatives }, range);
+    if (histogram.counts !== undefined)
+      kernel.countRows(histogram.counts, { bins, columns, from: 0, to: columns }, range);
     return histogram;
   }
 

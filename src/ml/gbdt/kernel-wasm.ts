@@ -1,5 +1,5 @@
 import { KERNEL_BASE64 } from './kernel-bytes.ts';
-import type { Binning, Kernel, LogisticRows, Partition, RowRange } from './kernel.ts';
+import type { Binning, Kernel, LogisticRows, Partition, RowRange, SharedMemory } from './kernel.ts';
 import { BINS, plainKernel } from './kernel.ts';
 
 /** Bytes of a page of WebAssembly memory. */
@@ -8,11 +8,6 @@ const PAGE_BYTES = 65_536;
 const PAGES_MAX = 65_536;
 /** Arrays begin at multiples of this: two vectors, so that a loop over pairs of rows may end one too far. */
 const ALIGNMENT_BYTES = 32;
-
-/** A memory that threads share: to post it to one copies nothing. */
-export interface SharedMemory {
-  readonly buffer: SharedArrayBuffer;
-}
 
 /** What is used of the platform's WebAssembly; the types of Node and of the language have none of it. */
 declare const WebAssembly: {
@@ -65,7 +60,7 @@ interface Exports {
  * asked from the start, because growing would detach the arrays; the system gives its pages when they are
  * first written.
  */
-export function makeKernel(bytes: number): Kernel & { readonly memory?: SharedMemory } {
+export function makeKernel(bytes: number): Kernel {
   const pages = Math.ceil((bytes + ALIGNMENT_BYTES) / PAGE_BYTES);
   if (pages > PAGES_MAX) return plainKernel();
   try {
@@ -80,7 +75,7 @@ export function makeKernel(bytes: number): Kernel & { readonly memory?: SharedMe
 /**
  * @internal The loops over a memory that another thread has made. It must ask for no arrays of its own: the other one knows nothing of them.
  */
-export function kernelOver(memory: SharedMemory): Kernel & { readonly memory: SharedMemory } {
+export function kernelOver(memory: SharedMemory): Kernel {
   const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
   const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
   return { ...wasmKernel(memory.buffer, instance.exports as unknown as Exports), memory };

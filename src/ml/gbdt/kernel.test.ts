@@ -204,6 +204,7 @@ function nodeOf(given: Given & { readonly rows: Int32Array }, sums: NodeToSplit[
       directions: undefined,
     },
     considered: Int32Array.from({ length: COLUMNS }, (_, column) => column),
+    within: ALL,
     sums,
     rows: given.count,
     bounds: UNBOUNDED,
@@ -243,7 +244,7 @@ describe('findSplit', () => {
           const node = nodeOf(given, sums(all));
           expect(findSplit(node, limits)?.gain ?? 0.5).toBeCloseTo(best, 9);
           // The loop for all limits finds the same where none is set.
-          const directions = new Int8Array(COLUMNS);
+          const directions = new Int32Array(COLUMNS);
           const again = findSplit({ ...node, columns: { ...node.columns, directions } }, limits);
           expect(again?.gain ?? 0.5).toBeCloseTo(best, 9);
         },

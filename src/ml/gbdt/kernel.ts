@@ -8,6 +8,11 @@
  * it. Where rows are counted too there is one counter for each column and bin.
  */
 
+/** A memory of WebAssembly that threads share: nothing is copied when it is posted to one. */
+export interface SharedMemory {
+  readonly buffer: SharedArrayBuffer;
+}
+
 /** Bins of a column: a byte holds them. */
 export const BINS = 256;
 /** The bin of a missing value; values take the bins below it. */
@@ -74,6 +79,8 @@ export interface LogisticRows {
 /** The loops, and the memory that holds what they work on. All arrays must come from that memory. */
 export interface Kernel {
   readonly kind: 'plain' | 'webassembly';
+  /** What all arrays lie in, where other threads can share it. */
+  readonly memory?: SharedMemory;
   bytes(length: number): Uint8Array;
   integers(length: number): Int32Array;
   floats(length: number): Float32Array;

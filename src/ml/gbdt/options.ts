@@ -1,5 +1,5 @@
 import type { Matrix } from '../matrix.ts';
-import type { Helpers } from './helpers.ts';
+import type { Helpers } from './crew/helpers.ts';
 
 /** What is learnt. */
 export type TreesObjective = 'binary' | 'multiclass' | 'squaredError' | 'quantile' | 'poisson' | 'lambdaRank';

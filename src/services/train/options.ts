@@ -1,6 +1,6 @@
 import { z } from 'zod';
 // Not the whole of it: every process reads options.
-import { HELPERS_MAX } from '../../ml/gbdt/helpers.ts';
+import { HELPERS_MAX } from '../../ml/gbdt/crew/helpers.ts';
 
 /** The queue of the runs. */
 export const QUEUE = 'train';

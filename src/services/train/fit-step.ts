@@ -6,8 +6,8 @@ import type { FitInput, FitOutput } from './fit-task.ts';
 import { fitOutside, type FittedOutside } from './fit-outside.ts';
 import type { Periods } from './periods.ts';
 import type { Side, Split } from './split-step.ts';
-import type { ComputeHelpers } from '../../runtime/index.ts';
-import { EVALUATE, FIT, FIT_HELP } from './tasks.ts';
+import { helpersFor } from './helpers-for.ts';
+import { EVALUATE, FIT } from './tasks.ts';
 
 export interface Fitted {
   readonly onnx: { readonly digest: string; readonly bytes: number };
@@ -43,7 +43,7 @@ function fitInside(context: RunContext, trainer: InnerTrainer, train: Side): Pro
       const { onnx, cpuSeconds, wallSeconds } = await host.compute.run<FitOutput>(FIT, input, {
         signal,
         transfer: [part.buffer],
-        ...helpersFor(host.options.threads, trainer, part.length),
+        ...helpersFor(trainer, part.length, host.options.threads),
         onProgress: ({ done, total, note = null }) => progress.step('fit', { progress: done / total, note }),
       });
       const stored = await host.objects.put(onnx);
@@ -52,19 +52,6 @@ function fitInside(context: RunContext, trainer: InnerTrainer, train: Side): Pro
     note: ({ onnx, cpuSeconds }) =>
       `${trainer.kind}, ${train.rows} rows, ${cpuSeconds.toFixed(2)} s of processor time, ${onnx.bytes} bytes of ONNX`,
   });
-}
-
-/** A part of fewer bytes is fitted before helpers have started: a million values. */
-const HELPED_BYTES_MIN = 4_000_000;
-
-/** Threads beside the fitting one, where they are worth it. They change no bit of the model, and are no part of the step's key. */
-function helpersFor(
-  threads: number,
-  trainer: InnerTrainer,
-  partBytes: number,
-): { readonly helpers?: ComputeHelpers } {
-  if (trainer.kind !== 'gbdt' || threads === 1 || partBytes < HELPED_BYTES_MIN) return {};
-  return { helpers: { task: FIT_HELP, count: threads - 1 } };
 }
 
 /** Lets a command fit. Its files are part of the trainer by their digests, and so of the step's key. */

@@ -23,8 +23,8 @@ import {
   putLogistic,
 } from './work.ts';
 
-/** Work of less than this is done alone. Its unit is an addition to a histogram, of half a nanosecond: 30 us. */
-const SHARED_WORK_MIN = 50_000;
+/** Work of less than this is done alone. Its unit is an addition to a histogram, of half a nanosecond: some 20 us. */
+const SHARED_WORK_MIN = 20_000;
 /** What else there is to do, in that unit: for a column of a node, for a row, and for a value. */
 const COLUMN_SEARCH_WORK = 5 * BINS;
 const DIFFERENTIATE_WORK = 14;

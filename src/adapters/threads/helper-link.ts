@@ -1,17 +1,11 @@
-import type { MessagePort } from 'node:worker_threads';
-import type { TaskHelpers } from './task.ts';
+import type { HelperLink, TaskHelpers } from './task.ts';
 
 /** Shared numbers of a task and its helpers: whether one is lost, and orders that are not done. */
 const LOST = 0;
 const WORKING = 1;
 const NUMBERS_BYTES = 8;
-
-/** What a task's thread and its helpers are given of each other. */
-export interface HelperLink {
-  /** To the helpers, one for each. */
-  readonly ports: readonly MessagePort[];
-  readonly state: SharedArrayBuffer;
-}
+/** How often a thread that waits for helpers looks whether they are still there, in milliseconds. */
+const SETTLE_LOOK_MS = 100;
 
 /** What the threads of a task see of each other, whichever is blocked. */
 export class HelperState {
@@ -62,9 +56,6 @@ export class HelperState {
     return this.#cpu.reduce((sum, own) => sum + own, 0);
   }
 }
-
-/** How often a thread that waits for helpers looks whether they are still there, in milliseconds. */
-const SETTLE_LOOK_MS = 100;
 
 /** The helpers, for the thread of their task. */
 export function helpersOf({ ports }: HelperLink, state: HelperState): TaskHelpers {

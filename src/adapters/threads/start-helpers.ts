@@ -1,7 +1,6 @@
 import { MessageChannel, Worker } from 'node:worker_threads';
-import type { HelperLink } from './helper-link.ts';
 import { HelperState } from './helper-link.ts';
-import type { HelperInput } from './task.ts';
+import type { HelperInput, HelperLink } from './task.ts';
 
 /** In the repository the sources run as they are, in the package they are compiled. */
 const WORKER = new URL(

@@ -1,6 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { ErrorCode } from '../../contract/errors.ts';
-import type { HelperLink } from './helper-link.ts';
 
 /** What a task has beside its input. */
 export interface TaskContext {
@@ -39,6 +38,13 @@ export interface TaskModule {
 /** A module that holds what helpers do. When it throws, the task fails. */
 export interface HelperModule {
   help(order: unknown): void;
+}
+
+/** What a task's thread and its helpers are given of each other. */
+export interface HelperLink {
+  /** To the helpers, one for each. */
+  readonly ports: readonly MessagePort[];
+  readonly state: SharedArrayBuffer;
 }
 
 /** What the worker is started with. */

@@ -13,7 +13,7 @@ export const CHECK_MODEL = 'check-model';
  */
 export const trainTasks: ReadonlyMap<string, URL> = new Map([
   [FIT, new URL(`./fit-task.${EXTENSION}`, import.meta.url)],
-  [FIT_HELP, new URL(`./fit-help.${EXTENSION}`, import.meta.url)],
+  [FIT_HELP, new URL(`./fit-help-task.${EXTENSION}`, import.meta.url)],
   [EVALUATE, new URL(`./evaluate-task.${EXTENSION}`, import.meta.url)],
   [CHECK_MODEL, new URL(`./check-model-task.${EXTENSION}`, import.meta.url)],
 ]);

@@ -60,9 +60,8 @@ export function threadCompute(options: ThreadComputeOptions): Compute {
         });
         return (await Promise.race([finished(worker, task, runOptions), lost])) as TOutput;
       } finally {
-        helpers?.stop();
         // The next task begins when this one's memory is free; the caller need not wait for that.
-        void Promise.resolve(worker?.terminate()).finally(() => queue.leave());
+        void Promise.allSettled([worker?.terminate(), helpers?.stop()]).finally(() => queue.leave());
       }
     },
   };

@@ -12,8 +12,8 @@ const WORKER = new URL(
 export interface StartedHelpers {
   /** For the task's thread, which must be handed the ports. */
   readonly link: HelperLink;
-  /** Ends them at whatever they do. */
-  stop(): void;
+  /** Ends them at whatever they do; resolves when their memory is free. */
+  stop(): Promise<unknown>;
 }
 
 /**
@@ -51,7 +51,7 @@ export function startHelpers(
     link: { ports: channels.map(({ port1 }) => port1), state },
     stop() {
       isOver = true;
-      for (const worker of workers) void worker.terminate();
+      return Promise.all(workers.map((worker) => worker.terminate()));
     },
   };
 }

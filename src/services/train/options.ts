@@ -14,8 +14,8 @@ export interface TrainOptions {
    */
   readonly concurrency: number;
   /**
-   * Threads that a run fits boosted trees with; the model is the same, bit for bit, whatever their number. A process takes up to `concurrency` times
-   * this many processors for minutes, so the default is 1: where one machine also serves, training leaves it the others. Default 1.
+   * Threads that a run fits boosted trees with; the model is the same, bit for bit, whatever their number. A process fits one model at a time,
+   * for minutes and on as many processors as it has threads: where one machine also serves, one leaves it the others. Default 1.
    */
   readonly threads: number;
   /** Runs at a time in all processes. Default 64. */

@@ -18,13 +18,18 @@ export interface Measurement {
 
 /** What a file `bench/NAME.ts` exports. */
 export interface Benchmark {
-  measure(): Promise<Measurement>;
+  /** @param parameters what follows the name on the command line */
+  measure(parameters?: readonly string[]): Promise<Measurement>;
 }
 
 /** Runs one benchmark and returns its line: `{"name", "metrics", "goals", "machine"}`. */
-export async function report(name: string, benchmark: Benchmark): Promise<string> {
+export async function report(
+  name: string,
+  benchmark: Benchmark,
+  parameters: readonly string[] = [],
+): Promise<string> {
   const loadBefore = loadavg()[0] ?? 0;
-  const { metrics, goals } = await benchmark.measure();
+  const { metrics, goals } = await benchmark.measure(parameters);
   return JSON.stringify({
     name,
     metrics: Object.fromEntries(Object.entries(metrics).map(([metric, value]) => [metric, round(value)])),
@@ -48,13 +53,16 @@ function round(value: number): number {
   return Number(value.toPrecision(4));
 }
 
-async function main(name: string | undefined): Promise<void> {
+async function main(name: string | undefined, parameters: readonly string[]): Promise<void> {
   if (name === undefined || !/^[a-z0-9-]+$/.test(name) || name === 'run') {
-    console.error('usage: node bench/run.ts NAME, for a file bench/NAME.ts');
+    console.error('usage: node bench/run.ts NAME [what it takes], for a file bench/NAME.ts');
     process.exitCode = 2;
     return;
   }
-  console.log(await report(name, (await import(`./${name}.ts`)) as Benchmark));
+  console.log(await report(name, (await import(`./${name}.ts`)) as Benchmark, parameters));
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await main(process.argv[2]);
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const [name, ...parameters] = process.argv.slice(2);
+  await main(name, parameters);
+}

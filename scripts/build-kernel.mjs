@@ -1,6 +1,6 @@
 // Assembles each kernel.wat, the inner loops of tree training and of dense algebra, into the kernel-bytes.ts beside it.
 // The assembler knows the part of the WebAssembly text format that the kernels need: functions with folded
-// instructions, named locals and labels, and one imported memory. Opcodes are those of the WebAssembly
+// instructions, named locals and labels, and one imported memory, shared or not. Opcodes are those of the WebAssembly
 // specification, release 2.0, section 5.4.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -83,14 +83,17 @@ export function assemble(text) {
   if (imports.length !== 1 || imports.length + functions.length !== fields.length) {
     throw new SyntaxError('A module must consist of one import and of functions');
   }
-  const [, moduleName, itemName, [, pagesMin]] = imports[0];
+  const [, moduleName, itemName, [, pagesMin, pagesMax, shared]] = imports[0];
+  // A shared memory must say how large it may become. Specification of threads, section "Limits".
+  const limits =
+    shared === undefined ? [0, ...unsigned(pagesMin)] : [3, ...unsigned(pagesMin), ...unsigned(pagesMax)];
   return Uint8Array.from([
     ...HEADER,
     ...section(
       SECTION.type,
       functions.map(({ parameters, results }) => [0x60, ...list(parameters), ...list(results)]),
     ),
-    ...section(SECTION.import, [[...quoted(moduleName), ...quoted(itemName), 2, 0, ...unsigned(pagesMin)]]),
+    ...section(SECTION.import, [[...quoted(moduleName), ...quoted(itemName), 2, ...limits]]),
     ...section(
       SECTION.function,
       functions.map((_, index) => unsigned(index)),

@@ -1,7 +1,8 @@
-"""Trains xgboost or scikit-learn on the files of bench/train.ts, on one thread, and prints what it cost.
+"""Trains xgboost or scikit-learn on the files of bench/train.ts and prints what it cost.
 
-usage: python3 train-peer.py xgboost|sklearn FOLDER COLUMNS
-The CPU seconds are those of training alone, the making of xgboost's own matrix included, as binning is in ours.
+usage: python3 train-peer.py xgboost|sklearn FOLDER NAME COLUMNS THREADS
+The seconds are those of training alone, the making of xgboost's own matrix included, as binning is in ours. The memory is
+the largest resident of the process when training has ended.
 """
 
 import json
@@ -16,7 +17,23 @@ def read(folder, name, columns):
     return values, numpy.fromfile(f"{folder}/{name}.labels", dtype=numpy.uint8)
 
 
-def train_xgboost(values, labels):
+def watch():
+    """What is spent from now on until the result is called."""
+    cpu, wall = time.process_time(), time.monotonic()
+
+    def stop():
+        with open("/proc/self/status") as status:
+            peak = next(line for line in status if line.startswith("VmHWM:"))
+        return {
+            "cpu": time.process_time() - cpu,
+            "wall": time.monotonic() - wall,
+            "memory": int(peak.split()[1]) / 1024,
+        }
+
+    return stop
+
+
+def train_xgboost(values, labels, threads):
     import xgboost
 
     settings = {
@@ -27,25 +44,23 @@ def train_xgboost(values, labels):
         "lambda": 1,
         "max_bin": 256,
         "min_child_weight": 1,
-        "nthread": 1,
+        "nthread": threads,
     }
-    begun = time.process_time()
-    data = xgboost.DMatrix(values, label=labels, nthread=1)
+    stop = watch()
+    data = xgboost.DMatrix(values, label=labels, nthread=threads)
     model = xgboost.train(settings, data, num_boost_round=100)
-    spent = time.process_time() - begun
-    return spent, lambda rows: model.predict(xgboost.DMatrix(rows, nthread=1))
+    return stop(), lambda rows: model.predict(xgboost.DMatrix(rows, nthread=1))
 
 
-def train_sklearn(values, labels):
+def train_sklearn(values, labels, threads):
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
         max_iter=100, learning_rate=0.1, max_leaf_nodes=31, l2_regularization=1, early_stopping=False
     )
-    begun = time.process_time()
+    stop = watch()
     model.fit(values, labels)
-    spent = time.process_time() - begun
-    return spent, lambda rows: model.predict_proba(rows)[:, 1]
+    return stop(), lambda rows: model.predict_proba(rows)[:, 1]
 
 
 def auc(labels, scores):
@@ -59,12 +74,13 @@ def auc(labels, scores):
 
 
 def main():
-    name, folder, columns = sys.argv[1], sys.argv[2], int(sys.argv[3])
-    spent, predict = {"xgboost": train_xgboost, "sklearn": train_sklearn}[name](*read(folder, "training", columns))
+    peer, folder, name, columns, threads = *sys.argv[1:4], int(sys.argv[4]), int(sys.argv[5])
+    train = {"xgboost": train_xgboost, "sklearn": train_sklearn}[peer]
+    spent, predict = train(*read(folder, name, columns), threads)
     values, labels = read(folder, "test", columns)
     scores = numpy.clip(predict(values).astype(numpy.float64), 1e-15, 1 - 1e-15)
     loss = -numpy.mean(numpy.where(labels == 1, numpy.log(scores), numpy.log(1 - scores)))
-    print(json.dumps({"cpu": spent, "auc": float(auc(labels, scores)), "logLoss": float(loss)}))
+    print(json.dumps({**spent, "auc": float(auc(labels, scores)), "logLoss": float(loss)}))
 
 
 main()

@@ -68,6 +68,8 @@ export { PREPROCESSED_VALUES_MAX, Preprocessor } from './preprocess/preprocessor
 export type { CategoryCoding } from './gbdt/categories.ts';
 export { rankCategories } from './gbdt/categories.ts';
 export type { TreeEnsemble } from './gbdt/ensemble.ts';
+export type { Helpers } from './gbdt/crew/helpers.ts';
+export { HELPERS_MAX, HelperLost } from './gbdt/crew/helpers.ts';
 export type { Link } from './gbdt/link.ts';
 export type {
   TreesMetric,

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { PlatformError } from '../../contract/errors.ts';
 import type { Compute, ComputeOptions } from '../../runtime/ports/index.ts';
+import type { HelpedInput } from './fixtures/helped.ts';
 import type { TestInput } from './fixtures/tasks.ts';
 import { threadCompute, type ThreadComputeOptions } from './index.ts';
 
 const tasks = new Map([
   ['test', new URL('./fixtures/tasks.ts', import.meta.url)],
+  ['helped', new URL('./fixtures/helped.ts', import.meta.url)],
   ['empty', new URL('./task.ts', import.meta.url)],
   ['missing', new URL('./missing.ts', import.meta.url)],
 ]);
@@ -111,5 +113,44 @@ describe('threadCompute', () => {
     first.abort(new Error('first'));
     await expect(spinning).rejects.toThrow('first');
     expect(await third).toEqual(Float64Array.of(2));
+  });
+});
+
+describe('a task with helpers', () => {
+  const helped = (input: HelpedInput, count: number, options: ComputeOptions = {}): Promise<unknown> =>
+    computeOf().run('helped', input, { ...options, helpers: { task: 'helped', count } });
+
+  it('shares memory with them, and waits for what it has asked of them', async () => {
+    expect(await helped({ order: 'add', times: 5 }, 3)).toEqual({
+      sum: 15,
+      helpers: 3,
+      helped: true,
+      lost: false,
+    });
+    expect(await computeOf().run('helped', { order: 'add', times: 1 })).toMatchObject({ sum: 0 });
+  });
+
+  it('fails when one of them ends, though it waits for it', async () => {
+    const thrown = await failure(helped({ order: 'throw', times: 1 }, 2));
+    expect(thrown.code).toBe('INTERNAL');
+    expect(thrown.cause).toMatchObject({ name: 'RangeError', message: 'cannot help' });
+    const ended = await failure(helped({ order: 'exit', times: 1 }, 1));
+    expect((ended.cause as Error).message).toContain('code 3');
+    const run = computeOf().run(
+      'helped',
+      { order: 'add', times: 1 },
+      { helpers: { task: 'empty', count: 1 } },
+    );
+    expect(((await failure(run)).cause as Error).message).toContain(`exports no function 'help'`);
+    const missing = { helpers: { task: 'none', count: 1 } };
+    expect((await failure(computeOf().run('helped', {}, missing))).message).toBe(`There is no task 'none'`);
+  });
+
+  it('ends with them when it is aborted', async () => {
+    const abort = new AbortController();
+    const spinning = helped({ order: 'spin', times: 1 }, 1, { signal: abort.signal });
+    const timer = setTimeout(() => abort.abort(new Error('enough')), 300);
+    await expect(spinning).rejects.toThrow('enough');
+    clearTimeout(timer);
   });
 });

@@ -2,12 +2,14 @@ import { Worker } from 'node:worker_threads';
 import { PlatformError } from '../../contract/errors.ts';
 import type { Compute, ComputeOptions } from '../../runtime/ports/index.ts';
 import { TaskQueue } from './queue.ts';
+import { startHelpers } from './start-helpers.ts';
+import type { StartedHelpers } from './start-helpers.ts';
 import type { WorkerFailure, WorkerInput, WorkerMessage } from './task.ts';
 
 export interface ThreadComputeOptions {
   /** The modules of the tasks by name; each exports `run(input, context)`, see {@link TaskModule}. */
   readonly tasks: ReadonlyMap<string, URL>;
-  /** Tasks that run at a time, each in a thread of its own. */
+  /** Tasks that run at a time, each in a thread of its own; their helpers are not counted. */
   readonly threadsMax?: number;
   /** JavaScript heap of a thread, in megabytes. Buffers of typed arrays do not count. */
   readonly heapMegabytesMax?: number;
@@ -25,29 +27,41 @@ const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './work
  * The port `Compute` on worker threads: each task runs in a fresh thread, which costs some tens of
  * milliseconds and means that it can be ended at any instruction and leaves nothing behind. A task that
  * throws, crashes or runs out of memory rejects with INTERNAL and the reason as `cause`, or with the
- * PlatformError that it threw.
+ * PlatformError that it threw. So it does when one of its helpers ends; they end with their task.
  */
 export function threadCompute(options: ThreadComputeOptions): Compute {
   const { tasks, threadsMax, heapMegabytesMax, waitingMax } = { ...THREAD_DEFAULTS, ...options };
   const queue = new TaskQueue(threadsMax, waitingMax);
+  const moduleOf = (task: string): URL => {
+    const module = tasks.get(task);
+    if (module === undefined) throw new PlatformError('INTERNAL', `There is no task '${task}'`);
+    return module;
+  };
   return {
     async run<TOutput>(task: string, input: unknown, runOptions: ComputeOptions = {}): Promise<TOutput> {
-      const module = tasks.get(task);
-      if (module === undefined) throw new PlatformError('INTERNAL', `There is no task '${task}'`);
-      await queue.enter(runOptions.signal);
+      const { helpers: wanted, signal, transfer = [] } = runOptions;
+      const module = moduleOf(task);
+      const helperModule = wanted === undefined ? undefined : moduleOf(wanted.task);
+      await queue.enter(signal);
       let worker: Worker | undefined;
+      let helpers: StartedHelpers | undefined;
       try {
-        const workerInput: WorkerInput = { module: module.href, input };
+        const { promise: lost, reject: lose } = Promise.withResolvers<never>();
+        if (helperModule !== undefined && wanted !== undefined) {
+          const options = { name: wanted.task, count: wanted.count, heapMegabytesMax };
+          helpers = startHelpers(helperModule, options, (cause) => lose(failed(task, cause)));
+        }
+        const workerInput: WorkerInput = { module: module.href, input, helpers: helpers?.link };
         worker = new Worker(WORKER, {
           name: task,
           workerData: workerInput,
-          transferList: [...(runOptions.transfer ?? [])],
+          transferList: [...transfer, ...(helpers?.link.ports ?? [])],
           resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
         });
-        return (await finished(worker, task, runOptions)) as TOutput;
+        return (await Promise.race([finished(worker, task, runOptions), lost])) as TOutput;
       } finally {
         // The next task begins when this one's memory is free; the caller need not wait for that.
-        void Promise.resolve(worker?.terminate()).finally(() => queue.leave());
+        void Promise.allSettled([worker?.terminate(), helpers?.stop()]).finally(() => queue.leave());
       }
     },
   };

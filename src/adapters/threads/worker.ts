@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PlatformError } from '../../contract/errors.ts';
+import { HelperState, helpersOf } from './helper-link.ts';
 import type { TaskContext, TaskModule, WorkerFailure, WorkerInput, WorkerMessage } from './task.ts';
 
 /** Least time between two reports of progress, in milliseconds. */
@@ -11,7 +12,7 @@ const port = parentPort;
 if (port === null) throw new Error('This module runs in a worker thread');
 
 const post = (message: WorkerMessage): void => port.postMessage(message);
-const { module, input } = workerData as WorkerInput;
+const { module, input, helpers } = workerData as WorkerInput;
 
 try {
   const task = (await import(module)) as Partial<TaskModule>;
@@ -25,6 +26,7 @@ try {
 
 function context(): TaskContext {
   let reportedMs = Number.NEGATIVE_INFINITY;
+  const state = helpers === undefined ? undefined : new HelperState(helpers.state);
   return {
     progress(done, total, note) {
       const nowMs = performance.now();
@@ -34,9 +36,10 @@ function context(): TaskContext {
     },
     cpuSeconds() {
       const { user, system } = process.threadCpuUsage();
-      return (user + system) / 1e6;
+      return (user + system + (state?.cpuMicroseconds() ?? 0)) / 1e6;
     },
     wallSeconds: () => performance.now() / 1_000,
+    helpers: helpers === undefined || state === undefined ? undefined : helpersOf(helpers, state),
   };
 }
 

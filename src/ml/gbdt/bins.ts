@@ -11,6 +11,8 @@ export const CUT_SAMPLE_ROWS = 50_000;
 /** Values of a training set, rows times columns: the limit of an index into its bins. */
 export const TRAINING_VALUES_MAX = 0x7fffffff;
 
+/** Columns whose samples are taken together, 13 MB of them: rows lie far apart, and each is passed by once for all of them. */
+const SAMPLE_COLUMNS = 64;
 /** Rows that are binned together: a block of them stays in the cache. */
 const BLOCK_ROWS = 512;
 /** Share of the cuts, in both tails together, that do not follow the even spacing. */
@@ -68,12 +70,14 @@ export function binMatrix(features: Matrix, options: BinOptions = {}): BinnedMat
   const kept: number[] = [];
   const cuts: Float32Array[] = [];
   const equal: number[] = [];
+  let sample = features;
   for (let column = 0; column < columns; column += 1) {
+    if (column % SAMPLE_COLUMNS === 0) sample = sampleOf(features, column, options.rows);
     const level = options.levelColumns?.find(({ feature }) => feature === column);
     const found =
       level !== undefined && level.levels <= binsMax
         ? Float32Array.from({ length: Math.max(0, level.levels - 1) }, (_, below) => below + 0.5)
-        : cutsOf(features, column, options);
+        : cutsOf(sample, column % SAMPLE_COLUMNS, { binsMax });
     if (found.length === 0 && !isPartlyMissing(features, column, options.rows)) continue;
     kept.push(column);
     cuts.push(found);
@@ -125,16 +129,20 @@ function isPartlyMissing(features: Matrix, column: number, chosen: Int32Array | 
 }
 
 /**
- * @internal The cuts of one column, each halfway between two neighbouring values of the sample. With few
+ * @internal The cuts of one column of a sample, each halfway between two neighbouring values. With few
  * different values every gap is cut. With more, most cuts are at even ranks, and some at ranks 1, 2, 3, 4, 6,
  * 8, 11, ... from both ends: even ranks alone would put the largest 1/255 of all rows into one bin, where
  * rare and extreme values sit.
  */
-export function cutsOf(features: Matrix, column: number, options: BinOptions = {}): Float32Array {
-  const { binsMax = CUTS_MAX + 1, rows } = options;
+export function cutsOf(
+  sample: Matrix,
+  column: number,
+  options: Pick<BinOptions, 'binsMax'> = {},
+): Float32Array {
+  const { binsMax = CUTS_MAX + 1 } = options;
   const cutsMax = binsMax - 1;
   const tailCuts = Math.round(cutsMax * TAIL_SHARE);
-  const { sorted, distinct } = sortedSample(features, column, rows);
+  const { sorted, distinct } = sortedColumn(sample, column);
   if (distinct <= binsMax)
     return cutsAt(
       sorted,
@@ -156,26 +164,37 @@ export function cutsOf(features: Matrix, column: number, options: BinOptions = {
   );
 }
 
-/** The values present of evenly spaced rows, ascending, and the number of different ones. */
-function sortedSample(
-  features: Matrix,
-  column: number,
-  chosen: Int32Array | undefined,
-): { sorted: Float32Array; distinct: number } {
+/** Evenly spaced rows, {@link SAMPLE_COLUMNS} of their columns from one on. */
+function sampleOf(features: Matrix, from: number, chosen: Int32Array | undefined): Matrix {
   const { columns, values } = features;
   const count = chosen?.length ?? features.rows;
-  const wanted = Math.min(count, CUT_SAMPLE_ROWS);
-  const sample = new Float32Array(wanted);
+  const rows = Math.min(count, CUT_SAMPLE_ROWS);
+  const width = Math.min(columns - from, SAMPLE_COLUMNS);
+  const sample = new Float32Array(rows * width);
+  for (let index = 0; index < rows; index += 1) {
+    const place = rows === count ? index : Math.floor((index * count) / rows);
+    const start = (chosen?.[place] ?? place) * columns + from;
+    for (let column = 0; column < width; column += 1) {
+      sample[index * width + column] = values[start + column] as number;
+    }
+  }
+  return { rows, columns: width, values: sample };
+}
+
+/** The values present in a column, ascending, and the number of different ones. */
+function sortedColumn(
+  { rows, columns, values }: Matrix,
+  column: number,
+): { sorted: Float32Array; distinct: number } {
+  const found = new Float32Array(rows);
   let present = 0;
-  for (let index = 0; index < wanted; index += 1) {
-    const place = wanted === count ? index : Math.floor((index * count) / wanted);
-    const row = chosen?.[place] ?? place;
+  for (let row = 0; row < rows; row += 1) {
     const value = values[row * columns + column] as number;
     if (Number.isNaN(value)) continue;
-    sample[present] = value;
+    found[present] = value;
     present += 1;
   }
-  const sorted = sortFloats(sample.subarray(0, present));
+  const sorted = sortFloats(found.subarray(0, present));
   let distinct = present === 0 ? 0 : 1;
   for (let index = 1; index < present; index += 1) if (sorted[index] !== sorted[index - 1]) distinct += 1;
   return { sorted, distinct };

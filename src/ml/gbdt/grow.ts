@@ -1,14 +1,15 @@
 import type { BinnedMatrix } from './bins.ts';
+import type { ClosedLeaf, Crew } from './crew/crew.ts';
 import type { EnsembleBuilder } from './ensemble.ts';
-import type { Kernel } from './kernel.ts';
 import { BINS, MISSING_BIN } from './kernel.ts';
 import { arrayBytes } from './kernel-wasm.ts';
 import type { ResolvedTreesOptions } from './options.ts';
 import type { SeededRandom } from '../random.ts';
+import type { Candidate, Histogram, NodeSplits } from './search-node.ts';
 import type { BestSplit, Bounds, NodeSums } from './split.ts';
-import { UNBOUNDED, findSplit, leafWeight } from './split.ts';
+import { UNBOUNDED, leafWeight } from './split.ts';
 import type { TreeColumns } from './tree-columns.ts';
-import { allColumns, sampledColumns } from './tree-columns.ts';
+import { allColumns, columnBytes, roomForSamples, sampledColumns } from './tree-columns.ts';
 
 /** A leaf of the tree that is growing: a contiguous range of the row indices. */
 interface Leaf {
@@ -20,10 +21,10 @@ interface Leaf {
   readonly bounds: Bounds;
 }
 
-/** Sums by column and bin, and the numbers of rows where they matter. */
-interface Histogram {
-  readonly sums: Float64Array;
-  readonly counts: Int32Array | undefined;
+/** What was found out about a leaf that may be split. */
+interface Searched {
+  readonly histogram: Histogram;
+  readonly split: BestSplit | undefined;
 }
 
 /** A leaf that can be split, with the histogram that says so. */
@@ -46,6 +47,7 @@ export interface TreeToGrow {
 interface GrowingTree extends TreeToGrow {
   readonly columns: TreeColumns;
   readonly open: OpenLeaf[];
+  readonly closed: ClosedLeaf[];
 }
 
 /** The options, with the least gain in the unit of the labels. */
@@ -53,7 +55,7 @@ export type GrowOptions = ResolvedTreesOptions & { readonly minGain: number };
 
 /** What a grower works with. */
 export interface GrowerState {
-  readonly kernel: Kernel;
+  readonly kernel: Crew;
   readonly random: SeededRandom;
   /** First and second derivatives of each row, interleaved; read anew by every tree. */
   readonly derivatives: Float64Array;
@@ -75,11 +77,14 @@ export class TreeGrower {
   readonly #scratch: Int32Array;
   readonly #sides: Uint8Array;
   readonly #sums: Float64Array;
-  readonly #sampledBins: Uint8Array;
   /** Whether a sum of weights is a number of rows. */
   readonly #unitWeights: boolean;
   readonly #pool: Histogram[] = [];
   readonly #allColumns: TreeColumns;
+  /** Where trees see a sample of the columns. */
+  readonly #room: TreeColumns | undefined;
+  /** Where nodes do: the columns of the two that are searched. */
+  readonly #drawn: readonly [Int32Array, Int32Array];
 
   constructor(binned: BinnedMatrix, options: GrowOptions, state: GrowerState) {
     this.#binned = binned;
@@ -90,20 +95,19 @@ export class TreeGrower {
     this.#sides = kernel.bytes(BINS);
     this.#sums = kernel.doubles(2);
     this.#unitWeights = state.weights.every((weight) => weight === 1);
-    this.#sampledBins = kernel.bytes(options.columnSample < 1 ? binned.byRow.length : 0);
-    this.#allColumns = allColumns(binned, options.monotone);
+    this.#allColumns = allColumns(binned, options.monotone, kernel);
+    this.#room = options.columnSample < 1 ? roomForSamples(this.#allColumns, kernel) : undefined;
+    const width = binned.features.length;
+    this.#drawn = [kernel.integers(width), kernel.integers(width)];
   }
 
   grow(wanted: TreeToGrow): void {
     const { builder, rows } = wanted;
     const columns =
-      wanted.sample === undefined
+      wanted.sample === undefined || this.#room === undefined
         ? this.#allColumns
-        : sampledColumns(this.#binned, this.#options.monotone, {
-            columns: wanted.sample,
-            into: this.#sampledBins,
-          });
-    const tree: GrowingTree = { ...wanted, columns, open: [] };
+        : sampledColumns(this.#binned, this.#allColumns, { columns: wanted.sample, room: this.#room });
+    const tree: GrowingTree = { ...wanted, columns, open: [], closed: [] };
     this.#state.kernel.sumRows(this.#sums, this.#state.derivatives, { rows, start: 0, end: rows.length });
     const root: Leaf = {
       node: builder.startTree(),
@@ -113,7 +117,7 @@ export class TreeGrower {
       sums: { gradient: this.#sums[0] as number, hessian: this.#sums[1] as number },
       bounds: UNBOUNDED,
     };
-    this.#openOrClose(tree, root, this.#canSplit(root) ? this.#histogramOf(tree, root) : undefined);
+    this.#openOrClose(tree, root, this.#searchRoot(tree, root));
     for (let leaves = 1; leaves < this.#options.maxLeaves && tree.open.length > 0; leaves += 1) {
       this.#split(tree, this.#takeNext(tree.open));
     }
@@ -121,6 +125,7 @@ export class TreeGrower {
       this.#pool.push(leaf.histogram);
       this.#close(tree, leaf);
     }
+    this.#state.kernel.addToLeaves({ margins: wanted.margins, rows, leaves: tree.closed });
   }
 
   /**
@@ -170,8 +175,8 @@ export class TreeGrower {
       { node: left, start, end: border, depth: depth + 1, sums: split.left, bounds: bounds[0] },
       { node: left + 1, start: border, end, depth: depth + 1, sums: split.right, bounds: bounds[1] },
     ];
-    const histograms = this.#childHistograms(tree, leaf.histogram, children);
-    children.forEach((child, side) => this.#openOrClose(tree, child, histograms[side]));
+    const searched = this.#searchChildren(tree, leaf.histogram, children);
+    children.forEach((child, side) => this.#openOrClose(tree, child, searched[side]));
   }
 
   /** A split on a column with a direction parts the values that leaves may have at the middle of both sides. */
@@ -186,52 +191,64 @@ export class TreeGrower {
     return direction > 0 ? [below, above] : [above, below];
   }
 
-  /** Histograms of the children that may be split; the parent's buffer is reused or goes back to the pool. */
-  #childHistograms(
+  #searchRoot(tree: GrowingTree, root: Leaf): Searched | undefined {
+    const candidate = this.#candidate(tree, root, 0);
+    if (candidate === undefined) return undefined;
+    const histogram = this.#takeHistogram();
+    return { histogram, split: this.#search(tree, root, { made: histogram, own: candidate }).own };
+  }
+
+  /**
+   * Histograms and best splits of the children that may be split; the parent's buffer is reused or goes back to the
+   * pool.
+   */
+  #searchChildren(
     tree: GrowingTree,
     parent: Histogram,
     children: readonly [Leaf, Leaf],
-  ): readonly [Histogram | undefined, Histogram | undefined] {
+  ): readonly [Searched | undefined, Searched | undefined] {
     const [left, right] = children;
+    const candidates = [this.#candidate(tree, left, 0), this.#candidate(tree, right, 1)] as const;
     const leftSmaller = left.end - left.start <= right.end - right.start;
-    const smaller = leftSmaller ? left : right;
-    const needsSmaller = this.#canSplit(smaller);
-    const needsLarger = this.#canSplit(leftSmaller ? right : left);
-    if (!needsSmaller && !needsLarger) {
+    const [own, candidate] = leftSmaller ? candidates : [candidates[1], candidates[0]];
+    if (own === undefined && candidate === undefined) {
       this.#pool.push(parent);
       return [undefined, undefined];
     }
-    const own = this.#histogramOf(tree, smaller);
-    if (needsLarger) this.#subtract(parent, own, tree.columns.columns.length);
-    else this.#pool.push(parent);
-    if (!needsSmaller) this.#pool.push(own);
-    const ofSmaller = needsSmaller ? own : undefined;
-    const ofLarger = needsLarger ? parent : undefined;
+    const made = this.#takeHistogram();
+    const other = candidate === undefined ? undefined : { parent, candidate };
+    const found = this.#search(tree, leftSmaller ? left : right, { made, own, other });
+    if (other === undefined) this.#pool.push(parent);
+    if (own === undefined) this.#pool.push(made);
+    const ofSmaller = own === undefined ? undefined : { histogram: made, split: found.own };
+    const ofLarger = other === undefined ? undefined : { histogram: parent, split: found.other };
     return leftSmaller ? [ofSmaller, ofLarger] : [ofLarger, ofSmaller];
   }
 
-  #subtract(parent: Histogram, child: Histogram, width: number): void {
-    const { kernel } = this.#state;
-    kernel.subtractHistogram(parent.sums, child.sums, width * BINS * 2);
-    if (parent.counts !== undefined && child.counts !== undefined) {
-      kernel.subtractCounts(parent.counts, child.counts, width * BINS);
-    }
+  #search(
+    tree: GrowingTree,
+    leaf: Leaf,
+    wanted: {
+      readonly made: Histogram;
+      readonly own: Candidate | undefined;
+      readonly other?: { readonly parent: Histogram; readonly candidate: Candidate } | undefined;
+    },
+  ): NodeSplits {
+    const { kernel, derivatives } = this.#state;
+    const { columns, rows } = tree;
+    return kernel.searchNode({
+      data: { bins: columns.bins, columns: columns.columns.length, derivatives },
+      columns,
+      limits: this.#options,
+      range: { rows, start: leaf.start, end: leaf.end },
+      other: undefined,
+      ...wanted,
+    });
   }
 
-  #openOrClose(tree: GrowingTree, leaf: Leaf, histogram: Histogram | undefined): void {
-    if (histogram !== undefined) {
-      const split = findSplit(
-        {
-          histogram: histogram.sums,
-          counts: histogram.counts,
-          columns: tree.columns,
-          considered: this.#considered(tree.columns.indices),
-          sums: leaf.sums,
-          rows: leaf.end - leaf.start,
-          bounds: leaf.bounds,
-        },
-        this.#options,
-      );
+  #openOrClose(tree: GrowingTree, leaf: Leaf, searched: Searched | undefined): void {
+    if (searched !== undefined) {
+      const { histogram, split } = searched;
       if (split !== undefined) {
         tree.open.push({ ...leaf, histogram, split });
         return;
@@ -241,17 +258,28 @@ export class TreeGrower {
     this.#close(tree, leaf);
   }
 
-  #considered(indices: Int32Array): Int32Array {
-    const { columnSampleByNode } = this.#options;
-    if (columnSampleByNode === 1 || indices.length === 0) return indices;
-    return this.#state.random.sample(indices.length, shareOf(columnSampleByNode, indices.length));
+  /** The node, if it may be split. */
+  #candidate(tree: GrowingTree, leaf: Leaf, side: 0 | 1): Candidate | undefined {
+    const { depth, sums, start, end, bounds } = leaf;
+    const { maxDepth, minHessian, minRows } = this.#options;
+    const rows = end - start;
+    if (depth >= maxDepth || sums.hessian < 2 * minHessian || rows < 2 * minRows) return undefined;
+    return { sums, rows, bounds, considered: this.#considered(tree.columns.indices, this.#drawn[side]) };
   }
 
-  /** Gives a leaf its value, and its rows the new prediction. */
+  #considered(indices: Int32Array, into: Int32Array): Int32Array {
+    const { columnSampleByNode } = this.#options;
+    if (columnSampleByNode === 1 || indices.length === 0) return indices;
+    const drawn = this.#state.random.sample(indices.length, shareOf(columnSampleByNode, indices.length));
+    into.set(drawn);
+    return into.subarray(0, drawn.length);
+  }
+
+  /** Gives a leaf its value, which its rows get when the tree has grown. */
   #close(tree: GrowingTree, leaf: Leaf): void {
     const { start, end } = leaf;
     const { rows, margins, builder } = tree;
-    const { kernel, weights, renewLeaf } = this.#state;
+    const { weights, renewLeaf } = this.#state;
     const weight =
       renewLeaf === undefined
         ? leafWeight(leaf.sums, this.#options, leaf.bounds)
@@ -259,7 +287,7 @@ export class TreeGrower {
     // A Float32, as the model file stores it, so that training continues from what will be served.
     const value = Math.fround(this.#options.learningRate * weight);
     builder.setLeaf(leaf.node, value);
-    kernel.addToRows(margins, { rows, start, end }, value);
+    tree.closed.push({ start, end, value });
     if (this.#unitWeights) {
       builder.addCover(leaf.node, end - start);
       return;
@@ -269,26 +297,9 @@ export class TreeGrower {
     builder.addCover(leaf.node, cover);
   }
 
-  #canSplit(leaf: Leaf): boolean {
-    return (
-      leaf.depth < this.#options.maxDepth &&
-      leaf.sums.hessian >= 2 * this.#options.minHessian &&
-      leaf.end - leaf.start >= 2 * this.#options.minRows
-    );
-  }
-
-  #histogramOf(tree: GrowingTree, leaf: Leaf): Histogram {
-    const { kernel, derivatives } = this.#state;
-    const histogram = this.#pool.pop() ?? this.#newHistogram();
-    const range = { rows: tree.rows, start: leaf.start, end: leaf.end };
-    const { bins } = tree.columns;
-    const columns = tree.columns.columns.length;
-    kernel.fillHistogram(histogram.sums, { bins, columns, derivatives }, range);
-    if (histogram.counts !== undefined) kernel.countRows(histogram.counts, { bins, columns }, range);
-    return histogram;
-  }
-
-  #newHistogram(): Histogram {
+  #takeHistogram(): Histogram {
+    const used = this.#pool.pop();
+    if (used !== undefined) return used;
     const { kernel } = this.#state;
     const entries = this.#binned.features.length * BINS;
     return {
@@ -314,6 +325,8 @@ export function growBytes(options: ResolvedTreesOptions, rows: number, columns: 
     arrayBytes(rows, 4) +
     arrayBytes(BINS, 1) +
     arrayBytes(2, 8) +
+    columnBytes(columns) +
+    2 * arrayBytes(columns, 4) +
     (options.columnSample < 1 ? arrayBytes(rows * columns, 1) : 0) +
     histograms * (arrayBytes(entries, 16) + counters)
   );

@@ -1,6 +1,6 @@
 import { KERNEL_BASE64 } from './kernel-bytes.ts';
-import type { Binning, Kernel, LogisticRows, Partition, RowRange } from './kernel.ts';
-import { plainKernel } from './kernel.ts';
+import type { Binning, Kernel, LogisticRows, Partition, RowRange, SharedMemory } from './kernel.ts';
+import { BINS, plainKernel } from './kernel.ts';
 
 /** Bytes of a page of WebAssembly memory. */
 const PAGE_BYTES = 65_536;
@@ -11,7 +11,7 @@ const ALIGNMENT_BYTES = 32;
 
 /** What is used of the platform's WebAssembly; the types of Node and of the language have none of it. */
 declare const WebAssembly: {
-  readonly Memory: new (pages: { initial: number; maximum: number }) => { readonly buffer: ArrayBuffer };
+  readonly Memory: new (pages: { initial: number; maximum: number; shared: true }) => SharedMemory;
   readonly Module: new (code: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
   readonly CompileError: new () => Error;
@@ -23,11 +23,12 @@ interface Exports {
     histogram: number,
     bins: number,
     columns: number,
+    width: number,
     derivatives: number,
     rows: number,
     count: number,
   ): number;
-  countRows(counts: number, bins: number, columns: number, rows: number, count: number): void;
+  countRows(counts: number, bins: number, columns: number, width: number, rows: number, count: number): void;
   subtractHistogram(parent: number, child: number, bytes: number): void;
   subtractCounts(parent: number, child: number, bytes: number): void;
   partitionRows(column: number, sides: number, rows: number, count: number, scratch: number): number;
@@ -63,10 +64,7 @@ export function makeKernel(bytes: number): Kernel {
   const pages = Math.ceil((bytes + ALIGNMENT_BYTES) / PAGE_BYTES);
   if (pages > PAGES_MAX) return plainKernel();
   try {
-    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages });
-    const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
-    return wasmKernel(memory.buffer, instance.exports as unknown as Exports);
+    return kernelOver(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }));
   } catch (error) {
     // No vectors, or no memory. Anything else is a defect of ours.
     if (error instanceof WebAssembly.CompileError || error instanceof RangeError) return plainKernel();
@@ -74,12 +72,21 @@ export function makeKernel(bytes: number): Kernel {
   }
 }
 
+/**
+ * @internal The loops over a memory that another thread has made. It must ask for no arrays of its own: the other one knows nothing of them.
+ */
+export function kernelOver(memory: SharedMemory): Kernel {
+  const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
+  return { ...wasmKernel(memory.buffer, instance.exports as unknown as Exports), memory };
+}
+
 /** @internal Bytes that an array takes in a kernel's memory, with its padding. */
 export function arrayBytes(length: number, elementBytes: number): number {
   return Math.ceil((length * elementBytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
 
-function wasmKernel(buffer: ArrayBuffer, loops: Exports): Kernel {
+function wasmKernel(buffer: SharedArrayBuffer, loops: Exports): Kernel {
   let free = 0;
   const take = (length: number, elementBytes: number): number => {
     const at = free;
@@ -99,12 +106,26 @@ function wasmKernel(buffer: ArrayBuffer, loops: Exports): Kernel {
     integers: (length) => new Int32Array(buffer, take(length, 4), length),
     floats: (length) => new Float32Array(buffer, take(length, 4), length),
     doubles: (length) => new Float64Array(buffer, take(length, 8), length),
-    fillHistogram(histogram, { bins, columns, derivatives }, range) {
-      const count = range.end - range.start;
-      loops.fillHistogram(at(histogram), at(bins), columns, at(derivatives), rowsAt(range), count);
+    fillHistogram(histogram, { bins, columns, from, to, derivatives }, range) {
+      loops.fillHistogram(
+        at(histogram) + from * BINS * 16,
+        at(bins) + from,
+        columns,
+        to - from,
+        at(derivatives),
+        rowsAt(range),
+        range.end - range.start,
+      );
     },
-    countRows(counts, { bins, columns }, range) {
-      loops.countRows(at(counts), at(bins), columns, rowsAt(range), range.end - range.start);
+    countRows(counts, { bins, columns, from, to }, range) {
+      loops.countRows(
+        at(counts) + from * BINS * 4,
+        at(bins) + from,
+        columns,
+        to - from,
+        rowsAt(range),
+        range.end - range.start,
+      );
     },
     subtractHistogram: (parent, child, length) => loops.subtractHistogram(at(parent), at(child), length * 8),
     subtractCounts: (parent, child, length) => loops.subtractCounts(at(parent), at(child), length * 4),

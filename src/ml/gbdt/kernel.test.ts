@@ -10,6 +10,7 @@ import type { NodeToSplit, SplitLimits } from './split.ts';
 import { UNBOUNDED, findSplit } from './split.ts';
 
 const COLUMNS = 3;
+const ALL = { columns: COLUMNS, from: 0, to: COLUMNS } as const;
 
 /** Rows of bins with derivatives that are whole numbers, whose sums are exact in any order. */
 const data = fc
@@ -38,11 +39,7 @@ interface Given {
 function histogramOf(given: Given, rows: Int32Array): Float64Array {
   const histogram = new Float64Array(COLUMNS * BINS * 2).fill(Number.NaN);
   const { bins, derivatives } = given;
-  plainKernel().fillHistogram(
-    histogram,
-    { bins, columns: COLUMNS, derivatives },
-    { rows, start: 0, end: rows.length },
-  );
+  plainKernel().fillHistogram(histogram, { bins, ...ALL, derivatives }, { rows, start: 0, end: rows.length });
   return histogram;
 }
 
@@ -79,10 +76,10 @@ describe.each(KERNELS)('the %s kernel', (kind) => {
           }
         }
         const histogram = kernel.doubles(expected.length).fill(Number.NaN);
-        kernel.fillHistogram(histogram, { bins, columns: COLUMNS, derivatives }, range);
+        kernel.fillHistogram(histogram, { bins, ...ALL, derivatives }, range);
         expect([...histogram]).toEqual([...expected]);
         const counts = kernel.integers(counted.length).fill(7);
-        kernel.countRows(counts, { bins, columns: COLUMNS }, range);
+        kernel.countRows(counts, { bins, ...ALL }, range);
         expect([...counts]).toEqual([...counted]);
         const sums = kernel.doubles(2);
         kernel.sumRows(sums, derivatives, range);
@@ -207,6 +204,7 @@ function nodeOf(given: Given & { readonly rows: Int32Array }, sums: NodeToSplit[
       directions: undefined,
     },
     considered: Int32Array.from({ length: COLUMNS }, (_, column) => column),
+    within: ALL,
     sums,
     rows: given.count,
     bounds: UNBOUNDED,
@@ -246,7 +244,7 @@ describe('findSplit', () => {
           const node = nodeOf(given, sums(all));
           expect(findSplit(node, limits)?.gain ?? 0.5).toBeCloseTo(best, 9);
           // The loop for all limits finds the same where none is set.
-          const directions = new Int8Array(COLUMNS);
+          const directions = new Int32Array(COLUMNS);
           const again = findSplit({ ...node, columns: { ...node.columns, directions } }, limits);
           expect(again?.gain ?? 0.5).toBeCloseTo(best, 9);
         },

@@ -8,6 +8,11 @@
  * it. Where rows are counted too there is one counter for each column and bin.
  */
 
+/** A memory of WebAssembly that threads share: nothing is copied when it is posted to one. */
+export interface SharedMemory {
+  readonly buffer: SharedArrayBuffer;
+}
+
 /** Bins of a column: a byte holds them. */
 export const BINS = 256;
 /** The bin of a missing value; values take the bins below it. */
@@ -24,6 +29,12 @@ export interface RowRange {
 export interface BinRows {
   readonly bins: Uint8Array;
   readonly columns: number;
+}
+
+/** The columns from one up to, not including, another. */
+export interface ColumnRange {
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Where {@link Kernel.partitionRows} looks and writes. */
@@ -68,18 +79,20 @@ export interface LogisticRows {
 /** The loops, and the memory that holds what they work on. All arrays must come from that memory. */
 export interface Kernel {
   readonly kind: 'plain' | 'webassembly';
+  /** What all arrays lie in, where other threads can share it. */
+  readonly memory?: SharedMemory;
   bytes(length: number): Uint8Array;
   integers(length: number): Int32Array;
   floats(length: number): Float32Array;
   doubles(length: number): Float64Array;
-  /** Overwrites `histogram` with the sums of the derivatives over a range of rows. */
+  /** Overwrites the columns of `histogram` with the sums of the derivatives over a range of rows. */
   fillHistogram(
     histogram: Float64Array,
-    data: BinRows & { readonly derivatives: Float64Array },
+    data: BinRows & ColumnRange & { readonly derivatives: Float64Array },
     range: RowRange,
   ): void;
-  /** Overwrites `counts` with the numbers of rows. */
-  countRows(counts: Int32Array, data: BinRows, range: RowRange): void;
+  /** Overwrites the columns of `counts` with the numbers of rows. */
+  countRows(counts: Int32Array, data: BinRows & ColumnRange, range: RowRange): void;
   /** Takes the child's histogram away from the parent's: what is left is the other child's. */
   subtractHistogram(parent: Float64Array, child: Float64Array, length: number): void;
   subtractCounts(parent: Int32Array, child: Int32Array, length: number): void;
@@ -119,32 +132,32 @@ export function plainKernel(): Kernel {
 
 function fillHistogram(
   histogram: Float64Array,
-  data: BinRows & { readonly derivatives: Float64Array },
+  data: BinRows & ColumnRange & { readonly derivatives: Float64Array },
   range: RowRange,
 ): void {
   const { rows, start, end } = range;
-  const { bins, columns, derivatives } = data;
-  histogram.fill(0, 0, columns * BINS * 2);
+  const { bins, columns, from: first, to, derivatives } = data;
+  histogram.fill(0, first * BINS * 2, to * BINS * 2);
   for (let index = start; index < end; index += 1) {
     const row = rows[index] as number;
-    const first = derivatives[row * 2] as number;
-    const second = derivatives[row * 2 + 1] as number;
+    const gradient = derivatives[row * 2] as number;
+    const hessian = derivatives[row * 2 + 1] as number;
     const from = row * columns;
-    for (let column = 0; column < columns; column += 1) {
+    for (let column = first; column < to; column += 1) {
       const at = (column << 9) + ((bins[from + column] as number) << 1);
-      histogram[at] = (histogram[at] as number) + first;
-      histogram[at + 1] = (histogram[at + 1] as number) + second;
+      histogram[at] = (histogram[at] as number) + gradient;
+      histogram[at + 1] = (histogram[at + 1] as number) + hessian;
     }
   }
 }
 
-function countRows(counts: Int32Array, data: BinRows, range: RowRange): void {
+function countRows(counts: Int32Array, data: BinRows & ColumnRange, range: RowRange): void {
   const { rows, start, end } = range;
-  const { bins, columns } = data;
-  counts.fill(0, 0, columns * BINS);
+  const { bins, columns, from: first, to } = data;
+  counts.fill(0, first * BINS, to * BINS);
   for (let index = start; index < end; index += 1) {
     const from = (rows[index] as number) * columns;
-    for (let column = 0; column < columns; column += 1) {
+    for (let column = first; column < to; column += 1) {
       const at = (column << 8) + (bins[from + column] as number);
       counts[at] = (counts[at] as number) + 1;
     }

@@ -1,16 +1,18 @@
 ;; The inner loops of training in WebAssembly with 128-bit vectors. `node scripts/build-kernel.mjs` assembles
 ;; this file into kernel-bytes.ts. Every function does what the function of the same name in kernel.ts does,
 ;; with the same floating-point operations in the same order, so that both give the same bits.
-;; Pointers are positions in bytes; all arrays but bins are aligned to 16.
+;; Pointers are positions in bytes; all arrays but bins are aligned to 16. The memory is shared: other threads may
+;; run the same loops over other columns or rows of it.
 (module
-  (import "env" "memory" (memory 1))
+  (import "env" "memory" (memory 1 65536 shared))
 
+  ;; Bins of a row lie `columns` bytes behind those of the row before; `width` of them, from where `bins` points to, are worked on.
   ;; A (first, second) pair of derivatives is one vector: a row costs one load, and one addition for each column.
   ;; Four bins are one load of 32 bits. A column has 256 bins of 16 bytes: 4096 bytes. An addition takes 0.6 ns on
   ;; an EPYC. Tried: chunks of 256 rows through four columns at a time, whose histograms fit into the first cache:
   ;; 1.05 ns, for the rows and derivatives that are loaded again cost more than the second cache does.
   (func $addRows
-    (param $histogram i32) (param $bins i32) (param $columns i32) (param $derivatives i32)
+    (param $histogram i32) (param $bins i32) (param $columns i32) (param $width i32) (param $derivatives i32)
     (param $rows i32) (param $count i32)
     (local $stop i32) (local $row i32) (local $at i32) (local $four i32) (local $end i32) (local $slot i32)
     (local $word i32) (local $place i32) (local $pair v128)
@@ -22,8 +24,8 @@
         (local.set $pair
           (v128.load (i32.add (local.get $derivatives) (i32.shl (local.get $row) (i32.const 4)))))
         (local.set $at (i32.add (local.get $bins) (i32.mul (local.get $row) (local.get $columns))))
-        (local.set $end (i32.add (local.get $at) (local.get $columns)))
-        (local.set $four (i32.add (local.get $at) (i32.and (local.get $columns) (i32.const -4))))
+        (local.set $end (i32.add (local.get $at) (local.get $width)))
+        (local.set $four (i32.add (local.get $at) (i32.and (local.get $width) (i32.const -4))))
         (local.set $slot (local.get $histogram))
         (block $foursDone
           (loop $nextFour
@@ -68,8 +70,8 @@
   ;; Loads something of each row's bins and derivatives, to have them in the cache. The sum must have a use, or
   ;; the loads may be left out.
   (func $touchRows
-    (param $bins i32) (param $columns i32) (param $derivatives i32) (param $rows i32) (param $stop i32)
-    (result i32)
+    (param $bins i32) (param $columns i32) (param $width i32) (param $derivatives i32) (param $rows i32)
+    (param $stop i32) (result i32)
     (local $row i32) (local $place i32) (local $sum i32)
     (loop $next
       (local.set $row (i32.load (local.get $rows)))
@@ -78,7 +80,7 @@
         (i32.add
           (i32.add (local.get $sum) (i32.load8_u (local.get $place)))
           (i32.add
-            (i32.load8_u (i32.add (local.get $place) (i32.sub (local.get $columns) (i32.const 1))))
+            (i32.load8_u (i32.add (local.get $place) (i32.sub (local.get $width) (i32.const 1))))
             (i32.load8_u (i32.add (local.get $derivatives) (i32.shl (local.get $row) (i32.const 4)))))))
       (local.set $rows (i32.add (local.get $rows) (i32.const 4)))
       (br_if $next (i32.lt_u (local.get $rows) (local.get $stop))))
@@ -88,19 +90,19 @@
   ;; it is worked on, so that they are waited for together and not one by one (0.9 instead of 1.5 ns for an
   ;; addition where one row in 80 is there).
   (func $fillHistogram (export "fillHistogram")
-    (param $histogram i32) (param $bins i32) (param $columns i32) (param $derivatives i32)
+    (param $histogram i32) (param $bins i32) (param $columns i32) (param $width i32) (param $derivatives i32)
     (param $rows i32) (param $count i32) (result i32)
     (local $stop i32) (local $near i32) (local $sum i32)
-    (memory.fill (local.get $histogram) (i32.const 0) (i32.shl (local.get $columns) (i32.const 12)))
+    (memory.fill (local.get $histogram) (i32.const 0) (i32.shl (local.get $width) (i32.const 12)))
     (local.set $stop (i32.add (local.get $rows) (i32.shl (local.get $count) (i32.const 2))))
     (block $done
-      (br_if $done (i32.eqz (i32.mul (local.get $count) (local.get $columns))))
+      (br_if $done (i32.eqz (i32.mul (local.get $count) (local.get $width))))
       (block $sparse
         (br_if $sparse
           (i32.lt_u
             (i32.mul (local.get $count) (i32.const 3))
             (i32.sub (i32.load (i32.sub (local.get $stop) (i32.const 4))) (i32.load (local.get $rows)))))
-        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns)
+        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns) (local.get $width)
           (local.get $derivatives) (local.get $rows) (local.get $count))
         (br $done))
       (loop $next
@@ -110,9 +112,9 @@
             (i32.lt_u (local.get $near) (local.get $stop))))
         (local.set $sum
           (i32.add (local.get $sum)
-            (call $touchRows (local.get $bins) (local.get $columns) (local.get $derivatives)
-              (local.get $rows) (local.get $near))))
-        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns)
+            (call $touchRows (local.get $bins) (local.get $columns) (local.get $width)
+              (local.get $derivatives) (local.get $rows) (local.get $near))))
+        (call $addRows (local.get $histogram) (local.get $bins) (local.get $columns) (local.get $width)
           (local.get $derivatives) (local.get $rows)
           (i32.shr_u (i32.sub (local.get $near) (local.get $rows)) (i32.const 2)))
         (local.set $rows (local.get $near))
@@ -121,16 +123,17 @@
 
   ;; A column has 256 counters of 4 bytes: 1024 bytes.
   (func $countRows (export "countRows")
-    (param $counts i32) (param $bins i32) (param $columns i32) (param $rows i32) (param $count i32)
+    (param $counts i32) (param $bins i32) (param $columns i32) (param $width i32) (param $rows i32)
+    (param $count i32)
     (local $stop i32) (local $at i32) (local $end i32) (local $slot i32) (local $place i32)
-    (memory.fill (local.get $counts) (i32.const 0) (i32.shl (local.get $columns) (i32.const 10)))
+    (memory.fill (local.get $counts) (i32.const 0) (i32.shl (local.get $width) (i32.const 10)))
     (local.set $stop (i32.add (local.get $rows) (i32.shl (local.get $count) (i32.const 2))))
     (block $done
       (loop $next
         (br_if $done (i32.ge_u (local.get $rows) (local.get $stop)))
         (local.set $at
           (i32.add (local.get $bins) (i32.mul (i32.load (local.get $rows)) (local.get $columns))))
-        (local.set $end (i32.add (local.get $at) (local.get $columns)))
+        (local.set $end (i32.add (local.get $at) (local.get $width)))
         (local.set $slot (local.get $counts))
         (block $rowDone
           (loop $nextColumn

@@ -1,4 +1,5 @@
 import type { Matrix } from '../matrix.ts';
+import type { Helpers } from './crew/helpers.ts';
 
 /** What is learnt. */
 export type TreesObjective = 'binary' | 'multiclass' | 'squaredError' | 'quantile' | 'poisson' | 'lambdaRank';
@@ -124,6 +125,11 @@ export interface TreesOptions {
    * `plain`; both give the same trees, bit for bit.
    */
   readonly kernel?: 'plain' | 'webassembly';
+  /**
+   * Threads that help where the inner loops run in WebAssembly; the trees are the same, bit for bit, however many there are. The calling
+   * thread waits for them, which a browser's main thread may not. Default none.
+   */
+  readonly helpers?: Helpers;
   /** Called after every round. */
   readonly onRound?: (progress: TreesProgress) => void;
   /** Asked before every round; `true` ends training with {@link TrainingStopped}. */

@@ -1,3 +1,4 @@
+import type { ColumnRange } from './kernel.ts';
 import { BINS, MISSING_BIN } from './kernel.ts';
 
 /** What a split must satisfy. */
@@ -35,7 +36,7 @@ export interface SplitColumns {
   /** 1 for columns whose bins are split one against the rest. */
   readonly equality: Uint8Array;
   /** 1 where leaves must not fall as values rise, -1 where they must not rise, else 0. */
-  readonly directions: Int8Array | undefined;
+  readonly directions: Int32Array | undefined;
 }
 
 /** A node with its sums by column and bin. */
@@ -44,8 +45,10 @@ export interface NodeToSplit {
   /** Rows by column and bin, where rows are limited. */
   readonly counts: Int32Array | undefined;
   readonly columns: SplitColumns;
-  /** The columns to look at. */
+  /** The columns to look at, */
   readonly considered: Int32Array;
+  /** of those only these. */
+  readonly within: ColumnRange;
   readonly sums: NodeSums;
   readonly rows: number;
   readonly bounds: Bounds;
@@ -86,7 +89,7 @@ const MISSING_SHARE_MIN = 1e-12;
  * direction, gains by the values that its sides may have: -(2 G w + (H + lambda) w^2 + 2 alpha |w|).
  */
 export function findSplit(node: NodeToSplit, limits: SplitLimits): BestSplit | undefined {
-  const { sums, bounds, columns, considered } = node;
+  const { sums, bounds, columns, considered, within } = node;
   const best: Best = {
     gain: limits.minGain,
     column: -1,
@@ -98,7 +101,9 @@ export function findSplit(node: NodeToSplit, limits: SplitLimits): BestSplit | u
   const bounded = bounds.lower > Number.NEGATIVE_INFINITY || bounds.upper < Number.POSITIVE_INFINITY;
   const free = !bounded && columns.directions === undefined;
   const scan = free && limits.alpha === 0 && node.counts === undefined ? scanFree : scanLimited;
-  for (const column of considered) scan(node, limits, { column, best });
+  for (const column of considered) {
+    if (column >= within.from && column < within.to) scan(node, limits, { column, best });
+  }
   if (best.column < 0) return undefined;
   const { gradient, hessian } = best;
   return {

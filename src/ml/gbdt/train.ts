@@ -9,7 +9,10 @@ import { codeCategories, rankCategories } from './categories.ts';
 import type { TreeEnsemble } from './ensemble.ts';
 import { EnsembleBuilder } from './ensemble.ts';
 import { TreeGrower, growBytes, shareOf } from './grow.ts';
-import type { Kernel } from './kernel.ts';
+import type { Crew } from './crew/crew.ts';
+import { crewOfOne } from './crew/crew.ts';
+import { CREW_BYTES, crewOfMany } from './crew/crew-of-many.ts';
+import type { Helpers } from './crew/helpers.ts';
 import { plainKernel } from './kernel.ts';
 import { arrayBytes, makeKernel } from './kernel-wasm.ts';
 import { makeTarget } from './objectives/make-target.ts';
@@ -19,7 +22,7 @@ import { GAIN_MIN_DEFAULT, TrainingStopped, resolveTreesOptions } from './option
 
 interface Training {
   readonly target: Target;
-  readonly kernel: Kernel;
+  readonly kernel: Crew;
   readonly binned: BinnedMatrix;
   readonly options: ResolvedTreesOptions;
   readonly builder: EnsembleBuilder;
@@ -79,19 +82,33 @@ export function fitTrees(
       ? undefined
       : readValidation(options.validation, { features, target, codings, baseScores }, resolved);
   if (options.shouldStop?.() === true) throw new TrainingStopped(0);
-  const kernel =
-    resolved.kernel === 'plain'
-      ? plainKernel()
-      : makeKernel(trainingBytes(features, target.outputs, resolved));
-  const { binsMax } = resolved;
-  const binned = binMatrix(ranked, { binsMax, rows: learning, levelColumns, kernel });
-  const training = prepare({ target, kernel, binned, options: resolved, learning, baseScores });
-  const trees = boost(training, options, validation);
-  const { outputs, link } = target;
-  return training.builder.build(
-    { outputs, link, baseScores, featureCount: features.columns, categories: codings },
-    trees,
+  const kernel = makeCrew(
+    resolved.kernel,
+    trainingBytes(features, target.outputs, resolved),
+    options.helpers,
   );
+  try {
+    const { binsMax } = resolved;
+    const binned = binMatrix(ranked, { binsMax, rows: learning, levelColumns, kernel });
+    const training = prepare({ target, kernel, binned, options: resolved, learning, baseScores });
+    const trees = boost(training, options, validation);
+    const { outputs, link } = target;
+    return training.builder.build(
+      { outputs, link, baseScores, featureCount: features.columns, categories: codings },
+      trees,
+    );
+  } finally {
+    kernel.dismiss();
+  }
+}
+
+/** Helpers are left alone where the loops do not run in a memory that they can share. */
+function makeCrew(kind: 'plain' | 'webassembly', bytes: number, helpers: Helpers | undefined): Crew {
+  const kernel = kind === 'plain' ? plainKernel() : makeKernel(bytes + CREW_BYTES);
+  const { memory } = kernel;
+  return helpers === undefined || memory === undefined
+    ? crewOfOne(kernel)
+    : crewOfMany(kernel, memory, helpers);
 }
 
 function prepare(

@@ -10,6 +10,16 @@ export interface ComputeOptions {
   }) => void;
   /** Buffers of the input to hand over without copying. */
   readonly transfer?: readonly ArrayBuffer[];
+  /** Threads that help the task's own; it reaches them through its context. Default none. */
+  readonly helpers?: ComputeHelpers;
+}
+
+/** Threads beside a task's own, for as long as it runs. */
+export interface ComputeHelpers {
+  /** Name of the task whose module exports `help(order)`: what each helper does with an order of the task. */
+  readonly task: string;
+  /** How many, from 1. */
+  readonly count: number;
 }
 
 /**

@@ -8,7 +8,7 @@ export type {
   CommandResult,
   Commands,
 } from './commands.ts';
-export type { Compute, ComputeOptions } from './compute.ts';
+export type { Compute, ComputeHelpers, ComputeOptions } from './compute.ts';
 export type {
   AppendOptions,
   Claim,

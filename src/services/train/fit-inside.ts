@@ -1,6 +1,7 @@
 import type { FoldSplit, InnerTrainer } from '../../define/index.ts';
 import type { ObjectReference } from '../../runtime/index.ts';
 import type { FitInput, FitOutput } from './fit-task.ts';
+import { helpersFor } from './helpers-for.ts';
 import { owned } from './owned-bytes.ts';
 import type { Side } from './part-table.ts';
 import { findOrDo, type RunContext, runStep, type StepOutcome } from './run-context.ts';
@@ -97,6 +98,7 @@ async function fit(
   const { onnx, cpuSeconds, wallSeconds } = await host.compute.run<FitOutput>(FIT, input, {
     signal,
     transfer: [part.buffer],
+    ...helpersFor(task.trainer, part.length, host.options.threads),
     onProgress: ({ done, total, note = null }) => progress.step('fit', progressOf(done / total, note, stage)),
   });
   const stored = await host.objects.put(onnx);

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
+import { threadCompute } from '../../adapters/threads/index.ts';
 import { gbdt, type InnerTrainer, logistic } from '../../define/index.ts';
 import { loadModel, SeededRandom } from '../../ml/index.ts';
-import { run } from './fit-task.ts';
+import { type FitOutput, run } from './fit-task.ts';
+import { HELPED_BYTES_MIN, helpersFor } from './helpers-for.ts';
 import { createPart, sealPart } from './part-file.ts';
+import { trainTasks } from './tasks.ts';
 
 const ROWS = 2_000;
 
@@ -105,5 +108,24 @@ describe('what a definition says of its trainer', () => {
         ) as string,
       }),
     );
+  });
+});
+
+describe('threads', () => {
+  it('change no byte of the file', async () => {
+    const compute = threadCompute({ tasks: trainTasks });
+    const trainer = gbdt({ rounds: 40, growth: 'leaf', earlyStopping: true });
+    const { helpers } = helpersFor(trainer, HELPED_BYTES_MIN, 3);
+    expect(helpers).toEqual({ task: 'fit-help', count: 2 });
+    const options = helpers === undefined ? {} : { helpers };
+    const helped = await compute.run<FitOutput>('fit', { part: noisy(), trainer, seed: 0 }, options);
+    expect(Buffer.from(helped.onnx).equals(fit(trainer).onnx)).toBe(true);
+    expect(helped.cpuSeconds).toBeGreaterThan(0);
+  });
+
+  it('are for boosted trees on much data', () => {
+    expect(helpersFor(gbdt(), HELPED_BYTES_MIN, 1)).toEqual({});
+    expect(helpersFor(gbdt(), HELPED_BYTES_MIN - 1, 2)).toEqual({});
+    expect(helpersFor(logistic(), HELPED_BYTES_MIN, 2)).toEqual({});
   });
 });

@@ -42,7 +42,8 @@ export interface FitOutput {
 const HESSIAN_MIN = 1e-6;
 
 /**
- * Fits a model and writes it as ONNX. It depends on the input alone: same part, trainer and seed, same bytes.
+ * Fits a model and writes it as ONNX. It depends on the input alone: same part, trainer and seed, same bytes, with helpers or
+ * without.
  *
  * Throws UNPROCESSABLE when nothing can be learnt from these rows with this trainer.
  */
@@ -134,6 +135,7 @@ function fitBoosted(
     rowSample: trainer.rowFraction,
     columnSample: trainer.columnFraction,
     seed,
+    ...(context.helpers === undefined ? {} : { helpers: context.helpers }),
     ...(trainer.leavesMax === undefined ? {} : { maxLeaves: trainer.leavesMax }),
     ...(trainer.alpha === undefined ? {} : { alpha: trainer.alpha }),
     ...(trainer.leafRowsMin === undefined ? {} : { minRows: trainer.leafRowsMin }),

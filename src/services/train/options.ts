@@ -1,4 +1,6 @@
 import { z } from 'zod';
+// Not the whole of it: every process reads options.
+import { HELPERS_MAX } from '../../ml/gbdt/crew/helpers.ts';
 
 /** The queue of the runs. */
 export const QUEUE = 'train';
@@ -11,6 +13,11 @@ export interface TrainOptions {
    * Runs at a time in this process; 0 answers calls only and leaves the runs to other processes. Default 1.
    */
   readonly concurrency: number;
+  /**
+   * Threads that a run fits boosted trees with; the model is the same, bit for bit, whatever their number. A process fits one model at a time,
+   * for minutes and on as many processors as it has threads: where one machine also serves, one leaves it the others. Default 1.
+   */
+  readonly threads: number;
   /** Runs at a time in all processes. Default 64. */
   readonly runsMax: number;
   /** Runs of one model at a time in all processes. Default 64. */
@@ -38,6 +45,7 @@ function whole(low: number, high: number, initial: number, description: string):
 export const trainOptions: z.ZodType<TrainOptions> = z
   .object({
     concurrency: whole(0, 64, 1, 'Runs at a time in this process; 0 leaves them to others'),
+    threads: whole(1, HELPERS_MAX + 1, 1, 'Threads that a run fits boosted trees with'),
     runsMax: whole(1, 10_000, 64, 'Runs at a time in all processes'),
     modelRunsMax: whole(1, 10_000, 64, 'Runs of one model at a time in all processes'),
     runSecondsMax: whole(60, 86_400, 21_600, 'A run that takes longer fails, in seconds'),

@@ -1,9 +1,12 @@
 import { RELEVANCE_MAX } from '../options.ts';
+import type { SortingRoom } from './sort-by-margin.ts';
+import { sortByMargin } from './sort-by-margin.ts';
 import type { Target, TargetRows } from './target.ts';
 import { readNumbers } from './target.ts';
 
 /** The rows of one group that have weight, with what their ranking is measured by. */
 interface Group {
+  /** In the order of the margins when they were last looked at, from which the next one is not far. */
   readonly rows: Int32Array;
   /** Mean weight of its rows. */
   readonly weight: number;
@@ -37,6 +40,7 @@ export function lambdaRankTarget(given: TargetRows, truncation: number): Target 
     throw new RangeError(`No group of the ${what} has a relevant row: there is no order to learn`);
   }
   const longest = groups.reduce((most, { rows }) => Math.max(most, rows.length), 0);
+  const ranking = makeRanking(longest, gains);
   const discounts = Float64Array.from({ length: longest }, (_, place) => discountOf(place, truncation));
   return {
     outputs: 1,
@@ -48,18 +52,26 @@ export function lambdaRankTarget(given: TargetRows, truncation: number): Target 
     differentiate({ margins, derivatives }) {
       derivatives.fill(0);
       for (const group of groups) {
-        if (group.bestGain > 0) push(group, { gains, margins, discounts, truncation, derivatives });
+        if (group.bestGain === 0) continue;
+        rank(group, margins, ranking);
+        push(group, ranking, { discounts, truncation });
+        group.rows.forEach((row, place) => {
+          derivatives[row * 2] = ranking.firsts[place] as number;
+          derivatives[row * 2 + 1] = ranking.seconds[place] as number;
+        });
       }
     },
     loss(margins) {
       let sum = 0;
       let total = 0;
-      for (const { rows, weight, bestGain } of groups) {
+      for (const group of groups) {
+        const { rows, weight, bestGain } = group;
         if (bestGain === 0) continue;
+        rank(group, margins, ranking);
         let gain = 0;
-        ranked(rows, margins).forEach((row, place) => {
-          gain += (gains[row] as number) * (discounts[place] as number);
-        });
+        for (let place = 0; place < rows.length; place += 1) {
+          gain += (ranking.gains[place] as number) * (discounts[place] as number);
+        }
         sum += weight * (1 - gain / bestGain);
         total += weight;
       }
@@ -68,44 +80,89 @@ export function lambdaRankTarget(given: TargetRows, truncation: number): Target 
   };
 }
 
-/** Adds the derivatives of all pairs of a group. Pairs beyond the truncation change nothing. */
-function push(
-  group: Group,
-  state: {
-    readonly gains: Float64Array;
-    readonly margins: Float64Array;
-    readonly discounts: Float64Array;
-    readonly truncation: number;
-    readonly derivatives: Float64Array;
-  },
-): void {
-  const { gains, margins, discounts, truncation, derivatives } = state;
-  const order = ranked(group.rows, margins);
-  const scale = group.weight / group.bestGain;
-  const first = Math.min(truncation, order.length);
-  for (let high = 0; high < first; high += 1) {
-    const upper = order[high] as number;
-    for (let low = high + 1; low < order.length; low += 1) {
-      const lower = order[low] as number;
-      const gainGap = (gains[upper] as number) - (gains[lower] as number);
-      if (gainGap === 0) continue;
-      const change = scale * Math.abs(gainGap) * ((discounts[high] as number) - (discounts[low] as number));
-      const better = gainGap > 0 ? upper : lower;
-      const worse = gainGap > 0 ? lower : upper;
-      const wrong = 1 / (1 + Math.exp((margins[better] as number) - (margins[worse] as number)));
-      const lambda = change * wrong;
-      const curvature = lambda * (1 - wrong);
-      derivatives[better * 2] = (derivatives[better * 2] as number) - lambda;
-      derivatives[worse * 2] = (derivatives[worse * 2] as number) + lambda;
-      derivatives[better * 2 + 1] = (derivatives[better * 2 + 1] as number) + curvature;
-      derivatives[worse * 2 + 1] = (derivatives[worse * 2 + 1] as number) + curvature;
-    }
-  }
+/** What is known of a group's rows, by their place; the next group is written over it. */
+interface Ranking {
+  readonly margins: Float64Array;
+  readonly gains: Float64Array;
+  /** The places of rows with a gain, ascending, and how many there are. */
+  readonly relevant: Int32Array;
+  relevantCount: number;
+  /** First and second derivatives. */
+  readonly firsts: Float64Array;
+  readonly seconds: Float64Array;
+  readonly room: SortingRoom;
+  readonly gainsOfRows: Float64Array;
 }
 
-/** The rows of a group with the largest margin first; equal ones in their order in the data. */
-function ranked(rows: Int32Array, margins: Float64Array): Int32Array {
-  return rows.slice().sort((a, b) => (margins[b] as number) - (margins[a] as number) || a - b);
+function makeRanking(longest: number, gainsOfRows: Float64Array): Ranking {
+  return {
+    margins: new Float64Array(longest),
+    gains: new Float64Array(longest),
+    relevant: new Int32Array(longest),
+    relevantCount: 0,
+    firsts: new Float64Array(longest),
+    seconds: new Float64Array(longest),
+    room: { rows: new Int32Array(longest), keys: new Float64Array(longest) },
+    gainsOfRows,
+  };
+}
+
+/** Puts the rows of a group into the order of their margins, the largest first; equal ones in their order in the data. */
+function rank({ rows }: Group, margins: Float64Array, ranking: Ranking): void {
+  const { gains, relevant, gainsOfRows, room } = ranking;
+  sortByMargin(rows, ranking.margins, { margins, room });
+  let count = 0;
+  for (let place = 0; place < rows.length; place += 1) {
+    const gain = gainsOfRows[rows[place] as number] as number;
+    gains[place] = gain;
+    relevant[count] = place;
+    if (gain > 0) count += 1;
+  }
+  ranking.relevantCount = count;
+}
+
+/**
+ * Sums the derivatives of all pairs of a group. Pairs beyond the truncation change nothing, nor do pairs of equal relevance: to a row of
+ * none only those with some are compared.
+ */
+function push(
+  group: Group,
+  ranking: Ranking,
+  { discounts, truncation }: { readonly discounts: Float64Array; readonly truncation: number },
+): void {
+  const { margins, gains, relevant, relevantCount, firsts, seconds } = ranking;
+  const { length } = group.rows;
+  firsts.fill(0, 0, length);
+  seconds.fill(0, 0, length);
+  const scale = group.weight / group.bestGain;
+  const ends = Math.min(truncation, length);
+  let passed = 0;
+  for (let high = 0; high < ends; high += 1) {
+    while (passed < relevantCount && (relevant[passed] as number) <= high) passed += 1;
+    const upperGain = gains[high] as number;
+    const margin = margins[high] as number;
+    const discount = discounts[high] as number;
+    const lowers = upperGain > 0 ? length - high - 1 : relevantCount - passed;
+    let first = firsts[high] as number;
+    let second = seconds[high] as number;
+    for (let index = 0; index < lowers; index += 1) {
+      const low = upperGain > 0 ? high + 1 + index : (relevant[passed + index] as number);
+      const gainGap = upperGain - (gains[low] as number);
+      if (gainGap === 0) continue;
+      const change = scale * Math.abs(gainGap) * (discount - (discounts[low] as number));
+      const gap = margin - (margins[low] as number);
+      const wrong = 1 / (1 + Math.exp(gainGap > 0 ? gap : -gap));
+      const lambda = change * wrong;
+      const curvature = lambda * (1 - wrong);
+      const up = gainGap > 0 ? lambda : -lambda;
+      first -= up;
+      firsts[low] = (firsts[low] as number) + up;
+      second += curvature;
+      seconds[low] = (seconds[low] as number) + curvature;
+    }
+    firsts[high] = first;
+    seconds[high] = second;
+  }
 }
 
 function groupOf(

@@ -33,6 +33,7 @@ import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from
 import {
   cancelRun,
   getRun,
+  getSearch,
   listRuns,
   listSchedules,
   pauseSchedule,
@@ -63,6 +64,7 @@ export const routes = {
   getVerification,
   startRun,
   getRun,
+  getSearch,
   listRuns,
   cancelRun,
   listSchedules,

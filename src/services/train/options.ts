@@ -11,6 +11,13 @@ export interface TrainOptions {
    * Runs at a time in this process; 0 answers calls only and leaves the runs to other processes. Default 1.
    */
   readonly concurrency: number;
+  /**
+   * Trials of searches at a time in this process, each in a thread of its own, 1 to 64; with a `concurrency` of 0 it works on none.
+   * Default 1.
+   */
+  readonly trialConcurrency: number;
+  /** A trial that takes longer counts as failed, in seconds. Default 3,600 (1 hour). */
+  readonly trialSecondsMax: number;
   /** Runs at a time in all processes. Default 64. */
   readonly runsMax: number;
   /** Runs of one model at a time in all processes. Default 64. */
@@ -38,6 +45,8 @@ function whole(low: number, high: number, initial: number, description: string):
 export const trainOptions: z.ZodType<TrainOptions> = z
   .object({
     concurrency: whole(0, 64, 1, 'Runs at a time in this process; 0 leaves them to others'),
+    trialConcurrency: whole(1, 64, 1, 'Trials of searches at a time in this process'),
+    trialSecondsMax: whole(1, 86_400, 3_600, 'A trial that takes longer counts as failed, in seconds'),
     runsMax: whole(1, 10_000, 64, 'Runs at a time in all processes'),
     modelRunsMax: whole(1, 10_000, 64, 'Runs of one model at a time in all processes'),
     runSecondsMax: whole(60, 86_400, 21_600, 'A run that takes longer fails, in seconds'),

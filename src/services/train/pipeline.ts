@@ -6,6 +6,7 @@ import { assertTrainable } from './fit-outside.ts';
 import { periodsOf } from './periods.ts';
 import { patiently, type RunContext } from './run-context.ts';
 import { setAsOf } from './run-store.ts';
+import { type Searched, searchStep } from './search-step.ts';
 import { splitStep } from './split-step.ts';
 
 /** What a run came to. */
@@ -23,7 +24,9 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   const periods = periodsOf(model.split, model.label.maturesAfterMs, asOf);
   const { output: dataset } = await datasetStep(context, periods, asOf);
   const { output: split } = await splitStep(context, dataset, periods);
-  const { output: fitted } = await fitStep(context, split.train, { dataset, periods });
+  const searched = await searchStep(context, { dataset, split, periods });
+  const fitting = withFound(context, searched);
+  const { output: fitted } = await fitStep(fitting, split.train, { dataset, periods });
   const { output: evaluated } = await evaluateStep(context, fitted, split);
   const { report } = evaluated;
   const { cpuSeconds, wallSeconds } = fitted;
@@ -36,7 +39,7 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   });
   const { output: gates } = await gateStep(context, evaluated.metrics);
   progress.gates(gates);
-  const { output: bundle } = await bundleStep(context, {
+  const { output: bundle } = await bundleStep(fitting, {
     asOf,
     dataset,
     periods,
@@ -44,8 +47,15 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
     metrics,
     report,
     gates,
+    searched,
   });
   return { version: bundle.version, metrics, gates };
+}
+
+/** From here on the trainer is the one that the search has found. */
+function withFound(context: RunContext, searched: Searched | undefined): RunContext {
+  if (searched === undefined) return context;
+  return { ...context, model: { ...context.model, trainer: searched.trainer } };
 }
 
 /**

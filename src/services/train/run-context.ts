@@ -1,12 +1,13 @@
-import { PlatformError } from '../../contract/index.ts';
+import type { PlatformError } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
+import { withPatience } from './patience.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { StoredRun } from './run-store.ts';
 import { findStep, recordStep, type StepRecord, type StepResult } from './step-store.ts';
-import { type StepName, stepKey } from './steps.ts';
+import { type StepName, stepKey, type UnitName } from './steps.ts';
 
 /** What every step of an attempt at a run has. */
 export interface RunContext {
@@ -19,11 +20,21 @@ export interface RunContext {
   readonly signal: AbortSignal;
 }
 
-export interface StepPlan<TOutput> {
+/** What work of which a record is kept needs. */
+export interface UnitContext extends Pick<RunContext, 'host' | 'metrics' | 'signal'> {
+  readonly run: { readonly id: string };
+}
+
+/** Work of which a record is kept, so that it is done once. */
+export interface UnitPlan<TOutput> {
+  readonly name: UnitName;
+  work(key: string): Promise<StepResult<TOutput>>;
+}
+
+export interface StepPlan<TOutput> extends UnitPlan<TOutput> {
   readonly name: StepName;
   /** Everything that the output depends on besides the step's code. */
   readonly inputs: Readonly<Record<string, unknown>>;
-  work(key: string): Promise<StepResult<TOutput>>;
   /** One line for people about the output. */
   note(output: TOutput): string;
 }
@@ -33,10 +44,6 @@ export interface StepOutcome<TOutput> {
   readonly key: string;
   readonly output: TOutput;
 }
-
-/** Pauses between two tries of a step, in milliseconds: they double from the first to the last. */
-const PAUSE_MS_MIN = 250;
-const PAUSE_MS_MAX = 10_000;
 
 /**
  * Does a step, unless somebody has done it already. It is tried again while what it needs is not available,
@@ -59,9 +66,10 @@ export async function runStep<TOutput>(
   return { key, output: record.output };
 }
 
-async function findOrDo<TOutput>(
-  { host, run, metrics, signal }: RunContext,
-  plan: StepPlan<TOutput>,
+/** What was recorded under the key, or what the work comes to, which is recorded then. */
+export async function findOrDo<TOutput>(
+  { host, run, metrics, signal }: UnitContext,
+  plan: UnitPlan<TOutput>,
   key: string,
 ): Promise<{ readonly record: StepRecord<TOutput>; readonly found: boolean }> {
   signal.throwIfAborted();
@@ -104,22 +112,12 @@ async function unlessAborted<TResult>(signal: AbortSignal, work: Promise<TResult
 /**
  * Tries again while the failure is one that passes. Rejects with the last failure, or the signal's reason.
  */
-export async function patiently<TResult>(
+export function patiently<TResult>(
   { host, progress, signal }: RunContext,
   step: StepName,
   work: () => Promise<TResult>,
 ): Promise<TResult> {
-  const { clock, options } = host;
-  const untilMs = clock.monotonic() + options.waitMs;
-  for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!PlatformError.is(error) || !error.retryable || clock.monotonic() >= untilMs) throw error;
-      progress.step(step, { note: `waiting: ${error.code}, ${error.message}` });
-      await clock.sleep(pauseMs, signal);
-      signal.throwIfAborted();
-    }
-  }
+  const onWait = (error: PlatformError): void =>
+    progress.step(step, { note: `waiting: ${error.code}, ${error.message}` });
+  return withPatience({ host, signal, onWait }, work);
 }

@@ -41,7 +41,7 @@ export function splitStep(
       const test = await testPart(table);
       signal.throwIfAborted();
       assertBothClasses(train.part, test.part, periods);
-      const split = { train: await store(context, train), test: await store(context, test) };
+      const split = { train: await storePart(context, train), test: await storePart(context, test) };
       return { output: split, artefacts: [split.train.digest, split.test.digest] };
     },
     note: ({ train, test }) =>
@@ -50,7 +50,8 @@ export function splitStep(
   });
 }
 
-interface Table {
+/** The rows of a dataset and how they are parted. */
+export interface Table {
   readonly session: WarehouseSession;
   readonly path: string;
   readonly names: readonly string[];
@@ -63,7 +64,7 @@ interface MadePart {
   readonly bytes: Uint8Array;
 }
 
-async function trainPart(table: Table): Promise<MadePart> {
+export async function trainPart(table: Table): Promise<MadePart> {
   const { names, periods } = table;
   const read = await readRows(table, [], periods.trainStart, periods.trainEnd);
   const made = createPart({ names, rows: read.rows, days: false, entities: false });
@@ -71,7 +72,7 @@ async function trainPart(table: Table): Promise<MadePart> {
   return made;
 }
 
-async function testPart(table: Table): Promise<MadePart> {
+export async function testPart(table: Table): Promise<MadePart> {
   const { names, periods, excludeKnown } = table;
   const entity = excludeKnown === undefined ? undefined : quoted(`key_${excludeKnown}`);
   const further = [
@@ -168,7 +169,11 @@ function texts(read: ResultColumns, name: string): string[] {
   return column.map((value) => (value === null ? '' : String(value)));
 }
 
-async function store({ host }: RunContext, { part, bytes }: MadePart): Promise<Side> {
+/** Puts a part into the object store. */
+export async function storePart(
+  { host }: Pick<RunContext, 'host'>,
+  { part, bytes }: MadePart,
+): Promise<Side> {
   const { digest } = await host.objects.put(bytes);
   return { digest, rows: part.rows, positives: positivesOf(part) };
 }

@@ -1,5 +1,5 @@
 import type { Objects, Tables } from '../../runtime/index.ts';
-import type { StepName } from './steps.ts';
+import type { UnitName } from './steps.ts';
 
 /** What a step made. */
 export interface StepResult<TOutput> {
@@ -19,7 +19,7 @@ export interface StepRecord<TOutput> {
 
 export interface NewStep<TOutput> extends StepResult<TOutput> {
   readonly key: string;
-  readonly step: StepName;
+  readonly step: UnitName;
   readonly run: string;
   readonly seconds: number;
   readonly finishedAt: number;

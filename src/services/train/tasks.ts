@@ -5,6 +5,7 @@ const EXTENSION = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 export const FIT = 'fit';
 export const EVALUATE = 'evaluate';
 export const CHECK_MODEL = 'check-model';
+export const TRIAL = 'trial';
 
 /**
  * The modules of the tasks by name, for whoever makes the port `Compute`. Each exports `run(input, context)`.
@@ -13,4 +14,5 @@ export const trainTasks: ReadonlyMap<string, URL> = new Map([
   [FIT, new URL(`./fit-task.${EXTENSION}`, import.meta.url)],
   [EVALUATE, new URL(`./evaluate-task.${EXTENSION}`, import.meta.url)],
   [CHECK_MODEL, new URL(`./check-model-task.${EXTENSION}`, import.meta.url)],
+  [TRIAL, new URL(`./trial-task.${EXTENSION}`, import.meta.url)],
 ]);

@@ -1,8 +1,10 @@
 import type { GateVerdict } from '../../../contract/index.ts';
 import { describePeriod, type Periods } from '../periods.ts';
+import type { SearchOutcome } from '../search-outcome.ts';
 import { type Interval, type ModelReport, REFERENCE_SHARES } from '../report.ts';
 import { type Block, htmlOf, markdownOf, type Page, type Section } from './blocks.ts';
 import { barPlot, linePlot } from './plot.ts';
+import { searchSection } from './search-section.ts';
 
 /** What a card tells. */
 export interface CardInput {
@@ -18,6 +20,8 @@ export interface CardInput {
   readonly report: ModelReport;
   /** Facts by name: the dataset, hashes, the trainer. */
   readonly lineage: Readonly<Record<string, unknown>>;
+  /** What the search of a tuned trainer has found. */
+  readonly search?: SearchOutcome;
 }
 
 export interface Card {
@@ -55,6 +59,7 @@ function sectionsOf(input: CardInput): Section[] {
     { title: 'For whom it is worst', blocks: slices(input.report) },
     { title: 'What it looks at', blocks: importance(input.report) },
     { title: 'What its inputs looked like', blocks: inputs(input.report) },
+    ...(input.search === undefined ? [] : [searchSection(input.search)]),
     { title: 'Where it comes from', blocks: lineage(input.lineage) },
   ];
 }

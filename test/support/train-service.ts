@@ -6,17 +6,18 @@ import { openPostgres } from '../../src/adapters/postgres/index.ts';
 import { processCommands } from '../../src/adapters/process/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
 import { threadCompute, workerThreads } from '../../src/adapters/threads/index.ts';
-import { routes, type Run } from '../../src/contract/index.ts';
+import { routes, type Run, type SearchForm } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import {
   type Commands,
+  type Compute,
   noFailPoints,
   type Objects,
   type ResultColumns,
   type Tables,
 } from '../../src/runtime/index.ts';
 import { NO_TRACE } from '../../src/runtime/trace/index.ts';
-import { train, trainTasks } from '../../src/services/train/index.ts';
+import { train, type TrainOptions, trainTasks } from '../../src/services/train/index.ts';
 import { AS_OF, Neighbours } from '../../src/services/train/test-host.ts';
 
 export interface TrainSettings {
@@ -26,6 +27,10 @@ export interface TrainSettings {
   readonly directory: string;
   readonly appDirectory: string;
   readonly concurrency?: number;
+  /** Further options of the service. */
+  readonly options?: Partial<TrainOptions>;
+  /** What is between the service and the threads. Default: nothing. */
+  readonly between?: (compute: Compute) => Compute;
   /** Default: those of this machine. */
   readonly commands?: Commands | undefined;
 }
@@ -35,10 +40,14 @@ export interface OpenTrain {
   readonly neighbours: Neighbours;
   readonly objects: Objects;
   readonly tables: Tables;
+  /** Names of the tasks that its threads were given. */
+  readonly tasks: readonly string[];
   /** Starts a run; gives its id. */
   start(model: string): Promise<string>;
   cancel(id: string): Promise<void>;
   until(id: string, met: (run: Run) => boolean): Promise<Run>;
+  /** What the search of a run has found. */
+  search(id: string, form: SearchForm): Promise<string>;
   /** Starts a run and waits for its end. */
   finish(model: string): Promise<Run>;
   /** Waits until no command has a folder, of whichever process. */
@@ -65,9 +74,20 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
       : processCommands({ directory: folders, appDirectory, graceMs: 500, niceness: 0 });
   const neighbours = new Neighbours(objects, warehouse);
   const { tables, signals, log, groups, jobs, keys } = postgres;
+  const tasks: string[] = [];
+  const threads = threadCompute({
+    tasks: trainTasks,
+    threadsMax: settings.options?.trialConcurrency ?? 1,
+  });
+  const counted: Compute = {
+    run(task, input, options) {
+      tasks.push(task);
+      return threads.run(task, input, options);
+    },
+  };
   const service = await train.start({
     app,
-    options: train.options.parse({ concurrency: settings.concurrency ?? 1 }),
+    options: train.options.parse({ concurrency: settings.concurrency ?? 1, ...settings.options }),
     failPoints: noFailPoints,
     instance: 'test',
     replica: 'test',
@@ -85,7 +105,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     commands,
     reachable: () => new Set(),
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
-    compute: threadCompute({ tasks: trainTasks }),
+    compute: settings.between?.(counted) ?? counted,
     threads: workerThreads(new Map()),
     call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
@@ -127,12 +147,17 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     neighbours,
     objects,
     tables,
+    tasks,
     start,
     until,
     stop,
     cancel: async (id) => void (await invoke('cancelRun', { params: { id } })),
     finish: async (model) =>
       until(await start(model), ({ state }) => ['done', 'failed', 'cancelled'].includes(state)),
+    async search(id, form) {
+      const input = { params: { id }, query: { form } };
+      return routes.getSearch.result.parse(await invoke('getSearch', input)).text;
+    },
     async noCommands() {
       while ((await readdir(folders)).length > 0) await pause();
     },

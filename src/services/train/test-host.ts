@@ -88,6 +88,8 @@ export class Neighbours {
   clock = AS_OF;
   /** Every so manieth payment is fraud. */
   fraudEvery = 9;
+  /** There is no payment before. */
+  historyFrom = 0;
   /** Answers of the features service that fail first. */
   failures: PlatformError[] = [];
   readonly #objects: Objects;
@@ -127,10 +129,12 @@ export class Neighbours {
           'customer ' || (range * 7919 % 997) as "key_customerId", ${positive} as label,
           case when ${positive} then 60 else 20 end + hash(range) % 50 as amount,
           case when range % 11 = 0 then null else hash(range + 1) % 70 end::double as age
-        from range(${ROWS}) order by time
+        from range(${ROWS}) where time >= ${this.historyFrom} order by time
       ) to '${file}' (format parquet)`);
     const stored = await this.#objects.putFile(file);
-    const { columns } = await session.query(`select count(*) filter (label)::double as n from '${file}'`);
+    const { columns } = await session.query(
+      `select count(*) filter (label)::double as n, count(*)::double as rows from '${file}'`,
+    );
     return {
       id: definitionHash({ request, stored }),
       vector: card.name,
@@ -144,7 +148,7 @@ export class Neighbours {
       positions: {},
       names: ['amount', 'age'],
       keys: ['customerId'],
-      rows: ROWS,
+      rows: (columns.get('rows') as Float64Array)[0] ?? 0,
       censored: 0,
       positives: (columns.get('n') as Float64Array)[0] ?? 0,
       file: stored,

@@ -172,8 +172,3 @@ function noteOf(periods: Periods, { train, test }: Split): FoldNote {
     isUsed: hasBoth(train) && hasBoth(test),
   };
 }
-
-/** Digests of all parts. */
-export function partDigests(folds: TrialFolds): string[] {
-  return folds.kind === 'parts' ? folds.parts.flatMap(({ train, test }) => [train, test]) : [folds.part];
-}

@@ -105,8 +105,8 @@ describe('a search', () => {
     const outcome = await outcomeOf(host, run.id);
     // The newest fold judges by the end of the training period, and the dataset reaches as far back as the oldest.
     expect(outcome.folds.map(({ learnt, judged }) => [learnt, judged])).toEqual([
-      ['2024-02-28 .. 2024-03-02', '2024-03-02 .. 2024-03-04'],
-      ['2024-02-26 .. 2024-02-29', '2024-02-29 .. 2024-03-02'],
+      ['2024-02-27 .. 2024-03-01', '2024-03-02 .. 2024-03-04'],
+      ['2024-02-25 .. 2024-02-28', '2024-02-29 .. 2024-03-02'],
     ]);
     expect(outcome.folds.every(({ isUsed, test }) => isUsed && test.positives > 0)).toBe(true);
     const [request] = host.neighbours.built;
@@ -185,7 +185,7 @@ describe('a search', () => {
 
   it('leaves out folds that reach back to before there was anything', async () => {
     const host = await open();
-    host.neighbours.historyFrom = Date.parse('2024-02-28T00:00Z');
+    host.neighbours.historyFrom = Date.parse('2024-02-26T12:00Z');
     const run = await host.finish('far');
     expect(run).toMatchObject({ state: 'done', search: { state: 'done' } });
     const { folds, foldScores } = await outcomeOf(host, run.id);

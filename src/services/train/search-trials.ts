@@ -1,6 +1,7 @@
-import type { SearchStatus } from '../../contract/index.ts';
+import type { PlatformError, SearchStatus } from '../../contract/index.ts';
 import type { InnerTrainer, TrainerSearch } from '../../define/index.ts';
 import { restoreSearch, type Search } from '../../ml/index.ts';
+import { type Patience, withPatience } from './patience.ts';
 import type { RunContext } from './run-context.ts';
 import type { SearchFolds } from './search-folds.ts';
 import { bestOf, countsOf, type SearchOutcome } from './search-outcome.ts';
@@ -85,11 +86,11 @@ class Searching {
     const before = this.#search.state();
     const trial = this.#search.ask();
     if (trial === undefined) return false;
-    const { host, run, signal } = this.#context;
     const { trainer, search, folds, seed } = this.#work;
     const input = { folds: folds.folds, trainer: trainerOf(trainer, trial), metric: search.metric, seed };
     const { waker } = this.#begun;
-    const request = new TrialRequest({ host, run: run.id, signal, waker }, trial.number, input);
+    const parts = { ...this.#patience(), run: this.#context.run.id, waker };
+    const request = new TrialRequest(parts, trial.number, input);
     // A trial that an earlier attempt at this run began in time counts, so that the attempts agree.
     if (this.#isLate() && !(await request.isBegun())) {
       this.#ended = 'time';
@@ -99,6 +100,14 @@ class Searching {
     await request.begin();
     this.#open.push(request);
     return true;
+  }
+
+  /** Each look waits anew for who is away: a search can take longer than anybody may be. */
+  #patience(): Patience & Pick<RunContext, 'host'> {
+    const { host, signal, progress } = this.#context;
+    const onWait = ({ code, message }: PlatformError): void =>
+      progress.search({ note: `waiting: ${code}, ${message}` });
+    return { host, signal, onWait };
   }
 
   #isLate(): boolean {
@@ -125,7 +134,7 @@ class Searching {
     progress.search(progressOf(outcome));
     if (!isLast && host.clock.monotonic() - this.#savedAtMs < SAVE_MS) return;
     this.#savedAtMs = host.clock.monotonic();
-    await saveSearch(host.tables, run, outcome);
+    await withPatience(this.#patience(), () => saveSearch(host.tables, run, outcome));
   }
 
   #outcome(): SearchOutcome {

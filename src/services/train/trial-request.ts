@@ -1,5 +1,6 @@
-import type { ServiceHost } from '../../runtime/index.ts';
+import type { JobStatus, ServiceHost } from '../../runtime/index.ts';
 import type { TrainOptions } from './options.ts';
+import { type Patience, withPatience } from './patience.ts';
 import { findTrialFailure } from './search-store.ts';
 import { findStep } from './step-store.ts';
 import { TRIAL_QUEUE, type TrialInput, type TrialJob, trialKey, type TrialRecord } from './trial-unit.ts';
@@ -10,10 +11,9 @@ const LOOK_MS = 1_000;
 /** Jobs that a trial gets when one ended and left nothing: what it left may have been lost. */
 const JOBS_MAX = 3;
 
-export interface TrialParts {
+export interface TrialParts extends Patience {
   readonly host: ServiceHost<TrainOptions>;
   readonly run: string;
-  readonly signal: AbortSignal;
   readonly waker: TrialWaker;
 }
 
@@ -37,12 +37,14 @@ export class TrialRequest {
 
   /** Whether its outcome is known or it has a job. */
   async isBegun(): Promise<boolean> {
-    return (await this.#known()) !== undefined || (await this.#status()) !== undefined;
+    const { job, known } = await this.#look();
+    return known !== undefined || job !== undefined;
   }
 
   /** Queues its job, if it has none. */
   async begin(): Promise<void> {
-    if ((await this.#known()) === undefined) await this.#send();
+    const { known } = await this.#look();
+    if (known === undefined) await this.#send();
   }
 
   /** Waits for its end. Rejects with the signal's reason. */
@@ -51,9 +53,7 @@ export class TrialRequest {
     for (;;) {
       signal.throwIfAborted();
       const woken = waker.next();
-      // In this order: what a job left is there before the job has ended.
-      const job = await this.#status();
-      const known = await this.#known();
+      const { job, known } = await this.#look();
       if (known !== undefined) return known;
       if (job?.state === 'failed') {
         return { error: `INTERNAL: It was given up: ${job.error ?? 'its process ended each time'}` };
@@ -67,6 +67,14 @@ export class TrialRequest {
     }
   }
 
+  #look(): Promise<{ readonly job: JobStatus | undefined; readonly known: TrialRecord | undefined }> {
+    return withPatience(this.#parts, async () => {
+      // In this order: what a job left is there before the job has ended.
+      const job = await this.#parts.host.jobs.status(TRIAL_QUEUE, this.#jobId());
+      return { job, known: await this.#known() };
+    });
+  }
+
   async #known(): Promise<TrialRecord | undefined> {
     const { host, run } = this.#parts;
     const record = await findStep<TrialRecord>(host.tables, host.objects, this.key);
@@ -75,14 +83,11 @@ export class TrialRequest {
     return error === undefined ? undefined : { error };
   }
 
-  #status(): ReturnType<ServiceHost['jobs']['status']> {
-    return this.#parts.host.jobs.status(TRIAL_QUEUE, this.#jobId());
-  }
-
   async #send(): Promise<void> {
     const { host, run } = this.#parts;
     const job: TrialJob = { run, key: this.key, input: this.#input };
-    await host.jobs.send(TRIAL_QUEUE, job, { id: this.#jobId(), group: run });
+    const options = { id: this.#jobId(), group: run };
+    await withPatience(this.#parts, () => host.jobs.send(TRIAL_QUEUE, job, options));
   }
 
   #jobId(): string {

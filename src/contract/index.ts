@@ -107,4 +107,5 @@ export {
   type VerificationRequest,
   type VerificationSummary,
 } from './routes/verify.ts';
+export { gateValueText, gateVerdictText } from './gate-verdict.ts';
 export { SCALING_METRICS, SCALING_SIGNALS, type ScalingSignal, type ScalingSignalName } from './scaling.ts';

@@ -1,6 +1,6 @@
 import { type Duration, durationMs } from './duration.ts';
 import { definitionHash } from './hash.ts';
-import type { Model } from './model.ts';
+import { type Model, taskOf } from './model.ts';
 import { assertName } from './name.ts';
 import type { Source } from './source.ts';
 
@@ -47,12 +47,17 @@ export interface Decision<TName extends string = string, TSource extends Source 
   readonly hash: string;
 }
 
-/** Defines a decision. */
+/** Defines a decision. Throws TypeError on a model that ranks, whose answer is no probability. */
 export function decision<const TName extends string, TSource extends Source>(
   name: TName,
   options: DecisionOptions<TSource>,
 ): Decision<TName, TSource> {
   assertName('decision', name);
+  if (taskOf(options.model) === 'ranking') {
+    throw new TypeError(
+      `Decision '${name}': model '${options.model.name}' ranks, and its scores are no probabilities to hold a threshold against: use it in a recommendation`,
+    );
+  }
   const threshold = options.threshold ?? 0.5;
   if (!(threshold >= 0 && threshold <= 1)) {
     throw new TypeError(`Decision '${name}': the threshold is in [0, 1]; got ${String(threshold)}`);

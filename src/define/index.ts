@@ -88,20 +88,34 @@ export { label, type Label, type LabelDefinition, type LabelOptions, type Mature
 export {
   atLeast,
   atMost,
-  byTime,
-  defineModel,
+  betterThanBaseline,
+  gateBoundText,
   type Gate,
+  type GateIdentity,
+  type GateMeasure,
+  type GateOptions,
+  isHigherBetter,
+  isGateMet,
+  isRankingMetric,
+  isSameGate,
+  isSameGateMeasure,
+  gateMeasureText,
+  type MetricName,
+  type RankingMetricName,
+  type ThresholdMetricName,
+} from './gate.ts';
+export {
+  type CalibrationKind,
+  defineModel,
   gbdt,
   type GbdtOptions,
   type GbdtTrainer,
   type InnerTrainer,
   logistic,
   type LogisticTrainer,
-  type MetricName,
   type Model,
   type ModelOptions,
-  type TimeSplit,
-  type TimeSplitOptions,
+  taskOf,
   type Trainer,
 } from './model.ts';
 export {
@@ -131,6 +145,17 @@ export {
   type Source,
   type SourceOptions,
 } from './source.ts';
+export {
+  byFolds,
+  byTime,
+  excludedEntity,
+  FOLD_SPLIT_LIMITS,
+  type FoldSplit,
+  type FoldSplitOptions,
+  type ModelSplit,
+  type TimeSplit,
+  type TimeSplitOptions,
+} from './split.ts';
 export { pick, type PickedFeatures } from './pick.ts';
 export {
   choices,

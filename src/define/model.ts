@@ -1,11 +1,12 @@
-import { type Duration, durationMs } from './duration.ts';
 import type { ExternalTrainer } from './external.ts';
+import { type Gate, isRankingMetric } from './gate.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
 import { assertSearchFits, type TrainerSearch } from './search-space.ts';
 import type { Source } from './source.ts';
+import { byTime, type ModelSplit } from './split.ts';
 import type { Vector } from './vector.ts';
 
 /** Logistic regression on standardised inputs, missing values replaced by the column's mean. */
@@ -18,9 +19,17 @@ export interface LogisticTrainer {
    * help get no weight at all. In (0, 1]; absent for none.
    */
   readonly l1Ratio?: number;
+  /** See {@link CalibrationKind}. Absent: the probabilities are the model's own. */
+  readonly calibrate?: CalibrationKind;
 }
 
-/** Histogram gradient boosting of depth-limited trees for binary outcomes. */
+/**
+ * A rising curve behind the model, fitted on scores of training rows that come from models which did not learn from those rows.
+ * `platt`: a logistic curve, for some dozens of rows of each class. `isotonic`: any rising curve, for a thousand rows or more.
+ */
+export type CalibrationKind = 'platt' | 'isotonic';
+
+/** Histogram gradient boosting of depth-limited trees, for binary outcomes or for an order within groups. */
 export interface GbdtTrainer {
   readonly kind: 'gbdt';
   readonly rounds: number;
@@ -47,6 +56,15 @@ export interface GbdtTrainer {
    * rounds, and keeps the rounds up to the best.
    */
   readonly earlyStopping?: { readonly fraction: number; readonly patience: number };
+  /** See {@link CalibrationKind}. Absent: the probabilities are the model's own. */
+  readonly calibrate?: CalibrationKind;
+  /**
+   * `rank`: LambdaRank, an order of the rows of each group in which those with a true label come first. The answer is a score to sort
+   * by, not a probability. Absent: the probability that the label is true.
+   */
+  readonly objective?: 'rank';
+  /** With `rank`: a key field of the candidate; rows of the same value are one group. */
+  readonly groupBy?: string;
 }
 
 /** A trainer that is part of the platform. */
@@ -55,30 +73,44 @@ export type InnerTrainer = LogisticTrainer | GbdtTrainer;
 /** A trainer, an inner one possibly with a search for some of its options: see `tuned`. */
 export type Trainer = (InnerTrainer & { readonly search?: TrainerSearch }) | ExternalTrainer;
 
-/** Logistic regression. Default `c` 1, no L1 penalty. */
+/** Logistic regression. Default `c` 1, no L1 penalty, not calibrated. Throws TypeError when an option is out of its bounds. */
 export function logistic(options: Partial<Omit<LogisticTrainer, 'kind'>> = {}): LogisticTrainer {
   const { c = 1, l1Ratio } = options;
+  const calibrated = calibrationOf('logistic', options.calibrate);
   if (!(c > 0)) throw new TypeError(`logistic(): c is above 0; got ${String(c)}`);
-  if (l1Ratio === undefined) return { kind: 'logistic', c };
+  if (l1Ratio === undefined) return { kind: 'logistic', c, ...calibrated };
   if (!(l1Ratio > 0 && l1Ratio <= 1 && c < Infinity)) {
     throw new TypeError(
       `logistic(): l1Ratio is above 0 and at most 1, with a finite c; got ${String(l1Ratio)} and ${String(c)}`,
     );
   }
-  return { kind: 'logistic', c, l1Ratio };
+  return { kind: 'logistic', c, l1Ratio, ...calibrated };
+}
+
+function calibrationOf(
+  trainer: string,
+  calibrate: CalibrationKind | undefined,
+): { readonly calibrate?: CalibrationKind } {
+  if (calibrate === undefined) return {};
+  if (calibrate === 'platt' || calibrate === 'isotonic') return { calibrate };
+  throw new TypeError(`${trainer}(): calibrate is 'platt' or 'isotonic'; got '${String(calibrate)}'`);
 }
 
 /** What {@link gbdt} takes. */
-export interface GbdtOptions extends Partial<Omit<GbdtTrainer, 'kind' | 'growth' | 'earlyStopping'>> {
+export interface GbdtOptions extends Partial<
+  Omit<GbdtTrainer, 'kind' | 'growth' | 'earlyStopping' | 'objective'>
+> {
   /** Default `depth`. */
   readonly growth?: 'depth' | 'leaf';
+  /** Default `binary`. */
+  readonly objective?: 'binary' | 'rank';
   /** Default: none. `true` is a fraction of 0.2 and a patience of 10 rounds. */
   readonly earlyStopping?: boolean | { readonly fraction?: number; readonly patience?: number };
 }
 
 /**
- * Gradient boosting. Defaults: 100 rounds, rate 0.1, depth 6 (64 when trees grow by `leaf`), lambda 1, least hessian 1, all rows
- * and columns.
+ * Gradient boosting. Defaults: 100 rounds, rate 0.1, depth 6 (64 when trees grow by `leaf`), lambda 1, least hessian 1 (0.001 for
+ * `rank`), all rows and columns. Throws TypeError when an option is out of its bounds, or is not of the objective.
  */
 export function gbdt(options: GbdtOptions = {}): GbdtTrainer {
   const isByLeaf = options.growth === 'leaf';
@@ -88,12 +120,14 @@ export function gbdt(options: GbdtOptions = {}): GbdtTrainer {
     learningRate: options.learningRate ?? 0.1,
     depthMax: options.depthMax ?? (isByLeaf ? 64 : 6),
     lambda: options.lambda ?? 1,
-    hessianMin: options.hessianMin ?? 1,
+    hessianMin: options.hessianMin ?? (options.objective === 'rank' ? 1e-3 : 1),
     rowFraction: options.rowFraction ?? 1,
     columnFraction: options.columnFraction ?? 1,
     // What was not asked for is absent: the definitions of before there was such a choice keep their hash.
     ...(isByLeaf ? { growth: 'leaf' as const } : {}),
     ...optional(options),
+    ...calibrationOf('gbdt', options.calibrate),
+    ...rankOf(options),
   };
   assertRange('rounds', trainer.rounds, 1, 10_000);
   assertRange('learningRate', trainer.learningRate, 1e-6, 1);
@@ -130,69 +164,31 @@ function optional(options: GbdtOptions): Partial<GbdtTrainer> {
   };
 }
 
+function rankOf(options: GbdtOptions): Pick<GbdtTrainer, 'objective' | 'groupBy'> {
+  const { objective = 'binary', groupBy, classWeights, calibrate } = options;
+  if (objective !== 'binary' && objective !== 'rank') {
+    throw new TypeError(`gbdt(): objective is 'binary' or 'rank'; got '${String(objective)}'`);
+  }
+  if (objective === 'binary') {
+    if (groupBy !== undefined) throw new TypeError("gbdt(): groupBy is for objective 'rank'");
+    return {};
+  }
+  if (groupBy === undefined) {
+    throw new TypeError(
+      "gbdt(): objective 'rank' needs groupBy, the key field whose rows are ranked together",
+    );
+  }
+  if (classWeights !== undefined) throw new TypeError("gbdt(): classWeights is not for objective 'rank'");
+  if (calibrate !== undefined) {
+    throw new TypeError("gbdt(): calibrate is not for objective 'rank', whose scores are no probabilities");
+  }
+  return { objective, groupBy };
+}
+
 function assertRange(name: string, value: number, low: number, high: number): void {
   if (!(value >= low && value <= high)) {
     throw new TypeError(`gbdt(): ${name} is ${String(low)} to ${String(high)}; got ${String(value)}`);
   }
-}
-
-/**
- * A split by event time: the test period ends with the last whole `align` whose labels have matured, before it lies a
- * delay whose labels were not yet known when the test period began, and before that the training period.
- */
-export interface TimeSplit {
-  readonly kind: 'time';
-  readonly trainMs: number;
-  readonly delayMs: number;
-  readonly testMs: number;
-  /** The end of the test period is a multiple of this, in UTC. */
-  readonly alignMs: number;
-  /** A key field: entities known as positive before a test day are left out of that day, as a bank blocks known cards. */
-  readonly excludeKnown?: string;
-}
-
-export interface TimeSplitOptions {
-  /** Default `'7d'`. */
-  readonly train?: Duration;
-  /** Default `'7d'`. */
-  readonly delay?: Duration;
-  /** Default `'7d'`. */
-  readonly test?: Duration;
-  /** Default `'1d'`. */
-  readonly align?: Duration;
-  readonly excludeKnown?: string;
-}
-
-/** Splits by time: see {@link TimeSplit}. */
-export function byTime(options: TimeSplitOptions = {}): TimeSplit {
-  return {
-    kind: 'time',
-    trainMs: durationMs(options.train ?? '7d'),
-    delayMs: durationMs(options.delay ?? '7d'),
-    testMs: durationMs(options.test ?? '7d'),
-    alignMs: durationMs(options.align ?? '1d'),
-    ...(options.excludeKnown === undefined ? {} : { excludeKnown: options.excludeKnown }),
-  };
-}
-
-/** Metrics of a binary model on its test period, each in [0, 1] except log loss. */
-export type MetricName = 'aucRoc' | 'averagePrecision' | 'logLoss' | 'brier' | 'cardPrecision100';
-
-/** A bound that a model version must meet before it can be released. */
-export interface Gate {
-  readonly metric: MetricName;
-  readonly direction: 'atLeast' | 'atMost';
-  readonly bound: number;
-}
-
-/** The metric must reach the bound. */
-export function atLeast(metric: MetricName, bound: number): Gate {
-  return { metric, direction: 'atLeast', bound };
-}
-
-/** The metric must not exceed the bound. */
-export function atMost(metric: MetricName, bound: number): Gate {
-  return { metric, direction: 'atMost', bound };
 }
 
 export interface ModelOptions<TSource extends Source> {
@@ -200,7 +196,7 @@ export interface ModelOptions<TSource extends Source> {
   readonly label: LabelDefinition<TSource>;
   readonly trainer: Trainer;
   /** Default `byTime()`. */
-  readonly split?: TimeSplit;
+  readonly split?: ModelSplit;
   /** Default none. */
   readonly gates?: readonly Gate[];
   /** Seed of everything random in training. Default 0. */
@@ -219,7 +215,7 @@ export interface Model<TName extends string = string, TSource extends Source = S
   readonly vector: Vector<string, TSource>;
   readonly label: LabelDefinition<TSource>;
   readonly trainer: Trainer;
-  readonly split: TimeSplit;
+  readonly split: ModelSplit;
   readonly gates: readonly Gate[];
   readonly seed: number;
   /** At most one rule of each kind; not in the hash. */
@@ -240,14 +236,12 @@ export function defineModel<const TName extends string, TSource extends Source>(
     );
   }
   const split = options.split ?? byTime();
-  const known = split.excludeKnown;
-  if (known !== undefined && options.vector.candidate.fields[known] === undefined) {
-    throw new TypeError(`Model '${name}': excludeKnown '${known}' is not a field of the candidate`);
-  }
+  assertSplit(name, options, split);
   assertMonotone(name, options);
+  assertTask(name, options, split);
   const { trainer } = options;
   if (trainer.kind !== 'external' && trainer.search !== undefined) {
-    assertSearchFits(name, trainer.search, split);
+    assertSearchFits(name, trainer.search, { split, task: taskOf(options) });
   }
   const definition = {
     type: 'model' as const,
@@ -269,6 +263,70 @@ export function modelOf<TName extends string, TSource extends Source>(
   const { hash: _before, retrain, ...definition } = model as Model<TName, TSource>;
   const hash = definitionHash({ ...definition, vector: model.vector.hash, label: model.label.hash });
   return { ...definition, retrain, hash };
+}
+
+function assertSplit(
+  name: string,
+  { vector, label, trainer }: ModelOptions<Source>,
+  split: ModelSplit,
+): void {
+  if (split.kind === 'time') {
+    const known = split.excludeKnown;
+    if (known === undefined || vector.candidate.fields[known] !== undefined) return;
+    throw new TypeError(`Model '${name}': excludeKnown '${known}' is not a field of the candidate`);
+  }
+  if (trainer.kind === 'external') {
+    throw new TypeError(
+      `Model '${name}': byFolds() is for the trainers of the platform; external() takes byTime()`,
+    );
+  }
+  if (split.withinMs <= label.maturesAfterMs) {
+    throw new TypeError(
+      `Model '${name}': 'within' must be longer than label '${label.name}' takes to mature`,
+    );
+  }
+  if (split.groupBy !== undefined) assertKey(name, vector, split.groupBy);
+}
+
+/** Groups are of key fields: those are the columns of a dataset that name an entity. The candidate's own id names no other row. */
+function assertKey(name: string, { candidate }: Vector, groupBy: string): void {
+  const keys = Object.entries(candidate.fields)
+    .filter(([field, { kind }]) => kind === 'key' || (kind === 'id' && field !== candidate.id))
+    .map(([field]) => field);
+  if (keys.includes(groupBy)) return;
+  throw new TypeError(
+    `Model '${name}': groupBy '${groupBy}' is no key field of '${candidate.name}', which has ${keys.join(', ') || 'none'}`,
+  );
+}
+
+/** @internal What a model answers with: a probability, or a score to sort the rows of a group by. */
+export function taskOf({ trainer }: Pick<Model, 'trainer'>): 'binary' | 'ranking' {
+  return trainer.kind === 'gbdt' && trainer.objective === 'rank' ? 'ranking' : 'binary';
+}
+
+/** A ranking is judged by other metrics than a probability, and by time alone. */
+function assertTask(
+  name: string,
+  { trainer, vector, gates = [] }: ModelOptions<Source>,
+  split: ModelSplit,
+): void {
+  const task = taskOf({ trainer });
+  for (const { metric } of gates) {
+    if (isRankingMetric(metric) === (task === 'ranking')) continue;
+    throw new TypeError(
+      `Model '${name}': the gate on ${metric} is ${task === 'ranking' ? 'not for' : 'for'} a model that ranks`,
+    );
+  }
+  if (split.kind === 'folds' && gates.some(({ metric }) => metric === 'cardPrecision100')) {
+    throw new TypeError(
+      `Model '${name}': cardPrecision100 is measured by the days of byTime(), not by folds`,
+    );
+  }
+  if (task !== 'ranking' || trainer.kind !== 'gbdt') return;
+  if (split.kind !== 'time' || split.excludeKnown !== undefined) {
+    throw new TypeError(`Model '${name}': a model that ranks is judged by byTime() without excludeKnown`);
+  }
+  assertKey(name, vector, trainer.groupBy ?? '');
 }
 
 function assertMonotone(name: string, { trainer, vector }: ModelOptions<Source>): void {

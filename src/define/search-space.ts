@@ -1,4 +1,6 @@
 import { type Duration, durationMs } from './duration.ts';
+import { isRankingMetric } from './gate.ts';
+import { excludedEntity, type ModelSplit } from './split.ts';
 
 /** The values of one option that a search may try. */
 export type TunedRange =
@@ -26,6 +28,9 @@ export const SEARCH_METRICS = {
   averagePrecision: 'maximise',
   aucRoc: 'maximise',
   cardPrecision100: 'maximise',
+  ndcg10: 'maximise',
+  map10: 'maximise',
+  mrr10: 'maximise',
   logLoss: 'minimise',
   brier: 'minimise',
 } as const satisfies Readonly<Record<string, 'maximise' | 'minimise'>>;
@@ -45,7 +50,7 @@ export interface PrequentialValidation {
   readonly stepMs?: number;
 }
 
-/** Trials are judged by stratified cross-validation of the training rows. */
+/** Trials are judged by stratified cross-validation of the training rows; a group or entity of the split lies in one fold. */
 export interface StratifiedValidation {
   readonly kind: 'stratified';
   readonly folds: number;
@@ -177,22 +182,28 @@ function assertFolds(name: string, folds: number, least: number): void {
 }
 
 /** How the trials of a model with such a split are judged. */
-export function validationOf(search: TrainerSearch, split: { readonly kind: string }): SearchValidation {
+export function validationOf(search: TrainerSearch, split: ModelSplit): SearchValidation {
   return search.validate ?? (split.kind === 'time' ? prequential() : stratified());
 }
 
-/** Throws a TypeError when trials cannot be judged that way on the rows of such a split. */
+/** Throws a TypeError when trials cannot be judged that way on the rows of such a model. */
 export function assertSearchFits(
   model: string,
   search: TrainerSearch,
-  split: { readonly kind: string; readonly excludeKnown?: string },
+  { split, task }: { readonly split: ModelSplit; readonly task: 'binary' | 'ranking' },
 ): void {
+  const { metric } = search;
+  if (isRankingMetric(metric) !== (task === 'ranking')) {
+    throw new TypeError(
+      `Model '${model}': a search by ${metric} is ${task === 'ranking' ? 'not for' : 'for'} a model that ranks`,
+    );
+  }
   const validation = validationOf(search, split);
   if (validation.kind === 'prequential' && split.kind !== 'time') {
     throw new TypeError(`Model '${model}': prequential validation needs a split by time`);
   }
-  if (search.metric !== 'cardPrecision100') return;
-  if (split.excludeKnown === undefined || validation.kind !== 'prequential') {
+  if (metric !== 'cardPrecision100') return;
+  if (excludedEntity(split) === undefined || validation.kind !== 'prequential') {
     throw new TypeError(
       `Model '${model}': a search by cardPrecision100 needs a split with 'excludeKnown' and prequential validation`,
     );

@@ -44,7 +44,7 @@ export interface TunedOptions {
   readonly trials?: number;
   /** Default `'tpe'`. */
   readonly by?: SearchMethod;
-  /** Default `'averagePrecision'`. */
+  /** Default `'averagePrecision'`, of a trainer that ranks `'ndcg10'`. */
   readonly metric?: SearchMetric;
   /** Trials at a time over all processes, 1 to 64. Part of the outcome: a trial learns from those that were told before it. Default 4. */
   readonly parallel?: number;
@@ -87,7 +87,7 @@ export function tuned<TTrainer extends InnerTrainer>(
     throw new TypeError(`tuned(): takes gbdt() and logistic(); got ${String(trainer.kind)}`);
   }
   if ('search' in trainer) throw new TypeError('tuned(): the trainer is tuned already');
-  const { by = 'tpe', metric = 'averagePrecision', parallel = 4, validate, within } = options;
+  const { by = 'tpe', metric = metricOf(trainer), parallel = 4, validate, within } = options;
   if (!METHODS.includes(by)) {
     throw new TypeError(`tuned(): 'by' is one of ${METHODS.join(', ')}; got '${String(by)}'`);
   }
@@ -110,6 +110,10 @@ export function tuned<TTrainer extends InnerTrainer>(
   };
   if (by === 'grid' && search.trials === undefined) assertGrid(search);
   return { ...trainer, search };
+}
+
+function metricOf(trainer: InnerTrainer): SearchMetric {
+  return trainer.kind === 'gbdt' && trainer.objective === 'rank' ? 'ndcg10' : 'averagePrecision';
 }
 
 function readSpace(

@@ -159,8 +159,10 @@ export type { BootstrapInterval, BootstrapOptions, BootstrapRows } from './metri
 export { RESAMPLES_MAX, bootstrap } from './metrics/bootstrap/bootstrap.ts';
 export type { Metric } from './metrics/bootstrap/evaluate.ts';
 export { STRATA_MAX } from './metrics/bootstrap/units.ts';
-export type { SliceColumn, SliceValue } from './metrics/slice-members.ts';
-export { SLICES_MAX, SLICE_BINS_MAX } from './metrics/slice-members.ts';
+export type { ShareInterval } from './metrics/share-interval.ts';
+export { shareInterval } from './metrics/share-interval.ts';
+export type { SliceColumn, SliceMembers, SliceValue } from './metrics/slice-members.ts';
+export { SLICES_MAX, SLICE_BINS_MAX, membersOf } from './metrics/slice-members.ts';
 export type {
   MeasuredSlice,
   SliceOptions,
@@ -176,6 +178,8 @@ export type { HoldoutOptions } from './validation/holdout.ts';
 export { groupedSplit, randomSplit, stratifiedSplit } from './validation/holdout.ts';
 export type { FoldOptions } from './validation/folds.ts';
 export { FOLDS_MAX, groupFolds, randomFolds, stratifiedFolds } from './validation/folds.ts';
+export type { LabelledGroups } from './validation/stratified-group-folds.ts';
+export { stratifiedGroupFolds } from './validation/stratified-group-folds.ts';
 export type { PrequentialFold, PrequentialOptions, TimeSplitOptions } from './validation/time-splits.ts';
 export { prequentialFolds, timeSplit } from './validation/time-splits.ts';
 

@@ -1,5 +1,6 @@
 import {
   type App,
+  byFolds,
   byTime,
   defineApp,
   defineModel,
@@ -74,6 +75,28 @@ const far = defineModel('far', {
     { by: 'random', trials: 2, validate: prequential({ folds: 3, step: '2d' }) },
   ),
 });
+/** Judged by cross-validation, as its trials are: a customer lies in one fold. */
+const crossed = defineModel('crossed', {
+  vector,
+  label,
+  split: byFolds({ folds: 3, within: '6d', groupBy: 'customerId' }),
+  trainer: tuned(
+    logistic({ calibrate: 'platt' }),
+    { c: logUniform(1e-3, 1e3) },
+    { trials: 4, metric: 'aucRoc' },
+  ),
+});
+/** Ranks the payments of a customer. */
+const ranking = defineModel('ranking', {
+  vector,
+  label,
+  split: byTime({ train: '3d', delay: '1d', test: '2d' }),
+  trainer: tuned(
+    gbdt({ rounds: 5, objective: 'rank', groupBy: 'customerId' }),
+    { learningRate: logUniform(0.05, 0.5) },
+    { by: 'random', trials: 3, validate: stratified({ folds: 3 }) },
+  ),
+});
 const hasty = defineModel('hasty', {
   ...shared,
   trainer: tuned(
@@ -86,5 +109,5 @@ const hasty = defineModel('hasty', {
 /** An app with models whose trainers are tuned, for each case. */
 export const searchedApp: App = defineApp('shop', {
   decisions: Object.fromEntries(app.decisions),
-  models: [boosted, halved, penalised, hopeless, endless, far, hasty],
+  models: [boosted, halved, penalised, hopeless, endless, far, crossed, ranking, hasty],
 });

@@ -19,7 +19,7 @@ import {
 } from '../../src/runtime/index.ts';
 import { NO_TRACE } from '../../src/runtime/trace/index.ts';
 import { train, type TrainOptions, trainTasks } from '../../src/services/train/index.ts';
-import { AS_OF, Neighbours } from '../../src/services/train/test-host.ts';
+import { AS_OF, Neighbours, type TestTable } from '../../src/services/train/test-host.ts';
 
 export interface TrainSettings {
   readonly app: App;
@@ -38,6 +38,10 @@ export interface TrainSettings {
   readonly between?: (compute: Compute) => Compute;
   /** Default: those of this machine. */
   readonly commands?: Commands | undefined;
+  /** What datasets hold. Default: payments. */
+  readonly table?: TestTable;
+  /** Default: threads of this process. */
+  readonly compute?: Compute;
 }
 
 /** The service train with real ports and stubs for its neighbours. */
@@ -78,6 +82,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
       ? settings.commands
       : processCommands({ directory: folders, appDirectory, graceMs: 500, niceness: 0 });
   const neighbours = new Neighbours(objects, warehouse);
+  neighbours.table = settings.table;
   const { tables, signals, log, groups, jobs, keys } = postgres;
   const tasks: string[] = [];
   const threads = threadCompute({
@@ -110,7 +115,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     commands,
     reachable: () => new Set(),
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
-    compute: settings.between?.(counted) ?? counted,
+    compute: settings.compute ?? settings.between?.(counted) ?? counted,
     threads: workerThreads(new Map()),
     call: settings.call ?? neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PlatformError, routes, type Run, type SearchForm } from '../../contract/index.ts';
+import { gateValueText, PlatformError, routes, type Run, type SearchForm } from '../../contract/index.ts';
+import { gateBoundText, gateMeasureText } from '../../define/index.ts';
 import { type Client, type ClientOptions, openClient } from '../client.ts';
 import { amount, type Output } from '../output.ts';
 
@@ -119,9 +120,8 @@ function describe(run: Run): string {
   const metrics = Object.entries(run.metrics).map(([name, value]) => `${name} ${amount(value)}`);
   if (metrics.length > 0) lines.push(`  metrics   ${metrics.join(', ')}`);
   for (const gate of run.gates) {
-    const word = gate.direction === 'atLeast' ? 'at least' : 'at most';
     lines.push(
-      `  gate      ${gate.metric} ${word} ${String(gate.bound)}: ${amount(gate.value)} ${gate.passed ? 'passed' : 'FAILED'}`,
+      `  gate      ${gateMeasureText(gate)} ${gateBoundText(gate)}: ${gateValueText(gate, amount)} ${gate.passed ? 'passed' : 'FAILED'}`,
     );
   }
   if (run.search !== undefined && run.search.best !== null)

@@ -14,12 +14,29 @@ const stepStatus = z.object({
   note: z.string().nullable(),
 });
 
+/** A gate with what came of it. The gate is all members but the last five; those that are absent of it are absent here. */
 export const gateVerdict = z.object({
   metric: z.string(),
   direction: z.enum(['atLeast', 'atMost']),
   bound: z.number(),
+  /** The threshold of `recall`, `precision` and `specificity`. */
+  at: z.number().optional(),
+  /** The value is that of the slice that does worst. */
+  slice: z.literal('worst').optional(),
+  /** Fewest rows of a slice that counted. */
+  rowsMin: z.number().optional(),
+  /** The value is that end of its 95 % interval. */
+  end: z.enum(['lower', 'upper']).optional(),
+  /** The value is how much better than the baseline's it is, and passes above the bound. */
+  against: z.literal('baseline').optional(),
   value: z.number(),
   passed: z.boolean(),
+  /** The slice that the value is of. */
+  where: z.object({ input: z.string(), values: z.string(), rows: z.number() }).optional(),
+  /** What the baseline reaches. */
+  baseline: z.number().optional(),
+  /** Why nothing could be measured: the gate has failed, and the value stands for the worst there is. */
+  unmeasured: z.string().optional(),
 });
 
 /**

@@ -30,7 +30,7 @@ export type SliceValue =
   | { readonly kind: 'range'; readonly from: number; readonly to: number; readonly last: boolean }
   | { readonly kind: 'missing' };
 
-/** @internal The rows of one slice. */
+/** The rows of one slice. */
 export interface SliceMembers {
   readonly column: string;
   readonly value: SliceValue;
@@ -39,7 +39,7 @@ export interface SliceMembers {
 }
 
 /**
- * @internal The slices of all columns: column by column, the values of each in order, missing ones last.
+ * The slices of all columns: column by column, the values of each in order, missing ones last.
  *
  * @throws RangeError on unsound columns, or on more than {@link SLICES_MAX} slices.
  */

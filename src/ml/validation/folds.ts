@@ -82,8 +82,8 @@ export function groupFolds(groups: ArrayLike<RowKey>, options: FoldOptions = {})
   return foldsOf(foldOf, folds);
 }
 
-/** One split for each fold, which is tested by it. */
-function foldsOf(foldOf: Int32Array, folds: number): Split[] {
+/** @internal One split for each fold, which is tested by it. */
+export function foldsOf(foldOf: Int32Array, folds: number): Split[] {
   return Array.from({ length: folds }, (_, fold) =>
     splitOf(
       Uint8Array.from(foldOf, (of) => (of === fold ? 1 : 0)),

@@ -1,5 +1,5 @@
 import type { GateVerdict } from '../../contract/index.ts';
-import type { Gate } from '../../define/index.ts';
+import { type Gate, isGateMet, isSameGate } from '../../define/index.ts';
 
 /** What became of the gates of a model version. */
 export interface GateJudgement {
@@ -12,24 +12,19 @@ export interface GateJudgement {
 
 /**
  * Judges the verdicts that came with a version against the gates its model asks for. A verdict that is
- * missing counts as failed: leaving gates out is no way around them.
+ * missing counts as failed: leaving gates out is no way around them. A verdict at another threshold, of another slice or of the
+ * value where the end of the interval is asked for is not about the gate.
  */
 export function judgeGates(asked: readonly Gate[], verdicts: readonly GateVerdict[]): GateJudgement {
   const failed = verdicts.filter((verdict) => !verdict.passed);
-  const missing = asked.filter((gate) => !verdicts.some((verdict) => isAbout(verdict, gate)));
+  const missing = asked.filter((gate) => !verdicts.some((verdict) => isSameGate(verdict, gate)));
   return { passed: failed.length === 0 && missing.length === 0, failed, missing };
 }
 
-/** The verdicts that claim to have passed although their value is beyond their bound. */
+/** The verdicts that claim to have passed although their value is beyond their bound, or although nothing was measured. */
 export function falseClaims(verdicts: readonly GateVerdict[]): GateVerdict[] {
-  return verdicts.filter(({ passed, direction, value, bound }) => {
-    const met = direction === 'atLeast' ? value >= bound : value <= bound;
-    return passed && !met;
+  return verdicts.filter((verdict) => {
+    const met = isGateMet(verdict, verdict.value) && verdict.unmeasured === undefined;
+    return verdict.passed && !met;
   });
-}
-
-function isAbout(verdict: GateVerdict, gate: Gate): boolean {
-  return (
-    verdict.metric === gate.metric && verdict.direction === gate.direction && verdict.bound === gate.bound
-  );
 }

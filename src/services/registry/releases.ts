@@ -1,5 +1,6 @@
 import {
   type GateVerdict,
+  gateVerdictText,
   type InputOf,
   PlatformError,
   type Release,
@@ -198,10 +199,7 @@ async function checkVersion(tx: Tables, decision: Decision, number: number): Pro
 }
 
 function explain(failed: readonly GateVerdict[]): string {
-  const texts = failed.map(({ metric, direction, bound, value }) => {
-    const asked = direction === 'atLeast' ? 'at least' : 'at most';
-    return `${metric} is ${String(value)}, ${asked} ${String(bound)} is asked`;
-  });
+  const texts = failed.map((verdict) => gateVerdictText(verdict));
   return texts.length === 0
     ? 'came without the verdicts that its model asks for'
     : `failed: ${texts.join('; ')}`;

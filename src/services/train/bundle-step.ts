@@ -5,7 +5,7 @@ import {
   type ModelVersionInput,
   routes,
 } from '../../contract/index.ts';
-import type { Gate } from '../../define/index.ts';
+import { taskOf } from '../../define/index.ts';
 import type { ObjectReference, Tables } from '../../runtime/index.ts';
 import { cardOf } from './card/card.ts';
 import type { Fitted } from './fit-step.ts';
@@ -35,43 +35,12 @@ export interface Bundle {
   readonly passed: boolean;
 }
 
-/** Name of the output of the models that the trainers write: the probability that the label is true. */
-const OUTPUT_NAME = 'probability';
+/** Names of the outputs of the models that the trainers write: the probability that the label is true, or a score to sort by. */
+const OUTPUT_NAMES = { binary: 'probability', ranking: 'prediction' } as const;
 
 const CLAIM = `insert into train_bundle (key, run) values ($1, $2) on conflict (key) do nothing`;
 
 const CLAIMED = `select run from train_bundle where key = $1`;
-
-/**
- * Holds each metric against the model's gates. A gate that is not met is a verdict, not a failure of the run.
- */
-export function gateStep(
-  context: RunContext,
-  metrics: Readonly<Record<string, number>>,
-): Promise<StepOutcome<readonly GateVerdict[]>> {
-  const { gates } = context.model;
-  return runStep(context, {
-    name: 'gate',
-    inputs: { gates, metrics },
-    work: () => Promise.resolve({ output: judge(gates, metrics), artefacts: [] }),
-    note: (verdicts) => {
-      const failed = verdicts.filter((verdict) => !verdict.passed);
-      if (failed.length === 0) return verdicts.length === 0 ? 'no gates' : `all ${verdicts.length} passed`;
-      return failed
-        .map(({ metric, value, bound }) => `${metric} ${value.toFixed(4)} misses ${bound}`)
-        .join('; ');
-    },
-  });
-}
-
-/** The verdict on each gate; a metric that is missing or NaN never passes. */
-export function judge(gates: readonly Gate[], metrics: Readonly<Record<string, number>>): GateVerdict[] {
-  return gates.map(({ metric, direction, bound }) => {
-    const value = metrics[metric] ?? Number.NaN;
-    const passed = direction === 'atLeast' ? value >= bound : value <= bound;
-    return { metric, direction, bound, value, passed };
-  });
-}
 
 /** Registers the model version. The same bundle is the same version, whichever run comes to it. */
 export function bundleStep(context: RunContext, parts: BundleParts): Promise<StepOutcome<Bundle>> {
@@ -137,7 +106,7 @@ function bundleOf(
     onnx: fitted.onnx,
     signature: {
       inputs: model.vector.values.map(({ name }) => ({ name, type: 'float32' as const, nullable: true })),
-      outputs: [{ name: OUTPUT_NAME, type: 'float32' as const }],
+      outputs: [{ name: OUTPUT_NAMES[taskOf(model)], type: 'float32' as const }],
     },
     metrics: { ...metrics },
     gates: [...gates],

@@ -1,5 +1,5 @@
 import { type Dataset, type DatasetRequest, PlatformError, routes } from '../../contract/index.ts';
-import type { Model } from '../../define/index.ts';
+import { excludedEntity, type Model } from '../../define/index.ts';
 import { TRAINING_VALUES_MAX } from '../../ml/index.ts';
 import { describePeriod, type Periods } from './periods.ts';
 import { historyStart } from './search-folds.ts';
@@ -68,10 +68,11 @@ function assertFits(dataset: Dataset, model: Model): void {
       `Training takes ${TRAINING_VALUES_MAX} values at most; the dataset has ${dataset.rows} rows of ${names.length}`,
     );
   }
-  if (split.excludeKnown !== undefined && !dataset.keys.includes(split.excludeKnown)) {
+  const known = excludedEntity(split);
+  if (known !== undefined && !dataset.keys.includes(known)) {
     throw new PlatformError(
       'UNPROCESSABLE',
-      `'excludeKnown' must be a key field of the candidate (${dataset.keys.join(', ')}), not '${split.excludeKnown}'`,
+      `'excludeKnown' must be a key field of the candidate (${dataset.keys.join(', ')}), not '${known}'`,
     );
   }
 }

@@ -12,7 +12,7 @@ import type { CheckInput, CheckOutput } from './check-model-task.ts';
 import { EXTERNAL_METRICS, readExternalMetrics } from './external-metrics.ts';
 import { type Part, readPart } from './part-file.ts';
 import type { RunContext } from './run-context.ts';
-import type { Side } from './split-step.ts';
+import type { Side } from './part-table.ts';
 import { CHECK_MODEL } from './tasks.ts';
 import { type TrainTable, writeTrainTable } from './train-table.ts';
 

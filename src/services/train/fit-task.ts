@@ -2,17 +2,22 @@
 import { PlatformError } from '../../contract/errors.ts';
 import type { GbdtTrainer, InnerTrainer, LogisticTrainer } from '../../define/index.ts';
 import {
-  encodeLogistic,
-  encodeTrees,
+  encodePipeline,
   fitLogistic,
   fitLogisticElasticNet,
   fitTrees,
   type LogisticModel,
   matrix,
   type Matrix,
+  type Pipeline,
+  type TreeEnsemble,
   type ValidationSet,
 } from '../../ml/index.ts';
+import { calibrated, type CalibrationDeal } from './calibrated.ts';
+import { dealFolds } from './deal-folds.ts';
 import { type Part, readPart } from './part-file.ts';
+import { partRows } from './part-rows.ts';
+import { groupSizes, rowsBeforeNewestGroups } from './rank-groups.ts';
 import type { TaskContext } from './task-context.ts';
 
 export interface FitInput {
@@ -20,6 +25,10 @@ export interface FitInput {
   readonly part: Uint8Array;
   readonly trainer: InnerTrainer;
   readonly seed: number;
+  /** How the rows are dealt to calibrate. Default `blocks`. */
+  readonly deal?: CalibrationDeal;
+  /** The fold whose rows are left out, of so many. Default: none is. */
+  readonly without?: { readonly fold: number; readonly folds: number };
 }
 
 export interface FitOutput {
@@ -39,8 +48,7 @@ const HESSIAN_MIN = 1e-6;
 export function run(input: FitInput, context: TaskContext): FitOutput {
   const cpuStart = context.cpuSeconds();
   const wallStart = context.wallSeconds();
-  const part = readPart(input.part);
-  const onnx = fitted(part, input, context);
+  const onnx = encodePipeline(fitted(learntPart(input), input, context));
   return {
     onnx,
     cpuSeconds: context.cpuSeconds() - cpuStart,
@@ -48,15 +56,21 @@ export function run(input: FitInput, context: TaskContext): FitOutput {
   };
 }
 
-function fitted(part: Part, { trainer, seed }: FitInput, context: TaskContext): Uint8Array {
-  const features = matrix(part.rows, part.names.length, part.values);
+function learntPart({ part, without, seed }: FitInput): Part {
+  const all = readPart(part);
+  if (without === undefined) return all;
+  const split = dealFolds(all, { folds: without.folds, seed })[without.fold];
+  if (split === undefined) throw new PlatformError('INTERNAL', `There is no fold ${without.fold}`);
+  return partRows(all, split.train);
+}
+
+function fitted(part: Part, { trainer, seed, deal = 'blocks' }: FitInput, context: TaskContext): Pipeline {
+  const learn = (rows: Part, stage: TaskContext): Pipeline => learnt(rows, { trainer, seed, context: stage });
+  const { calibrate: kind } = trainer;
   try {
-    switch (trainer.kind) {
-      case 'logistic':
-        return encodeLogistic(fitLinear(features, part, trainer), part.names);
-      case 'gbdt':
-        return fitBoosted(features, part, { trainer, seed, context });
-    }
+    return kind === undefined
+      ? learn(part, context)
+      : calibrated(part, { kind, deal, seed }, { learn, context });
   } catch (error) {
     // The trainers throw plain errors and RangeErrors that say what is wrong with the data or the options.
     if (!(error instanceof Error) || (error.name !== 'RangeError' && error.name !== 'Error')) throw error;
@@ -70,6 +84,25 @@ function fitted(part: Part, { trainer, seed }: FitInput, context: TaskContext): 
   }
 }
 
+interface Learning<TTrainer extends InnerTrainer> {
+  readonly trainer: TTrainer;
+  readonly seed: number;
+  readonly context: TaskContext;
+}
+
+function learnt(part: Part, { trainer, seed, context }: Learning<InnerTrainer>): Pipeline {
+  const features = matrix(part.rows, part.names.length, part.values);
+  const inputNames = part.names;
+  switch (trainer.kind) {
+    case 'logistic':
+      return { model: fitLinear(features, part, trainer), inputNames };
+    case 'gbdt': {
+      const model = fitBoosted(features, part, { trainer, seed, context });
+      return { model, inputNames, ...(trainer.objective === 'rank' ? { task: 'ranking' } : {}) };
+    }
+  }
+}
+
 function fitLinear(features: Matrix, { labels, rows }: Part, { c, l1Ratio }: LogisticTrainer): LogisticModel {
   if (l1Ratio === undefined) return fitLogistic(features, labels, { C: c });
   // The elastic net's loss is a mean: its penalty is the same when it is divided by c and by the rows.
@@ -79,15 +112,14 @@ function fitLinear(features: Matrix, { labels, rows }: Part, { c, l1Ratio }: Log
 function fitBoosted(
   features: Matrix,
   part: Part,
-  {
-    trainer,
-    seed,
-    context,
-  }: { readonly trainer: GbdtTrainer; readonly seed: number; readonly context: TaskContext },
-): Uint8Array {
+  { trainer, seed, context }: Learning<GbdtTrainer>,
+): TreeEnsemble {
   const { monotone, earlyStopping } = trainer;
-  const learnt = rowsToLearn(part.rows, earlyStopping);
-  const ensemble = fitTrees(firstRows(features, learnt), part.labels.subarray(0, learnt), {
+  const learnt = rowsToLearn(part, trainer);
+  const isRanked = trainer.objective === 'rank';
+  const loss = isRanked ? '1 - nDCG' : 'log loss';
+  return fitTrees(firstRows(features, learnt), part.labels.subarray(0, learnt), {
+    ...(isRanked ? { objective: 'lambdaRank', groups: groupSizes(part, { from: 0, to: learnt }) } : {}),
     rounds: trainer.rounds,
     learningRate: trainer.learningRate,
     growth: trainer.growth ?? 'depth',
@@ -108,22 +140,30 @@ function fitBoosted(
         }),
     ...(earlyStopping === undefined
       ? {}
-      : { validation: rowsFrom(features, part, learnt), patience: earlyStopping.patience }),
+      : {
+          validation: {
+            ...rowsFrom(features, part, learnt),
+            ...(isRanked ? { groups: groupSizes(part, { from: learnt, to: part.rows }) } : {}),
+          },
+          patience: earlyStopping.patience,
+        }),
     onRound: ({ round, rounds, trainingLoss, validationLoss }) => {
-      const judged = validationLoss === undefined ? '' : `, validation log loss ${validationLoss.toFixed(5)}`;
+      const judged = validationLoss === undefined ? '' : `, validation ${loss} ${validationLoss.toFixed(5)}`;
       context.progress(
         round,
         rounds,
-        `round ${round} of ${rounds}, training log loss ${trainingLoss.toFixed(5)}${judged}`,
+        `round ${round} of ${rounds}, training ${loss} ${trainingLoss.toFixed(5)}${judged}`,
       );
     },
   });
-  return encodeTrees(ensemble, part.names);
 }
 
 /** Rows come in the order of their time: the newest are those that a model is judged by while it learns. */
-function rowsToLearn(rows: number, earlyStopping: GbdtTrainer['earlyStopping']): number {
-  return earlyStopping === undefined ? rows : rows - Math.ceil(rows * earlyStopping.fraction);
+function rowsToLearn(part: Part, { earlyStopping, objective }: GbdtTrainer): number {
+  const { rows } = part;
+  if (earlyStopping === undefined) return rows;
+  if (objective === 'rank') return rowsBeforeNewestGroups(part, earlyStopping.fraction);
+  return rows - Math.ceil(rows * earlyStopping.fraction);
 }
 
 function firstRows({ columns, values }: Matrix, rows: number): Matrix {

@@ -5,7 +5,6 @@ import {
   brier,
   calibrationError,
   cardPrecisionAtK,
-  type CompiledModel,
   logLoss,
   matrix,
   type Metric,
@@ -21,6 +20,7 @@ import {
   type UnmeasuredSlice,
 } from '../../ml/index.ts';
 import type { Part } from './part-file.ts';
+import type { Scorer } from './scorer.ts';
 import {
   type Importance,
   type InputReference,
@@ -64,7 +64,7 @@ export interface ReportInput {
   readonly test: Part;
   /** Of the test rows. */
   readonly scores: Float64Array;
-  readonly model: CompiledModel;
+  readonly scorer: Scorer;
   readonly seed: number;
 }
 
@@ -116,14 +116,15 @@ function intervalsOf({ test, scores, seed }: ReportInput): Record<string, Interv
   return intervals;
 }
 
-interface ScoredRows {
+/** Rows with their scores. */
+export interface ScoredRows {
   readonly labels: Uint8Array;
   readonly scores: Float64Array;
   readonly groups?: Uint32Array;
 }
 
 /** Rows of one entity resemble each other: they are drawn together. */
-function rowsOf({ labels, entities }: Part, scores: Float64Array): ScoredRows {
+export function rowsOf({ labels, entities }: Part, scores: Float64Array): ScoredRows {
   return { labels, scores, ...(entities === undefined ? {} : { groups: entities }) };
 }
 
@@ -163,10 +164,8 @@ function thinned(x: Float64Array, y: Float64Array): Point[] {
 }
 
 function slicesOf({ test, scores, seed }: ReportInput): ModelReport['slices'] {
-  const { slicedInputsMax, sliceResamples, level } = REPORT_LIMITS;
-  const columns = test.names
-    .slice(0, slicedInputsMax)
-    .flatMap((name, column) => columnOf(test, name, column));
+  const { sliceResamples, level } = REPORT_LIMITS;
+  const columns = sliceColumns(test);
   if (columns.length === 0) return { metric: COMPARED, list: [], worst: null };
   const report = unlessUnsound(() =>
     metricBySlice(
@@ -187,6 +186,13 @@ function slicesOf({ test, scores, seed }: ReportInput): ModelReport['slices'] {
     list,
     worst: named === undefined ? null : { input: named.input, values: named.values },
   };
+}
+
+/** What rows are sliced by. */
+export function sliceColumns(part: Part): SliceColumn[] {
+  return part.names
+    .slice(0, REPORT_LIMITS.slicedInputsMax)
+    .flatMap((name, column) => columnOf(part, name, column));
 }
 
 /** An input that tells rows apart, as something to slice by. */
@@ -230,7 +236,8 @@ function isIn(slice: SliceValue, value: number): boolean {
   }
 }
 
-function describe(slice: SliceValue): string {
+/** The values of a slice, for people. */
+export function describe(slice: SliceValue): string {
   switch (slice.kind) {
     case 'missing':
       return 'missing';
@@ -245,7 +252,7 @@ function rounded(value: number): string {
   return String(Number(value.toPrecision(4)));
 }
 
-function importanceOf({ test, model, seed }: ReportInput): ModelReport['importance'] {
+function importanceOf({ test, scorer, seed }: ReportInput): ModelReport['importance'] {
   const { importanceRowsMax, importanceRepeats } = REPORT_LIMITS;
   const width = test.names.length;
   const rows = Math.min(test.rows, importanceRowsMax);
@@ -262,7 +269,7 @@ function importanceOf({ test, model, seed }: ReportInput): ModelReport['importan
     permutationImportance(
       matrix(rows, width, values),
       (shuffled) => {
-        model.predict(shuffled.values, rows, scores);
+        scorer(shuffled.values, drawn, scores);
         return aucRoc(labels, scores);
       },
       {
@@ -278,7 +285,8 @@ function importanceOf({ test, model, seed }: ReportInput): ModelReport['importan
   return { metric: COMPARED, rows, inputs };
 }
 
-function referenceOf(part: Part, name: string, column: number): InputReference {
+/** What an input looks like. */
+export function referenceOf(part: Part, name: string, column: number): InputReference {
   const values = Float32Array.from({ length: part.rows }, (_, row) => valueOf(part, row, column))
     .filter((value) => !Number.isNaN(value))
     .sort();
@@ -295,12 +303,13 @@ function valueOf({ values, names }: Part, row: number, column: number): number {
   return values[row * names.length + column] as number;
 }
 
-function positivesOf({ labels }: Part): number {
+/** Rows whose label is true. */
+export function positivesOf({ labels }: Part): number {
   return labels.reduce((sum, label) => sum + label, 0);
 }
 
 /** `undefined` where the rows cannot be measured so: too few of a class, say. */
-function unlessUnsound<TResult>(work: () => TResult): TResult | undefined {
+export function unlessUnsound<TResult>(work: () => TResult): TResult | undefined {
   try {
     return work();
   } catch (error) {

@@ -1,22 +1,19 @@
-import { createPart, type Part, sealPart } from './part-file.ts';
+import type { Part } from './part-file.ts';
 
-/** A part of some rows of another, in the given order. */
-export function partOfRows(part: Part, rows: ArrayLike<number>): Uint8Array<ArrayBuffer> {
+/** The given rows of a part, in their order. */
+export function partRows(part: Part, rows: ArrayLike<number>): Part {
   const { names, days, entities } = part;
-  const { part: made, bytes } = createPart({
-    names,
-    rows: rows.length,
-    days: days !== undefined,
-    entities: entities !== undefined,
-  });
   const width = names.length;
+  const values = new Float32Array(rows.length * width);
+  const labels = new Uint8Array(rows.length);
   for (let index = 0; index < rows.length; index += 1) {
     const row = rows[index] as number;
-    made.values.set(part.values.subarray(row * width, (row + 1) * width), index * width);
-    made.labels[index] = part.labels[row] as number;
-    if (made.days !== undefined && days !== undefined) made.days[index] = days[row] as number;
-    if (made.entities !== undefined && entities !== undefined) made.entities[index] = entities[row] as number;
+    values.set(part.values.subarray(row * width, (row + 1) * width), index * width);
+    labels[index] = part.labels[row] as number;
   }
-  sealPart(made);
-  return bytes;
+  const pick = <TArray extends Int32Array | Uint32Array>(given: TArray | undefined): TArray | undefined =>
+    given === undefined
+      ? undefined
+      : ((given.constructor as Uint32ArrayConstructor).from(rows, (row) => given[row] as number) as TArray);
+  return { names, rows: rows.length, values, labels, days: pick(days), entities: pick(entities) };
 }

@@ -1,9 +1,12 @@
-import type { TimeSplit } from '../../define/index.ts';
+import type { ModelSplit, TimeSplit } from '../../define/index.ts';
 
 /** A day, in milliseconds. */
 export const DAY_MS = 86_400_000;
 
-/** The periods of a split, in milliseconds since 1970 UTC; each includes its start and excludes its end. */
+/**
+ * The periods of a split, in milliseconds since 1970 UTC; each includes its start and excludes its end. In cross-validation both are
+ * the same: every row is learnt from and judged by.
+ */
 export interface Periods {
   readonly trainStart: number;
   readonly trainEnd: number;
@@ -12,11 +15,21 @@ export interface Periods {
 }
 
 /**
- * Where the periods of a split lie at `asOf`: the test period ends at the last multiple of `alignMs` whose
+ * Where the periods of a split lie at `asOf`. By time: the test period ends at the last multiple of `alignMs` whose
  * labels have all matured by then; the delay lies before the test period and the training period before the
- * delay.
+ * delay. By folds: both periods reach from `withinMs` before `asOf` to the last event whose label has matured.
  */
-export function periodsOf(split: TimeSplit, maturesAfterMs: number, asOf: number): Periods {
+export function periodsOf(split: ModelSplit, maturesAfterMs: number, asOf: number): Periods {
+  return split.kind === 'time'
+    ? periodsInTime(split, maturesAfterMs, asOf)
+    : periodOfFolds(asOf - split.withinMs, asOf - maturesAfterMs + 1);
+}
+
+function periodOfFolds(start: number, end: number): Periods {
+  return { trainStart: start, trainEnd: end, testStart: start, testEnd: end };
+}
+
+function periodsInTime(split: TimeSplit, maturesAfterMs: number, asOf: number): Periods {
   const testEnd = Math.floor((asOf - maturesAfterMs) / split.alignMs) * split.alignMs;
   const testStart = testEnd - split.testMs;
   const trainEnd = testStart - split.delayMs;

@@ -1,10 +1,15 @@
-import { type GateVerdict, PlatformError, routes } from '../../contract/index.ts';
-import { bundleStep, gateStep } from './bundle-step.ts';
+import { type Dataset, type GateVerdict, PlatformError, routes } from '../../contract/index.ts';
+import { bundleStep } from './bundle-step.ts';
 import { datasetStep } from './dataset-step.ts';
-import { evaluateStep, fitStep } from './fit-step.ts';
+import { evaluateStep } from './evaluate-step.ts';
+import { fitStep } from './fit-step.ts';
+import { gateStep } from './gate-step.ts';
 import { assertTrainable } from './fit-outside.ts';
-import { periodsOf } from './periods.ts';
-import { patiently, type RunContext } from './run-context.ts';
+import { foldsSplitStep } from './folds-split.ts';
+import type { Split } from './part-table.ts';
+import { type Periods, periodsOf } from './periods.ts';
+import { rankSplitStep } from './rank-split.ts';
+import { patiently, type RunContext, type StepOutcome } from './run-context.ts';
 import { setAsOf } from './run-store.ts';
 import { type Searched, searchStep } from './search-step.ts';
 import { splitStep } from './split-step.ts';
@@ -23,7 +28,7 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   const asOf = await resolveAsOf(context);
   const periods = periodsOf(model.split, model.label.maturesAfterMs, asOf);
   const { output: dataset } = await datasetStep(context, periods, asOf);
-  const { output: split } = await splitStep(context, dataset, periods);
+  const { output: split } = await partRowsStep(context, dataset, periods);
   const searched = await searchStep(context, { dataset, split, periods });
   const fitting = withFound(context, searched);
   const { output: fitted } = await fitStep(fitting, split.train, { dataset, periods });
@@ -37,7 +42,7 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
     fitSeconds: wallSeconds,
     ...(cpuSeconds === null ? {} : { fitCpuSeconds: cpuSeconds }),
   });
-  const { output: gates } = await gateStep(context, evaluated.metrics);
+  const { output: gates } = await gateStep(context, evaluated);
   progress.gates(gates);
   const { output: bundle } = await bundleStep(fitting, {
     asOf,
@@ -56,6 +61,16 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
 function withFound(context: RunContext, searched: Searched | undefined): RunContext {
   if (searched === undefined) return context;
   return { ...context, model: { ...context.model, trainer: searched.trainer } };
+}
+
+/** Takes the rows out of the dataset as the model is learnt and judged: by time, by folds, or in groups. */
+function partRowsStep(context: RunContext, dataset: Dataset, periods: Periods): Promise<StepOutcome<Split>> {
+  const { split, trainer } = context.model;
+  if (split.kind === 'folds') return foldsSplitStep(context, { dataset, periods, split });
+  const groupBy = trainer.kind === 'gbdt' ? trainer.groupBy : undefined;
+  return groupBy === undefined
+    ? splitStep(context, dataset, periods)
+    : rankSplitStep(context, { dataset, periods, groupBy });
 }
 
 /**

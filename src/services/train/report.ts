@@ -1,10 +1,18 @@
 /** What is measured of a trained model besides its metrics: the matter of its card. JSON, the same bytes for the same run. */
 export interface ModelReport {
   readonly form: 1;
+  /** `ranking`: an order within groups. Its curves are empty, and its slices and intervals are of groups. Absent: a probability. */
+  readonly task?: 'ranking';
   /** Rows to learn from and rows to be judged by. */
   readonly train: { readonly rows: number; readonly positives: number };
   readonly test: { readonly rows: number; readonly positives: number };
+  /** Of a model that ranks: groups, and those of the test that have a relevant row and are judged. */
+  readonly groups?: { readonly train: number; readonly test: number; readonly judged: number };
+  /** How it is judged when not by a period of its own: by the rows out of fold, which are then all rows on both sides. */
+  readonly folds?: FoldsReport;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Decisions at thresholds, ascending. */
+  readonly thresholds?: readonly ThresholdReport[];
   /** Bootstrap intervals of metrics, by name. */
   readonly intervals: Readonly<Record<string, Interval>>;
   /** The model that knows nothing of a row: the share of positives among the training rows. */
@@ -25,6 +33,35 @@ export interface ModelReport {
   };
   /** What the training rows look like, input by input: later rows are compared with it. */
   readonly inputs: readonly InputReference[];
+}
+
+/** A cross-validation. */
+export interface FoldsReport {
+  readonly count: number;
+  /** The key field whose rows lie in one fold. */
+  readonly groupBy: string | null;
+  /** Metrics of each fold's own rows; empty where a fold cannot be judged alone. */
+  readonly each: readonly {
+    readonly rows: number;
+    readonly positives: number;
+    readonly metrics: Readonly<Record<string, number>>;
+  }[];
+}
+
+/** What is decided when rows with at least the probability `at` are alarms. `null`: a share of nothing. */
+export interface ThresholdReport {
+  readonly at: number;
+  readonly alarms: number;
+  readonly recall: Share | null;
+  readonly precision: Share | null;
+  readonly specificity: Share | null;
+}
+
+export interface Share {
+  readonly value: number;
+  /** Rows that it is a share of. */
+  readonly rows: number;
+  readonly interval: Interval;
 }
 
 export type Point = readonly [x: number, y: number];

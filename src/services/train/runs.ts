@@ -1,5 +1,5 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
-import { type Model, searchOf } from '../../define/index.ts';
+import { excludedEntity, type Model, searchOf } from '../../define/index.ts';
 import type { JobStatus, ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
@@ -164,7 +164,8 @@ export function modelOf(host: Host, name: string): Model {
 
 /** Throws UNPROCESSABLE when the model can never pass its gates. */
 export function assertGates({ name, gates, split }: Model): void {
-  if (split.excludeKnown !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100')) return;
+  if (excludedEntity(split) !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100'))
+    return;
   throw new PlatformError(
     'UNPROCESSABLE',
     `Model '${name}' has a gate on cardPrecision100, which is measured only when its split has 'excludeKnown'`,

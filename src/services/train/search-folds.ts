@@ -1,17 +1,26 @@
 import { type Dataset, PlatformError } from '../../contract/index.ts';
-import { type Model, searchOf, type StratifiedValidation, validationOf } from '../../define/index.ts';
+import {
+  excludedEntity,
+  type Model,
+  searchOf,
+  type StratifiedValidation,
+  validationOf,
+} from '../../define/index.ts';
 import { foldPeriods } from './fold-periods.ts';
+import type { Part } from './part-file.ts';
 import { describePeriod, type Periods } from './periods.ts';
 import { findOrDo, type RunContext } from './run-context.ts';
-import { type Side, type Split, storePart, type Table, testPart, trainPart } from './split-step.ts';
+import { type MadePart, type Side, type Split, storePart } from './part-table.ts';
+import { type GroupTable, groupsWithin, isRankable } from './rank-split.ts';
+import { testPart, type TimeTable, trainPart } from './split-step.ts';
 import { stepKey } from './steps.ts';
 
 /** By what rows the trials of a search are judged. */
 export type TrialFolds =
   /** Each fold has parts of its own. */
   | { readonly kind: 'parts'; readonly parts: readonly FoldParts[] }
-  /** Folds of one part, drawn by the seed. */
-  | { readonly kind: 'stratified'; readonly part: string; readonly folds: number; readonly seed: number };
+  /** Folds that one part is dealt into, by the seed. */
+  | { readonly kind: 'stratified'; readonly part: string; readonly folds: number };
 
 /** Digests of parts. */
 export interface FoldParts {
@@ -59,22 +68,24 @@ export async function searchFolds(context: RunContext, input: FoldInput): Promis
   const search = searchOf(model.trainer);
   if (search === undefined) throw new PlatformError('INTERNAL', `Model '${model.name}' has no search`);
   const validation = validationOf(search, model.split);
-  if (validation.kind === 'stratified') return stratifiedFolds(input.split.train, validation, model.seed);
+  if (validation.kind === 'stratified') return stratifiedFolds(input.split.train, validation);
   const { dataset } = input;
   const all = foldPeriods(validation, input.periods);
-  const { excludeKnown } = model.split;
+  const excludeKnown = excludedEntity(model.split);
+  const rank = groupOf(model);
   const key = stepKey('folds', {
     file: dataset.file.digest,
     names: dataset.names,
     periods: all,
     excludeKnown: excludeKnown ?? null,
+    ...(rank === undefined ? {} : { rank }),
   });
   const { record } = await findOrDo(
     context,
     {
       name: 'folds',
       async work() {
-        const folds = await cutFolds(context, { dataset, all, excludeKnown });
+        const folds = await cutFolds(context, dataset, all);
         const digests = folds.flatMap(({ split: { train, test } }) => [train.digest, test.digest]);
         return { output: folds, artefacts: digests };
       },
@@ -84,7 +95,7 @@ export async function searchFolds(context: RunContext, input: FoldInput): Promis
   return usedFolds(record.output);
 }
 
-function stratifiedFolds(train: Side, { folds }: StratifiedValidation, seed: number): SearchFolds {
+function stratifiedFolds(train: Side, { folds }: StratifiedValidation): SearchFolds {
   const { rows, positives, digest } = train;
   if (Math.min(positives, rows - positives) < folds) {
     throw new PlatformError(
@@ -105,7 +116,7 @@ function stratifiedFolds(train: Side, { folds }: StratifiedValidation, seed: num
     isUsed: true,
   };
   return {
-    folds: { kind: 'stratified', part: digest, folds, seed },
+    folds: { kind: 'stratified', part: digest, folds },
     notes: Array.from({ length: folds }, () => note),
   };
 }
@@ -113,39 +124,52 @@ function stratifiedFolds(train: Side, { folds }: StratifiedValidation, seed: num
 interface CutFold {
   readonly periods: Periods;
   readonly split: Split;
+  /** Whether there is something to learn and to judge by on both sides. */
+  readonly isUsed: boolean;
 }
 
 /** Cuts the folds as the model's own periods are cut. */
-async function cutFolds(
-  context: RunContext,
-  {
-    dataset,
-    all,
-    excludeKnown,
-  }: {
-    readonly dataset: Dataset;
-    readonly all: readonly Periods[];
-    readonly excludeKnown: string | undefined;
-  },
-): Promise<CutFold[]> {
-  const { host, signal } = context;
+async function cutFolds(context: RunContext, dataset: Dataset, all: readonly Periods[]): Promise<CutFold[]> {
+  const { host, model, signal } = context;
+  const groupBy = groupOf(model);
   const path = await host.objects.path(dataset.file.digest);
   await using session = await host.warehouse.session();
   const cut: CutFold[] = [];
   for (const periods of all) {
-    const table: Table = { session, path, names: dataset.names, periods, excludeKnown };
-    const train = await storePart(context, await trainPart(table));
+    const table = { session, path, names: dataset.names, periods };
+    const sides: readonly [MadePart, MadePart] =
+      groupBy === undefined
+        ? await sidesInTime({ ...table, excludeKnown: excludedEntity(model.split) })
+        : await sidesOfGroups({ ...table, groupBy });
     signal.throwIfAborted();
-    const test = await storePart(context, await testPart(table));
-    signal.throwIfAborted();
-    cut.push({ periods, split: { train, test } });
+    const [train, test] = [await storePart(context, sides[0]), await storePart(context, sides[1])];
+    const isUsed = sides.every(({ part }) => (groupBy === undefined ? hasBoth(part) : isRankable(part)));
+    cut.push({ periods, split: { train, test }, isUsed });
   }
   return cut;
 }
 
+async function sidesInTime(table: TimeTable): Promise<readonly [MadePart, MadePart]> {
+  return [await trainPart(table), await testPart(table)];
+}
+
+async function sidesOfGroups(table: GroupTable): Promise<readonly [MadePart, MadePart]> {
+  const { trainStart, trainEnd, testStart, testEnd } = table.periods;
+  return [await groupsWithin(table, trainStart, trainEnd), await groupsWithin(table, testStart, testEnd)];
+}
+
+function hasBoth({ labels }: Part): boolean {
+  return labels.includes(0) && labels.includes(1);
+}
+
+/** The field whose rows a model ranks together. */
+function groupOf({ trainer }: Model): string | undefined {
+  return trainer.kind === 'gbdt' ? trainer.groupBy : undefined;
+}
+
 function usedFolds(cut: readonly CutFold[]): SearchFolds {
-  const notes = cut.map(({ periods, split }) => noteOf(periods, split));
-  const used = cut.filter((_, fold) => notes[fold]?.isUsed === true);
+  const notes = cut.map(noteOf);
+  const used = cut.filter(({ isUsed }) => isUsed);
   if (used.length === 0) {
     const counts = notes.map(
       ({ learnt, judged, train, test }) =>
@@ -161,14 +185,13 @@ function usedFolds(cut: readonly CutFold[]): SearchFolds {
   return { folds: { kind: 'parts', parts }, notes };
 }
 
-function noteOf(periods: Periods, { train, test }: Split): FoldNote {
-  const hasBoth = ({ rows, positives }: Side): boolean => positives > 0 && positives < rows;
+function noteOf({ periods, split: { train, test }, isUsed }: CutFold): FoldNote {
   const counts = ({ rows, positives }: Side): Pick<Side, 'rows' | 'positives'> => ({ rows, positives });
   return {
     learnt: describePeriod(periods.trainStart, periods.trainEnd),
     judged: describePeriod(periods.testStart, periods.testEnd),
     train: counts(train),
     test: counts(test),
-    isUsed: hasBoth(train) && hasBoth(test),
+    isUsed,
   };
 }

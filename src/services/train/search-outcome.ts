@@ -9,6 +9,8 @@ export interface SearchOutcome {
   /** By what trials are judged: the mean of the folds. */
   readonly metric: string;
   readonly folds: readonly FoldNote[];
+  /** Whether the model is judged by other rows than these: not so in a cross-validation, which judges by all rows. */
+  readonly isApart: boolean;
   /** Why it ended: all trials are done, or no time was left for more. Null while it goes on. */
   readonly ended: 'trials' | 'time' | null;
   /** Space, plan and trials. */

@@ -1,6 +1,7 @@
 import { type Dataset, PlatformError, type SearchStatus } from '../../contract/index.ts';
 import {
   canonicalJson,
+  excludedEntity,
   type InnerTrainer,
   searchOf,
   type TrainerSearch,
@@ -15,7 +16,7 @@ import { searchFolds } from './search-folds.ts';
 import { type BestTrial, bestOf, countsOf, searchSvg, searchTable, valuesText } from './search-outcome.ts';
 import { trainerOf } from './search-plan.ts';
 import { runTrials } from './search-trials.ts';
-import type { Split } from './split-step.ts';
+import type { Split } from './part-table.ts';
 import { STEP_VERSIONS, stepKey } from './steps.ts';
 
 /** What a search came to. */
@@ -107,7 +108,7 @@ function searchKey({ model }: RunContext, search: TrainerSearch, input: SearchIn
             file: dataset.file.digest,
             names: dataset.names,
             periods: foldPeriods(validation, periods),
-            excludeKnown: model.split.excludeKnown ?? null,
+            excludeKnown: excludedEntity(model.split) ?? null,
           },
   });
 }

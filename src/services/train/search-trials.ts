@@ -8,7 +8,7 @@ import { bestOf, countsOf, type SearchOutcome } from './search-outcome.ts';
 import { beginSearch, trainerOf } from './search-plan.ts';
 import { beginRunSearch, saveSearch } from './search-store.ts';
 import { TrialRequest } from './trial-request.ts';
-import type { TrialRecord } from './trial-unit.ts';
+import type { TrialInput, TrialRecord } from './trial-unit.ts';
 import { TrialWaker } from './trial-waker.ts';
 
 /** Least time between two times that what was found is kept, in milliseconds. */
@@ -87,7 +87,13 @@ class Searching {
     const trial = this.#search.ask();
     if (trial === undefined) return false;
     const { trainer, search, folds, seed } = this.#work;
-    const input = { folds: folds.folds, trainer: trainerOf(trainer, trial), metric: search.metric, seed };
+    const input = {
+      folds: folds.folds,
+      trainer: trainerOf(trainer, trial),
+      metric: search.metric,
+      seed,
+      ...dealOf(this.#context),
+    };
     const { waker } = this.#begun;
     const parts = { ...this.#patience(), run: this.#context.run.id, waker };
     const request = new TrialRequest(parts, trial.number, input);
@@ -145,6 +151,7 @@ class Searching {
       model: model.name,
       metric: search.metric,
       folds: folds.notes,
+      isApart: model.split.kind === 'time',
       ended: this.#ended,
       search: this.#search.state(),
       foldScores: { ...this.#foldScores },
@@ -165,4 +172,9 @@ function progressOf(outcome: SearchOutcome): Partial<SearchStatus> {
     trials: { planned, done, failed },
     best: best === null ? null : { ...best, parameters: { ...best.parameters } },
   };
+}
+
+/** Rows that are judged by folds are dealt at random to be calibrated too; those that are judged in time, in blocks of time. */
+function dealOf({ model: { split } }: RunContext): Pick<TrialInput, 'deal'> {
+  return split.kind === 'folds' ? { deal: 'random' } : {};
 }

@@ -12,11 +12,25 @@ import type { InnerTrainer } from '../../define/index.ts';
 import type { Compute } from '../../runtime/index.ts';
 import { DAY_MS } from './periods.ts';
 import type { SearchOutcome } from './search-outcome.ts';
-import { AS_OF } from './test-host.ts';
+import { AS_OF, type TestTable } from './test-host.ts';
 
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 60_000 });
 
 const PROCESS = new URL('../../../test/support/search-process.ts', import.meta.url);
+
+const boosted = searchedApp.models.get('boosted');
+if (boosted === undefined) throw new Error('The app of the tests has no model boosted');
+/** Each customer has ten payments behind each other, of which the larger ones are more often fraud. */
+const ranked: TestTable = {
+  vector: boosted.vector,
+  label: boosted.label,
+  keys: ['customerId'],
+  select: ({ from, to }) => `
+    select 'p' || range as id, (${from} + range * ((${to} - ${from}) // 3000))::bigint as time,
+      0::bigint as partition, range::bigint as position, 'customer ' || (range // 10) as "key_customerId",
+      hash(range) % 100 > 80 - range % 10 as label, (range % 10)::double as amount, (hash(range + 1) % 70)::double as age
+    from range(3000) order by time`,
+};
 
 /** A database and a store of objects: what the processes of one deployment share. */
 interface Place {
@@ -131,7 +145,7 @@ describe('a search', () => {
       parameters: best.parameters,
       trials: { done: 12, failed: 0 },
     });
-    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.2.1.2-search-1.1.1');
+    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.3.2.3-search-1.1.1');
 
     const table = await host.search(run.id, 'table');
     expect(table).toContain('| rank | trial | learningRate | depthMax | averagePrecision | spread |');
@@ -181,6 +195,31 @@ describe('a search', () => {
     // The training rows are those of the model: the dataset need not reach further back.
     expect(host.neighbours.built[0]?.from).toBe(Date.parse('2024-03-01T00:00Z'));
     expect(host.neighbours.versions[0]?.lineage.trainer).toMatchObject(run.search?.best?.parameters ?? {});
+  });
+
+  it('of a model that is judged by folds deals the rows as that does, and its card says what that means', async () => {
+    const host = await open();
+    const run = await host.finish('crossed');
+    expect(run.error).toBeNull();
+    expect(run).toMatchObject({ state: 'done', search: { trials: { planned: 4, done: 4, failed: 0 } } });
+    const { folds, isApart } = await outcomeOf(host, run.id);
+    expect(folds).toHaveLength(5);
+    expect(isApart).toBe(false);
+    const [version] = host.neighbours.versions;
+    expect(version?.lineage.trainer).toMatchObject({ calibrate: 'platt', ...run.search?.best?.parameters });
+    const card = new TextDecoder().decode(await host.objects.get(version?.card?.markdown.digest ?? ''));
+    expect(card).toContain('The metrics above are of those rows too');
+  });
+
+  it('of a model that ranks judges by its metrics, group by group', async () => {
+    const host = await open({ table: ranked });
+    const run = await host.finish('ranking');
+    expect(run.error).toBeNull();
+    expect(run.search).toMatchObject({ state: 'done', metric: 'ndcg10', trials: { done: 3, failed: 0 } });
+    expect(host.neighbours.versions[0]?.lineage.trainer).toMatchObject({
+      objective: 'rank',
+      groupBy: 'customerId',
+    });
   });
 
   it('leaves out folds that reach back to before there was anything', async () => {

@@ -1,22 +1,22 @@
 import { type Dataset, PlatformError } from '../../contract/index.ts';
-import type { ResultColumns, WarehouseSession } from '../../runtime/index.ts';
+import { excludedEntity } from '../../define/index.ts';
 import { entityCodes, unknownRows } from './known-entities.ts';
-import { createPart, type Part, sealPart } from './part-file.ts';
+import { createPart, type Part } from './part-file.ts';
+import {
+  fill,
+  type MadePart,
+  numbers,
+  positivesOf,
+  quoted,
+  readRows,
+  source,
+  type Split,
+  storePart,
+  type Table,
+  texts,
+} from './part-table.ts';
 import { describePeriod, type Periods, testDay } from './periods.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
-
-/** One side of a split. */
-export interface Side {
-  /** Digest of the rows, see {@link Part}. */
-  readonly digest: string;
-  readonly rows: number;
-  readonly positives: number;
-}
-
-export interface Split {
-  readonly train: Side;
-  readonly test: Side;
-}
 
 /**
  * Takes the rows to learn from and those to be judged by out of the dataset, as float32, which is what
@@ -27,7 +27,7 @@ export function splitStep(
   dataset: Dataset,
   periods: Periods,
 ): Promise<StepOutcome<Split>> {
-  const { excludeKnown } = context.model.split;
+  const excludeKnown = excludedEntity(context.model.split);
   return runStep(context, {
     name: 'split',
     inputs: { file: dataset.file.digest, names: dataset.names, periods, excludeKnown: excludeKnown ?? null },
@@ -35,7 +35,7 @@ export function splitStep(
       const { host, signal } = context;
       const path = await host.objects.path(dataset.file.digest);
       await using session = await host.warehouse.session();
-      const table: Table = { session, path, names: dataset.names, periods, excludeKnown };
+      const table: TimeTable = { session, path, names: dataset.names, periods, excludeKnown };
       const train = await trainPart(table);
       signal.throwIfAborted();
       const test = await testPart(table);
@@ -50,21 +50,13 @@ export function splitStep(
   });
 }
 
-/** The rows of a dataset and how they are parted. */
-export interface Table {
-  readonly session: WarehouseSession;
-  readonly path: string;
-  readonly names: readonly string[];
-  readonly periods: Periods;
+/** A dataset's file and how its rows are parted in time. */
+export interface TimeTable extends Table {
   readonly excludeKnown: string | undefined;
 }
 
-interface MadePart {
-  readonly part: Part;
-  readonly bytes: Uint8Array;
-}
-
-export async function trainPart(table: Table): Promise<MadePart> {
+/** The rows to learn from. */
+export async function trainPart(table: TimeTable): Promise<MadePart> {
   const { names, periods } = table;
   const read = await readRows(table, [], periods.trainStart, periods.trainEnd);
   const made = createPart({ names, rows: read.rows, days: false, entities: false });
@@ -72,7 +64,8 @@ export async function trainPart(table: Table): Promise<MadePart> {
   return made;
 }
 
-export async function testPart(table: Table): Promise<MadePart> {
+/** The rows to be judged by, without entities that were known by then. */
+export async function testPart(table: TimeTable): Promise<MadePart> {
   const { names, periods, excludeKnown } = table;
   const entity = excludeKnown === undefined ? undefined : quoted(`key_${excludeKnown}`);
   const further = [
@@ -97,23 +90,6 @@ export async function testPart(table: Table): Promise<MadePart> {
 }
 
 /**
- * The rows of a period in the file's order: values as `v0`, `v1`, ..., the label as `label`, and further
- * columns.
- */
-function readRows(
-  table: Table,
-  further: readonly string[],
-  start: number,
-  end: number,
-): Promise<ResultColumns> {
-  const values = table.names.map((name, index) => `${quoted(name)}::float as v${index}`);
-  return table.session.query(
-    `select ${['label::integer as label', ...values, ...further].join(', ')} from ${source(table)}
-     where time >= ${start} and time < ${end} order by file_row_number`,
-  );
-}
-
-/**
  * The first positive event of each entity since the start of training, up to where it can matter for a test
  * day.
  */
@@ -126,60 +102,6 @@ async function firstPositives(table: Table, entity: string): Promise<Map<string,
   );
   const first = numbers(read, 'first');
   return new Map(texts(read, 'entity').map((name, index) => [name, first[index] as number]));
-}
-
-function source({ path }: Table): string {
-  return `read_parquet('${path.replaceAll("'", "''")}', file_row_number = true)`;
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** Copies the given rows, or all, of a result into a part. */
-function fill(part: Part, read: ResultColumns, rows: Uint32Array | undefined): void {
-  const { values, labels, names } = part;
-  names.forEach((_, column) => {
-    const given = numbers(read, `v${column}`);
-    for (let row = 0; row < part.rows; row += 1) {
-      values[row * names.length + column] = given[rows?.[row] ?? row] as number;
-    }
-  });
-  const given = numbers(read, 'label');
-  for (let row = 0; row < part.rows; row += 1) {
-    const label = given[rows?.[row] ?? row];
-    if (label !== 0 && label !== 1) throw new PlatformError('INTERNAL', 'A row of the dataset has no label');
-    labels[row] = label;
-  }
-  sealPart(part);
-}
-
-function numbers(read: ResultColumns, name: string): Float64Array {
-  const column = read.columns.get(name);
-  if (column instanceof Float64Array) return column;
-  throw new PlatformError('INTERNAL', `Column '${name}' of the dataset has no numbers`);
-}
-
-/** A missing key counts as the empty one: it stays an entity of its own. */
-function texts(read: ResultColumns, name: string): string[] {
-  const column = read.columns.get(name);
-  if (column === undefined || column instanceof Float64Array) {
-    throw new PlatformError('INTERNAL', `Column '${name}' of the dataset has no text`);
-  }
-  return column.map((value) => (value === null ? '' : String(value)));
-}
-
-/** Puts a part into the object store. */
-export async function storePart(
-  { host }: Pick<RunContext, 'host'>,
-  { part, bytes }: MadePart,
-): Promise<Side> {
-  const { digest } = await host.objects.put(bytes);
-  return { digest, rows: part.rows, positives: positivesOf(part) };
-}
-
-function positivesOf(part: Part): number {
-  return part.labels.reduce((sum, label) => sum + label, 0);
 }
 
 function assertBothClasses(train: Part, test: Part, periods: Periods): void {

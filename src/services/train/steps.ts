@@ -5,22 +5,25 @@ export type StepStatus = Run['steps'][number];
 export type StepName = StepStatus['name'];
 
 /**
- * Work of which a record is kept: the steps, and of a run that searches options the search with its folds and trials. Those are no
- * steps for callers, who know the six.
+ * Work of which a record is kept: the steps, of a cross-validation the fit of a fold, and of a run that searches options the search with
+ * its folds and trials. Those are no steps for callers, who know the six.
  */
-export type UnitName = StepName | 'folds' | 'trial' | 'search';
+export type UnitName = StepName | 'fold' | 'folds' | 'trial' | 'search';
+
+/** What has a key of its own: the fit of a fold has that of a fit. */
+type KeyedName = Exclude<UnitName, 'fold'>;
 
 /**
  * The steps of a run in their order, and what a search does, with the version of each one's code: raise it whenever its output
  * changes.
  */
-export const STEP_VERSIONS: Readonly<Record<UnitName, number>> = {
+export const STEP_VERSIONS: Readonly<Record<KeyedName, number>> = {
   dataset: 1,
   split: 1,
   fit: 1,
-  evaluate: 2,
-  gate: 1,
-  bundle: 2,
+  evaluate: 3,
+  gate: 2,
+  bundle: 3,
   folds: 1,
   trial: 1,
   search: 1,
@@ -37,7 +40,7 @@ export const SEARCH_CODE_VERSION: string = `${CODE_VERSION}-search-${(['folds', 
   .join('.')}`;
 
 /** The content address of a step: hash of its name, the version of its code and everything it depends on. */
-export function stepKey(step: UnitName, inputs: Readonly<Record<string, unknown>>): string {
+export function stepKey(step: KeyedName, inputs: Readonly<Record<string, unknown>>): string {
   return definitionHash({ step, version: STEP_VERSIONS[step], inputs });
 }
 

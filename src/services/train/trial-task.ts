@@ -1,11 +1,14 @@
 // Not the whole contract: a thread would load all its schemas.
 import { PlatformError } from '../../contract/errors.ts';
-import type { InnerTrainer } from '../../define/index.ts';
-import { loadModel, stratifiedFolds } from '../../ml/index.ts';
-import { run as fit } from './fit-task.ts';
+import { type InnerTrainer, isRankingMetric, type SearchMetric } from '../../define/index.ts';
+import { loadModel } from '../../ml/index.ts';
+import type { CalibrationDeal } from './calibrated.ts';
+import { dealFolds } from './deal-folds.ts';
+import { type FitInput, run as fit } from './fit-task.ts';
+import { rankingMetricsOf } from './measure-ranking.ts';
 import { metricsOf } from './measure-report.ts';
-import { readPart } from './part-file.ts';
-import { partOfRows } from './part-rows.ts';
+import { type Part, readPart } from './part-file.ts';
+import { partRows } from './part-rows.ts';
 import type { TaskContext } from './task-context.ts';
 
 /** One side to learn from, one to be judged by, as {@link readPart} takes them. */
@@ -15,19 +18,15 @@ export interface TrialFold {
 }
 
 export interface TrialTaskInput {
-  /** Folds, or a part of which so many are drawn, so that each has equally many of both classes. */
+  /** Folds, or a part that is dealt into so many. */
   readonly data:
     | { readonly kind: 'parts'; readonly parts: readonly TrialFold[] }
-    | {
-        readonly kind: 'stratified';
-        readonly part: Uint8Array;
-        readonly folds: number;
-        readonly seed: number;
-      };
+    | { readonly kind: 'stratified'; readonly part: Uint8Array; readonly folds: number };
   readonly trainer: InnerTrainer;
-  readonly metric: string;
-  /** Of the trainer. */
+  readonly metric: SearchMetric;
   readonly seed: number;
+  /** As {@link FitInput} has it. */
+  readonly deal?: CalibrationDeal;
 }
 
 export interface TrialTaskOutput {
@@ -36,6 +35,12 @@ export interface TrialTaskOutput {
   readonly folds: readonly number[];
   readonly cpuSeconds: number;
   readonly wallSeconds: number;
+}
+
+/** What one model learns from, and the rows that it is judged by. */
+interface Task {
+  readonly learnt: Pick<FitInput, 'part' | 'without'>;
+  readonly judged: Part;
 }
 
 /**
@@ -51,10 +56,10 @@ export function run(input: TrialTaskInput, context: TaskContext): TrialTaskOutpu
   // Whoever waits for a thread learns that this has begun.
   context.progress(0, count);
   const folds: number[] = [];
-  for (const fold of foldsOf(data)) {
+  for (const task of tasksOf(input)) {
     const done = folds.length;
     folds.push(
-      judged(fold, input, {
+      scoreOf(task, input, {
         ...context,
         progress: (part, total) => context.progress(done + part / total, count),
       }),
@@ -68,25 +73,30 @@ export function run(input: TrialTaskInput, context: TaskContext): TrialTaskOutpu
   };
 }
 
-function* foldsOf(data: TrialTaskInput['data']): Generator<TrialFold> {
-  if (data.kind === 'parts') return yield* data.parts;
-  const part = readPart(data.part);
-  // One at a time: together they would be as many copies of the rows.
-  for (const { train, test } of stratifiedFolds(part.labels, { folds: data.folds, seed: data.seed })) {
-    yield { train: partOfRows(part, train), test: partOfRows(part, test) };
+function* tasksOf({ data, seed }: TrialTaskInput): Generator<Task> {
+  if (data.kind === 'parts') {
+    for (const { train, test } of data.parts) yield { learnt: { part: train }, judged: readPart(test) };
+    return;
+  }
+  const { part, folds } = data;
+  const all = readPart(part);
+  for (const [fold, { test }] of dealFolds(all, { folds, seed }).entries()) {
+    yield { learnt: { part, without: { fold, folds } }, judged: partRows(all, test) };
   }
 }
 
-function judged(
-  { train, test }: TrialFold,
-  { trainer, metric, seed }: TrialTaskInput,
+function scoreOf(
+  { learnt, judged }: Task,
+  { trainer, metric, seed, deal }: TrialTaskInput,
   context: TaskContext,
 ): number {
-  const { onnx } = fit({ part: train, trainer, seed }, context);
-  const part = readPart(test);
-  const scores = new Float64Array(part.rows);
-  loadModel(onnx).predict(part.values, part.rows, scores);
-  const score = metricsOf(part, scores)[metric] ?? Number.NaN;
+  const { onnx } = fit({ ...learnt, trainer, seed, ...(deal === undefined ? {} : { deal }) }, context);
+  const scores = new Float64Array(judged.rows);
+  loadModel(onnx).predict(judged.values, judged.rows, scores);
+  const metrics: Readonly<Record<string, number>> = isRankingMetric(metric)
+    ? rankingMetricsOf(judged, scores, seed)
+    : metricsOf(judged, scores);
+  const score = metrics[metric] ?? Number.NaN;
   if (Number.isFinite(score)) return score;
-  throw new PlatformError('UNPROCESSABLE', `${metric} cannot be measured on a fold of ${part.rows} rows`);
+  throw new PlatformError('UNPROCESSABLE', `${metric} cannot be measured on a fold of ${judged.rows} rows`);
 }

@@ -1,4 +1,5 @@
-import type { InnerTrainer } from '../../define/index.ts';
+import type { InnerTrainer, SearchMetric } from '../../define/index.ts';
+import type { CalibrationDeal } from './calibrated.ts';
 import type { TrialFolds } from './search-folds.ts';
 import { STEP_VERSIONS, stepKey } from './steps.ts';
 
@@ -17,8 +18,10 @@ export const TRIAL_SIGNAL = 'train_trial';
 export interface TrialInput {
   readonly folds: TrialFolds;
   readonly trainer: InnerTrainer;
-  readonly metric: string;
+  readonly metric: SearchMetric;
   readonly seed: number;
+  /** How rows are dealt to calibrate, as in the fit of the model. */
+  readonly deal?: CalibrationDeal;
 }
 
 export interface TrialJob {

@@ -1,7 +1,7 @@
 import { PlatformError } from '../../contract/index.ts';
 import type { JobAttempt, ServiceHost } from '../../runtime/index.ts';
 import { failureText, isPassing } from './failures.ts';
-import { owned } from './fit-step.ts';
+import { owned } from './owned-bytes.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
 import { withPatience } from './patience.ts';
@@ -93,10 +93,7 @@ export class TrialWorker {
     }
   }
 
-  async #computed(
-    { folds, trainer, metric, seed }: TrialInput,
-    signal: AbortSignal,
-  ): Promise<TrialTaskOutput> {
+  async #computed({ folds, ...rest }: TrialInput, signal: AbortSignal): Promise<TrialTaskOutput> {
     const { compute, clock, options } = this.#host;
     const data = await this.#dataOf(folds);
     signal.throwIfAborted();
@@ -110,7 +107,7 @@ export class TrialWorker {
         if (!end.signal.aborted) limit.abort(tooLong(options.trialSecondsMax));
       });
     };
-    const input: TrialTaskInput = { data, trainer, metric, seed };
+    const input: TrialTaskInput = { data, ...rest };
     try {
       return await compute.run<TrialTaskOutput>(TRIAL, input, {
         signal: AbortSignal.any([signal, limit.signal]),

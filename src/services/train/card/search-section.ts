@@ -12,11 +12,15 @@ export function searchSection(outcome: SearchOutcome): Section {
     blocks: [
       {
         kind: 'text',
-        text:
-          `${inWords(outcome)} No row of the test period took part. The best of many trials looks better by the rows that chose it ` +
-          'than it is; what the model is worth stands above.',
+        text: `${inWords(outcome)} The best of many trials looks better by the rows that chose it than it is. ${caution(outcome)}`,
       },
       { kind: 'table', head, rows },
     ],
   };
+}
+
+function caution({ isApart }: SearchOutcome): string {
+  return isApart
+    ? 'No row of the test period took part: what the model is worth stands above.'
+    : 'The metrics above are of those rows too, and a little too good for it: the models of the folds had these options from all rows.';
 }

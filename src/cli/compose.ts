@@ -25,7 +25,7 @@ import {
   type TraceOptions,
 } from '../runtime/index.ts';
 import { featuresThreads } from '../services/features/index.ts';
-import { trainTasks } from '../services/train/index.ts';
+import { type TrainOptions, trainTasks } from '../services/train/index.ts';
 import { accessOf, TLS, tlsIdentity, tlsPeers } from './access-settings.ts';
 import { contractOf } from './deploy/contract.ts';
 import { HTTP, PROCESS, SCALING, serviceOptions, TRACE } from './settings.ts';
@@ -213,7 +213,11 @@ async function openPorts(
       ...(definitions.length === 1 ? { lower: (pid: number) => giveWay(pid, BACKGROUND_NICENESS) } : {}),
     }),
     outsideTables,
-    compute: threadCompute({ tasks: trainTasks }),
+    compute: threadCompute({
+      tasks: trainTasks,
+      // As many as may run at a time: what waits for a thread could be with another process.
+      threadsMax: (serviceOptions(config).get('train') as TrainOptions).trialConcurrency,
+    }),
     threads: workerThreads(featuresThreads),
     commands: processCommands({
       directory: join(config.section(PROCESS).dataDir, 'commands'),

@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
-import type { CardForm } from '../contract/index.ts';
+import type { CardForm, SearchForm } from '../contract/index.ts';
 import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
@@ -324,6 +324,16 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
         await trainModel(model, options, outputOf(options));
       },
     );
+  clientVerb(program, 'search <run>', 'print what the search of a run has found, also while it goes on')
+    .addOption(
+      new Option('--form <form>', 'a Markdown table, an SVG picture, or everything as JSON')
+        .choices(['table', 'picture', 'json'])
+        .default('table'),
+    )
+    .action(async (run: string, options: CommonOptions & { readonly form: SearchForm }) => {
+      const { printSearch } = await import('./verbs/train.ts');
+      await printSearch(run, { ...options, output: outputOf(options) });
+    });
   addScheduleVerbs(program);
   clientVerb(program, 'models [model]', 'list models, or the versions of one').action(
     async (model: string | undefined, options: CommonOptions) => {

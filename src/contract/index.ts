@@ -105,6 +105,8 @@ export {
   type GateVerdict,
   type Run,
   type RunReason,
+  type SearchForm,
+  type SearchStatus,
   type Schedule,
   type ScheduleRule,
 } from './routes/train.ts';

@@ -68,7 +68,7 @@ export const SCALING_SIGNALS: Readonly<Record<ServiceName | 'gateway', readonly 
       unit: 'jobs',
       target: 1,
       of: 'service',
-      text: 'Runs that wait for a process or are being worked on',
+      text: 'Runs, and trials of searches, that wait for a process or are being worked on',
     },
     requestsInFlight(32),
   ],

@@ -194,6 +194,28 @@ export {
   type TimeSplitOptions,
 } from './split.ts';
 export { pick, type PickedFeatures } from './pick.ts';
+export {
+  choices,
+  integers,
+  logIntegers,
+  logUniform,
+  prequential,
+  type PrequentialOptions,
+  type PrequentialValidation,
+  SEARCH_LIMITS,
+  SEARCH_METRICS,
+  type SearchMethod,
+  type SearchMetric,
+  type SearchValidation,
+  stratified,
+  type StratifiedValidation,
+  type TrainerSearch,
+  type TunedParameter,
+  type TunedRange,
+  uniform,
+  validationOf,
+} from './search-space.ts';
 export { withTrainerFiles } from './trainer-files.ts';
+export { searchOf, tuned, type Tuned, type TunedOptions, type TunedSpace } from './tuned.ts';
 export type { AggregateKind, AggregateParameters, AggregateSpec, Window } from './tree.ts';
 export { vector, type Vector, type VectorPart, type VectorValue } from './vector.ts';

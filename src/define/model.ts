@@ -4,6 +4,7 @@ import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
+import { assertSearchFits, type TrainerSearch } from './search-space.ts';
 import type { Source } from './source.ts';
 import { byTime, type ModelSplit } from './split.ts';
 import type { Vector } from './vector.ts';
@@ -69,7 +70,8 @@ export interface GbdtTrainer {
 /** A trainer that is part of the platform. */
 export type InnerTrainer = LogisticTrainer | GbdtTrainer;
 
-export type Trainer = InnerTrainer | ExternalTrainer;
+/** A trainer, an inner one possibly with a search for some of its options: see `tuned`. */
+export type Trainer = (InnerTrainer & { readonly search?: TrainerSearch }) | ExternalTrainer;
 
 /** Logistic regression. Default `c` 1, no L1 penalty, not calibrated. Throws TypeError when an option is out of its bounds. */
 export function logistic(options: Partial<Omit<LogisticTrainer, 'kind'>> = {}): LogisticTrainer {
@@ -240,6 +242,10 @@ export function defineModel<const TName extends string, TSource extends Source>(
   const retrain = retrainRules(name, options.retrain);
   if (retrain.some(({ kind }) => kind === 'onNewEvents')) {
     throw new TypeError(`Model '${name}': onNewEvents() is of recommenders; onNewLabels() counts outcomes`);
+  }
+  const { trainer } = options;
+  if (trainer.kind !== 'external' && trainer.search !== undefined) {
+    assertSearchFits(name, trainer.search, { split, task: taskOf(options) });
   }
   const definition = {
     type: 'model' as const,

@@ -6,7 +6,7 @@ import { openPostgres } from '../../src/adapters/postgres/index.ts';
 import { processCommands } from '../../src/adapters/process/index.ts';
 import { systemClock, systemRandom } from '../../src/adapters/system/index.ts';
 import { threadCompute, workerThreads } from '../../src/adapters/threads/index.ts';
-import { routes, type Run } from '../../src/contract/index.ts';
+import { routes, type Run, type SearchForm } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import {
   type Commands,
@@ -14,10 +14,11 @@ import {
   noFailPoints,
   type Objects,
   type ResultColumns,
+  type ServiceHost,
   type Tables,
 } from '../../src/runtime/index.ts';
 import { NO_TRACE } from '../../src/runtime/trace/index.ts';
-import { train, trainTasks } from '../../src/services/train/index.ts';
+import { train, type TrainOptions, trainTasks } from '../../src/services/train/index.ts';
 import { AS_OF, Neighbours, type TestTable } from '../../src/services/train/test-host.ts';
 
 export interface TrainSettings {
@@ -27,6 +28,14 @@ export interface TrainSettings {
   readonly directory: string;
   readonly appDirectory: string;
   readonly concurrency?: number;
+  /** Further options of the service. */
+  readonly options?: Partial<TrainOptions>;
+  /** The instant as of which is trained. Default {@link AS_OF}. */
+  readonly asOf?: number;
+  /** Other neighbours than {@link Neighbours}. */
+  readonly call?: ServiceHost['call'];
+  /** What is between the service and the threads. Default: nothing. */
+  readonly between?: (compute: Compute) => Compute;
   /** Default: those of this machine. */
   readonly commands?: Commands | undefined;
   /** What datasets hold. Default: payments. */
@@ -40,10 +49,14 @@ export interface OpenTrain {
   readonly neighbours: Neighbours;
   readonly objects: Objects;
   readonly tables: Tables;
+  /** Names of the tasks that its threads were given. */
+  readonly tasks: readonly string[];
   /** Starts a run; gives its id. */
   start(model: string): Promise<string>;
   cancel(id: string): Promise<void>;
   until(id: string, met: (run: Run) => boolean): Promise<Run>;
+  /** What the search of a run has found. */
+  search(id: string, form: SearchForm): Promise<string>;
   /** Starts a run and waits for its end. */
   finish(model: string): Promise<Run>;
   /** Waits until no command has a folder, of whichever process. */
@@ -71,9 +84,20 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
   const neighbours = new Neighbours(objects, warehouse);
   neighbours.table = settings.table;
   const { tables, signals, log, groups, jobs, keys } = postgres;
+  const tasks: string[] = [];
+  const threads = threadCompute({
+    tasks: trainTasks,
+    threadsMax: settings.options?.trialConcurrency ?? 1,
+  });
+  const counted: Compute = {
+    run(task, input, options) {
+      tasks.push(task);
+      return threads.run(task, input, options);
+    },
+  };
   const service = await train.start({
     app,
-    options: train.options.parse({ concurrency: settings.concurrency ?? 1 }),
+    options: train.options.parse({ concurrency: settings.concurrency ?? 1, ...settings.options }),
     failPoints: noFailPoints,
     instance: 'test',
     replica: 'test',
@@ -91,9 +115,9 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     commands,
     reachable: () => new Set(),
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
-    compute: settings.compute ?? threadCompute({ tasks: trainTasks }),
+    compute: settings.compute ?? settings.between?.(counted) ?? counted,
     threads: workerThreads(new Map()),
-    call: neighbours.call,
+    call: settings.call ?? neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: {
       counter: () => ({ add: () => undefined }),
@@ -119,7 +143,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     );
   };
   const start = async (model: string): Promise<string> => {
-    const input = { params: { model }, body: { asOf: AS_OF } };
+    const input = { params: { model }, body: { asOf: settings.asOf ?? AS_OF } };
     return routes.startRun.result.parse(await invoke('startRun', input)).id;
   };
   const until = async (id: string, met: (run: Run) => boolean): Promise<Run> => {
@@ -133,12 +157,17 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     neighbours,
     objects,
     tables,
+    tasks,
     start,
     until,
     stop,
     cancel: async (id) => void (await invoke('cancelRun', { params: { id } })),
     finish: async (model) =>
       until(await start(model), ({ state }) => ['done', 'failed', 'cancelled'].includes(state)),
+    async search(id, form) {
+      const input = { params: { id }, query: { form } };
+      return routes.getSearch.result.parse(await invoke('getSearch', input)).text;
+    },
     async noCommands() {
       while ((await readdir(folders)).length > 0) await pause();
     },

@@ -1,7 +1,7 @@
 import { openPostgres, type Postgres } from '../../adapters/postgres/index.ts';
 import { SCALING_SIGNALS, type ServiceName } from '../../contract/index.ts';
 import type { Logger } from '../../runtime/index.ts';
-import { TRAIN_QUEUE } from '../../services/train/index.ts';
+import { TRAIN_QUEUE, TRIAL_QUEUE } from '../../services/train/index.ts';
 import type { SignalReading } from './autoscaler.ts';
 
 /** Connections that the supervisor takes for itself. */
@@ -46,13 +46,16 @@ export function openOutside({ databaseUrl, openJobsTarget, logger }: OutsidePart
     async look() {
       try {
         const { jobs, instances } = await open();
-        const [{ ready, active }, needs] = await Promise.all([jobs.backlog(TRAIN_QUEUE), instances.needs()]);
+        const [runs, trials, needs] = await Promise.all([
+          jobs.backlog(TRAIN_QUEUE),
+          jobs.backlog(TRIAL_QUEUE),
+          instances.needs(),
+        ]);
+        const value = runs.ready + runs.active + trials.ready + trials.active;
         if (isAway) logger.info('Waiting runs and calls can be counted again');
         isAway = false;
         return {
-          signals: new Map([
-            ['train', [{ name: 'open_jobs', value: ready + active, target, of: 'service' }]],
-          ]),
+          signals: new Map([['train', [{ name: 'open_jobs', value, target, of: 'service' }]]]),
           needs: new Map(needs.map(({ service, agoMs }) => [service, agoMs])),
         };
       } catch (error) {

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { gateValueText, PlatformError, routes, type Run } from '../../contract/index.ts';
+import { gateValueText, PlatformError, routes, type Run, type SearchForm } from '../../contract/index.ts';
 import { gateBoundText, gateMeasureText } from '../../define/index.ts';
 import { type Client, type ClientOptions, openClient } from '../client.ts';
 import { amount, type Output } from '../output.ts';
@@ -73,11 +73,35 @@ async function watch(client: Client, started: Run, output: Output): Promise<Run>
   return run;
 }
 
+/** `tandem search RUN`: what its search has found, as it is, for a file or a pipe. */
+export async function printSearch(
+  run: string,
+  { form, output, ...options }: ClientOptions & { readonly form: SearchForm; readonly output: Output },
+): Promise<void> {
+  await using client = await openClient(options);
+  const found = await client.call(routes.getSearch, { params: { id: run }, query: { form }, body: {} });
+  output.result(found, () => found.text.trimEnd());
+}
+
+interface ShownStep extends Omit<Run['steps'][number], 'name'> {
+  readonly name: string;
+}
+
+/** The steps, with the search in its place among them. */
+function shownSteps({ steps, search }: Run): ShownStep[] {
+  return steps.flatMap((step) =>
+    step.name === 'fit' && search !== undefined ? [{ ...search, name: 'search' }, step] : [step],
+  );
+}
+
 function progressText(run: Run): string {
   if (run.state === 'queued') return 'waiting for a worker';
-  const steps = run.steps.map((step) => {
+  const steps = shownSteps(run).map((step) => {
     if (step.state === 'done' || step.state === 'reused') return `${step.name} ok`;
-    if (step.state === 'running') return `${step.name} ${String(Math.round(step.progress * 100))} %`;
+    if (step.state === 'running') {
+      const note = step.name === 'search' && step.note !== null ? ` (${step.note})` : '';
+      return `${step.name} ${String(Math.round(step.progress * 100))} %${note}`;
+    }
     return step.name;
   });
   return steps.join(' > ');
@@ -87,7 +111,7 @@ function describe(run: Run): string {
   const reason = run.reason === undefined ? '' : ` (${run.reason})`;
   const version = run.version === null ? '' : `, version ${String(run.version)}`;
   const lines = [`run ${run.id} of ${run.model}${reason}: ${run.state}${version}`];
-  for (const step of run.steps) {
+  for (const step of shownSteps(run)) {
     const seconds = step.seconds === null ? '' : ` ${step.seconds.toFixed(1)} s`;
     lines.push(
       `  ${step.name.padEnd(9)} ${step.state}${seconds}${step.note === null ? '' : `  ${step.note}`}`,
@@ -100,6 +124,8 @@ function describe(run: Run): string {
       `  gate      ${gateMeasureText(gate)} ${gateBoundText(gate)}: ${gateValueText(gate, amount)} ${gate.passed ? 'passed' : 'FAILED'}`,
     );
   }
+  if (run.search !== undefined && run.search.best !== null)
+    lines.push(`See all trials with: tandem search ${run.id}`);
   if (run.version !== null)
     lines.push(`Put it in charge with: tandem release <decision> ${String(run.version)}`);
   return lines.join('\n');

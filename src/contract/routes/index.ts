@@ -36,6 +36,7 @@ import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from
 import {
   cancelRun,
   getRun,
+  getSearch,
   listRuns,
   listSchedules,
   pauseSchedule,
@@ -66,6 +67,7 @@ export const routes = {
   getVerification,
   startRun,
   getRun,
+  getSearch,
   listRuns,
   cancelRun,
   listSchedules,

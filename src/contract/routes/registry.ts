@@ -19,7 +19,20 @@ const lineage = z.object({
   appHash: digest,
   /** Version of the training code. */
   codeVersion: z.string(),
+  /** As the model was fitted: what a search chose stands in it. */
   trainer: z.record(z.string(), z.unknown()),
+  /** The search that chose some of the trainer's options. */
+  search: z
+    .object({
+      metric: z.string(),
+      /** The best trial: its mean over the validation folds, and what it tried. */
+      score: z.number(),
+      parameters: z.record(z.string(), z.number()),
+      trials: z.object({ done: z.number().int(), failed: z.number().int() }),
+      /** Everything about it, as JSON. */
+      outcome: digest,
+    })
+    .optional(),
   seed: z.number().int(),
   asOf: time,
 });

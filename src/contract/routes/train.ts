@@ -39,6 +39,37 @@ export const gateVerdict = z.object({
   unmeasured: z.string().optional(),
 });
 
+/**
+ * How far the search of a run is that looks for the options of its trainer, between the steps `split` and `fit`. Not one of the
+ * steps: callers of before there were searches know the names of those.
+ */
+const searchStatus = z.object({
+  state: z.enum(['waiting', 'running', 'done', 'reused', 'failed']),
+  /** Content address, as of a step. */
+  key: z.string().nullable(),
+  seconds: z.number().nullable(),
+  /** Share done, 0 to 1. */
+  progress: z.number().min(0).max(1),
+  note: z.string().nullable(),
+  /** By what trials are judged. */
+  metric: z.string(),
+  trials: z.object({
+    /** Most that there will be. */
+    planned: z.number().int(),
+    done: z.number().int(),
+    failed: z.number().int(),
+  }),
+  /** The best trial so far. */
+  best: z
+    .object({
+      trial: z.number().int(),
+      score: z.number(),
+      parameters: z.record(z.string(), z.number()),
+    })
+    .nullable(),
+});
+export type SearchStatus = z.infer<typeof searchStatus>;
+
 const runReason = z.enum(['asked', 'scheduled', 'new-labels']);
 export type RunReason = z.infer<typeof runReason>;
 
@@ -51,6 +82,8 @@ export const run = z.object({
   createdAt: time,
   finishedAt: time.nullable(),
   steps: z.array(stepStatus),
+  /** Of a run whose trainer is tuned. */
+  search: searchStatus.optional(),
   metrics: z.record(z.string(), z.number()),
   gates: z.array(gateVerdict),
   /** Version number that the run registered. */
@@ -85,6 +118,18 @@ export const getRun = route('train', 'getRun', 'GET /v1/runs/{id}', {
   roles: READERS,
   params: z.object({ id: z.string().max(128) }).strict(),
   result: run,
+});
+
+/** Forms of the outcome of a search: a Markdown table, an SVG picture, everything as JSON. */
+const searchForm = z.enum(['table', 'picture', 'json']);
+export type SearchForm = z.infer<typeof searchForm>;
+
+export const getSearch = route('train', 'getSearch', 'GET /v1/runs/{id}/search', {
+  summary: 'What the search of a run has found, also while it goes on',
+  roles: READERS,
+  params: z.object({ id: z.string().max(128) }).strict(),
+  query: z.object({ form: searchForm.default('table') }).strict(),
+  result: z.object({ run: z.string(), form: searchForm, text: z.string() }),
 });
 
 export const listRuns = route('train', 'listRuns', 'GET /v1/models/{model}/runs', {

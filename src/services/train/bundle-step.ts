@@ -1,4 +1,10 @@
-import { type Dataset, type GateVerdict, type ModelVersionInput, routes } from '../../contract/index.ts';
+import {
+  type Dataset,
+  type GateVerdict,
+  type ModelVersion,
+  type ModelVersionInput,
+  routes,
+} from '../../contract/index.ts';
 import { taskOf } from '../../define/index.ts';
 import type { ObjectReference, Tables } from '../../runtime/index.ts';
 import { cardOf } from './card/card.ts';
@@ -6,7 +12,9 @@ import type { Fitted } from './fit-step.ts';
 import type { Periods } from './periods.ts';
 import type { ModelReport } from './report.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
-import { CODE_VERSION } from './steps.ts';
+import type { SearchOutcome } from './search-outcome.ts';
+import type { Searched } from './search-step.ts';
+import { CODE_VERSION, SEARCH_CODE_VERSION } from './steps.ts';
 
 /** What a bundle consists of. */
 export interface BundleParts {
@@ -18,6 +26,8 @@ export interface BundleParts {
   /** The {@link ModelReport} as JSON. */
   readonly report: ObjectReference;
   readonly gates: readonly GateVerdict[];
+  /** The search that chose options of the trainer, if there was one. */
+  readonly searched: Searched | undefined;
 }
 
 export interface Bundle {
@@ -62,10 +72,11 @@ export function bundleStep(context: RunContext, parts: BundleParts): Promise<Ste
 /** Stores the model card; the same bundle has the same. */
 async function storeCard(
   { host, model }: RunContext,
-  { report, periods, metrics, gates }: BundleParts,
+  { report, periods, metrics, gates, searched }: BundleParts,
   lineage: Readonly<Record<string, unknown>>,
 ): Promise<{ markdown: ObjectReference; html: ObjectReference }> {
   const bytes = await host.objects.get(report.digest);
+  const found = searched === undefined ? undefined : await host.objects.get(searched.files.json.digest);
   const { markdown, html } = cardOf({
     app: host.app.name,
     model: model.name,
@@ -77,6 +88,7 @@ async function storeCard(
     gates,
     report: JSON.parse(new TextDecoder().decode(bytes)) as ModelReport,
     lineage,
+    ...(found === undefined ? {} : { search: JSON.parse(new TextDecoder().decode(found)) as SearchOutcome }),
   });
   const encoder = new TextEncoder();
   return {
@@ -88,7 +100,7 @@ async function storeCard(
 /** The bundle without the run that made it, so that equal bundles have equal keys. */
 function bundleOf(
   { host, model }: RunContext,
-  { asOf, dataset, fitted, metrics, report, gates }: BundleParts,
+  { asOf, dataset, fitted, metrics, report, gates, searched }: BundleParts,
 ) {
   return {
     onnx: fitted.onnx,
@@ -105,11 +117,29 @@ function bundleOf(
       labelHash: model.label.hash,
       modelHash: model.hash,
       appHash: host.app.hash,
-      codeVersion: CODE_VERSION,
+      codeVersion: searched === undefined ? CODE_VERSION : SEARCH_CODE_VERSION,
       trainer: { ...model.trainer },
+      ...(searched === undefined ? {} : { search: lineageOf(searched) }),
       seed: model.seed,
       asOf,
     },
+  };
+}
+
+function lineageOf({
+  metric,
+  best,
+  trials,
+  files,
+}: Searched): NonNullable<ModelVersion['lineage']['search']> {
+  const { done, failed } = trials;
+  const { score, parameters } = best;
+  return {
+    metric,
+    score,
+    parameters: { ...parameters },
+    trials: { done, failed },
+    outcome: files.json.digest,
   };
 }
 

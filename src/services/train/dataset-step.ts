@@ -2,6 +2,7 @@ import { type Dataset, type DatasetRequest, PlatformError, routes } from '../../
 import { excludedEntity, type Model } from '../../define/index.ts';
 import { TRAINING_VALUES_MAX } from '../../ml/index.ts';
 import { describePeriod, type Periods } from './periods.ts';
+import { historyStart } from './search-folds.ts';
 import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
 
 /**
@@ -20,7 +21,7 @@ export function datasetStep(
   const request: DatasetRequest = {
     vector: model.vector.name,
     label: model.label.name,
-    from: periods.trainStart,
+    from: historyStart(model, periods),
     to: periods.testEnd,
     knowledge: 'latest',
     asOf,

@@ -1,13 +1,16 @@
 import { PlatformError } from '../../contract/index.ts';
 import { trainableNamed } from '../../define/index.ts';
 import type { JobAttempt, ServiceHost } from '../../runtime/index.ts';
+import { failureText, isPassing } from './failures.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
 import { runPipeline, type RunResult } from './pipeline.ts';
 import { runRecommenderPipeline } from './recommender-pipeline.ts';
 import type { StepContext } from './run-context.ts';
+import { searchOf } from '../../define/index.ts';
 import { RunProgress } from './run-progress.ts';
 import { claimRun, finishRun, releaseRun, type RunEnd, type StoredRun } from './run-store.ts';
+import { waitingSearch } from './steps.ts';
 
 /** How often a run is tried again after a failure that passes, or after the death of its process. */
 export const RETRIES = 2;
@@ -35,7 +38,12 @@ export async function execute(attempt: Attempt): Promise<void> {
   const run = await claimInTurn(host, job);
   if (run === undefined) return;
   await host.failPoints.pass('train.run.claimed');
-  const progress = new RunProgress(host.tables, host.clock, { id: run.id, epoch: run.epoch });
+  const search = searchOf(host.app.models.get(run.model)?.trainer ?? {});
+  const progress = new RunProgress(
+    host,
+    { id: run.id, epoch: run.epoch },
+    search === undefined ? null : waitingSearch(search),
+  );
   active.add(progress);
   metrics.running.set(active.size);
   try {
@@ -82,7 +90,7 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
     }
     host.logger.error('run failed', { run: run.id, model: run.model, reason: run.reason, error });
     progress.interrupt('failed');
-    await end({ state: 'failed', version: null, error: describe(error) });
+    await end({ state: 'failed', version: null, error: failureText(error) });
   }
 }
 
@@ -102,15 +110,4 @@ function pipelineOf(
         `App '${host.app.name}' no longer defines model '${parts.run.model}'`,
       );
   }
-}
-
-function isPassing(error: unknown): boolean {
-  return PlatformError.is(error) && error.retryable;
-}
-
-/** What the run says of its failure. Other errors than coded ones tell nothing: they may hold data. */
-function describe(error: unknown): string {
-  return PlatformError.is(error)
-    ? `${error.code}: ${error.message}`
-    : 'INTERNAL: An unexpected error happened; the log of the service has the details';
 }

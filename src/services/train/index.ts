@@ -5,6 +5,7 @@ import { type TrainOptions, trainOptions } from './options.ts';
 
 export type { TrainOptions } from './options.ts';
 export { QUEUE as TRAIN_QUEUE } from './options.ts';
+export { TRIAL_QUEUE } from './trial-unit.ts';
 export { trainTasks } from './tasks.ts';
 
 /** Runs of training pipelines: dataset, split, fit, evaluate, gate, bundle. */

@@ -50,6 +50,15 @@ interface ByGroup {
   readonly metrics: Readonly<Record<RankingMetricName, Float64Array>>;
 }
 
+/** Metrics of a ranking by name: means over the groups with a relevant row. */
+export function rankingMetricsOf(
+  part: Part,
+  scores: Float64Array,
+  seed: number,
+): Record<RankingMetricName, number> {
+  return meansOf(byGroup(part, scores, seed));
+}
+
 /** Measures a model that ranks, group by group. It depends on the input alone. */
 export function rankingReportOf(input: RankingInput): ModelReport {
   const { train, test, seed } = input;

@@ -10,6 +10,10 @@ export interface TrainMetrics {
   readonly backlogSeconds: Gauge;
   /** Runs that this process queued because a rule said so. */
   readonly scheduled: Counter;
+  /** Trials of searches that ended in this process, by state. */
+  readonly trials: Counter;
+  readonly runningTrials: Gauge;
+  readonly backlogTrials: Gauge;
   /** Until the next due instant; negative while a run is due and not queued. */
   readonly scheduleNext: Gauge;
 }
@@ -29,6 +33,9 @@ export function trainMetrics(metrics: Metrics): TrainMetrics {
       SECONDS,
     ),
     backlogRuns: metrics.gauge('backlog_runs', 'Runs that wait for a process'),
+    trials: metrics.counter('trials_total', 'Trials of searches that ended, by state', ['state']),
+    runningTrials: metrics.gauge('running_trials', 'Trials of searches that this process works on'),
+    backlogTrials: metrics.gauge('backlog_trials', 'Trials of searches that wait for a process'),
     scheduled: metrics.counter('runs_scheduled_total', 'Runs that a rule of their model queued', [
       'model',
       'reason',

@@ -79,6 +79,26 @@ create table train_limit (
 insert into train_limit default values;
 `;
 
+const SEARCHES = `
+-- how the search of a tuned trainer stands; null of other runs
+alter table train_run add column search json;
+
+-- what the search of a run has found so far
+create table train_search (
+  run text primary key,
+  started_at bigint not null,
+  outcome json
+);
+
+-- trials of a run that failed for another reason than what they are made of: elsewhere or later they may not fail
+create table train_trial_failure (
+  run text not null,
+  key text not null,
+  error text not null,
+  primary key (run, key)
+);
+`;
+
 /** The tables of the service. */
 export const trainMigrations: MigrationSet = {
   owner: 'train',
@@ -86,5 +106,6 @@ export const trainMigrations: MigrationSet = {
     { number: 1, name: 'runs and steps', sql: TABLES },
     { number: 2, name: 'attempts by progress', sql: ATTEMPTS },
     { number: 3, name: 'schedules and limits', sql: SCHEDULES, additive: true },
+    { number: 4, name: 'searches', sql: SEARCHES, additive: true },
   ],
 };

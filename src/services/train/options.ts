@@ -18,6 +18,13 @@ export interface TrainOptions {
    * for minutes and on as many processors as it has threads: where one machine also serves, one leaves it the others. Default 1.
    */
   readonly threads: number;
+  /**
+   * Trials of searches at a time in this process, each in a thread of its own, 1 to 64; with a `concurrency` of 0 it works on none.
+   * Default 1.
+   */
+  readonly trialConcurrency: number;
+  /** A trial that takes longer counts as failed, in seconds. Default 3,600 (1 hour). */
+  readonly trialSecondsMax: number;
   /** Runs at a time in all processes. Default 64. */
   readonly runsMax: number;
   /** Runs of one model at a time in all processes. Default 64. */
@@ -46,6 +53,8 @@ export const trainOptions: z.ZodType<TrainOptions> = z
   .object({
     concurrency: whole(0, 64, 1, 'Runs at a time in this process; 0 leaves them to others'),
     threads: whole(1, HELPERS_MAX + 1, 1, 'Threads that a run fits boosted trees with'),
+    trialConcurrency: whole(1, 64, 1, 'Trials of searches at a time in this process'),
+    trialSecondsMax: whole(1, 86_400, 3_600, 'A trial that takes longer counts as failed, in seconds'),
     runsMax: whole(1, 10_000, 64, 'Runs at a time in all processes'),
     modelRunsMax: whole(1, 10_000, 64, 'Runs of one model at a time in all processes'),
     runSecondsMax: whole(60, 86_400, 21_600, 'A run that takes longer fails, in seconds'),

@@ -11,6 +11,7 @@ import { type Periods, periodsOf } from './periods.ts';
 import { rankSplitStep } from './rank-split.ts';
 import { patiently, type RunContext, type StepContext, type StepOutcome } from './run-context.ts';
 import { setAsOf } from './run-store.ts';
+import { type Searched, searchStep } from './search-step.ts';
 import { splitStep } from './split-step.ts';
 
 /** What a run came to. */
@@ -28,7 +29,9 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   const periods = periodsOf(model.split, model.label.maturesAfterMs, asOf);
   const { output: dataset } = await datasetStep(context, periods, asOf);
   const { output: split } = await partRowsStep(context, dataset, periods);
-  const { output: fitted } = await fitStep(context, split.train, { dataset, periods });
+  const searched = await searchStep(context, { dataset, split, periods });
+  const fitting = withFound(context, searched);
+  const { output: fitted } = await fitStep(fitting, split.train, { dataset, periods });
   const { output: evaluated } = await evaluateStep(context, fitted, split);
   const { report } = evaluated;
   const { cpuSeconds, wallSeconds } = fitted;
@@ -41,7 +44,7 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
   });
   const { output: gates } = await gateStep(context, evaluated);
   progress.gates(gates);
-  const { output: bundle } = await bundleStep(context, {
+  const { output: bundle } = await bundleStep(fitting, {
     asOf,
     dataset,
     periods,
@@ -49,8 +52,15 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
     metrics,
     report,
     gates,
+    searched,
   });
   return { version: bundle.version, metrics, gates };
+}
+
+/** From here on the trainer is the one that the search has found. */
+function withFound(context: RunContext, searched: Searched | undefined): RunContext {
+  if (searched === undefined) return context;
+  return { ...context, model: { ...context.model, trainer: searched.trainer } };
 }
 
 /** Takes the rows out of the dataset as the model is learnt and judged: by time, by folds, or in groups. */

@@ -79,11 +79,13 @@ function sizeText({ rows, groups, positives }: RankSide): string {
   return `${rows} rows in ${groups} groups, ${positives} positive`;
 }
 
-interface GroupTable extends Table {
+/** A dataset's file and by which field its rows are grouped. */
+export interface GroupTable extends Table {
   readonly groupBy: string;
 }
 
-async function groupsWithin(table: GroupTable, start: number, end: number): Promise<MadePart> {
+/** The rows of the groups that lie in a period as a whole. */
+export async function groupsWithin(table: GroupTable, start: number, end: number): Promise<MadePart> {
   const { names, categories, session } = table;
   const key = quoted(`key_${table.groupBy}`);
   const values = names.map((name, index) => `${quoted(name)}::float as v${index}`);
@@ -137,7 +139,8 @@ function assertRankable(
   );
 }
 
-function isRankable(part: Part): boolean {
+/** Whether an order can be learnt or judged: a group has a relevant row and another one. */
+export function isRankable(part: Part): boolean {
   const starts = groupStarts(part);
   return starts.some((start, group) => {
     const labels = part.labels.subarray(start, starts[group + 1] ?? start);

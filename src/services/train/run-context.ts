@@ -1,8 +1,9 @@
-import { PlatformError } from '../../contract/index.ts';
+import type { PlatformError } from '../../contract/index.ts';
 import type { Model } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
+import { withPatience } from './patience.ts';
 import type { RunProgress } from './run-progress.ts';
 import type { StoredRun } from './run-store.ts';
 import { findStep, recordStep, type StepRecord, type StepResult } from './step-store.ts';
@@ -21,6 +22,11 @@ export interface StepContext {
 /** What the steps of a model have. */
 export interface RunContext extends StepContext {
   readonly model: Model;
+}
+
+/** What work of which a record is kept needs. */
+export interface UnitContext extends Pick<StepContext, 'host' | 'metrics' | 'signal'> {
+  readonly run: { readonly id: string };
 }
 
 /** Work of which a record is kept, so that it is done once. */
@@ -42,10 +48,6 @@ export interface StepOutcome<TOutput> {
   readonly key: string;
   readonly output: TOutput;
 }
-
-/** Pauses between two tries of a step, in milliseconds: they double from the first to the last. */
-const PAUSE_MS_MIN = 250;
-const PAUSE_MS_MAX = 10_000;
 
 /**
  * Does a step, unless somebody has done it already. It is tried again while what it needs is not available,
@@ -70,7 +72,7 @@ export async function runStep<TOutput>(
 
 /** What was recorded under the key, or what the work comes to, which is recorded then. */
 export async function findOrDo<TOutput>(
-  { host, run, metrics, signal }: StepContext,
+  { host, run, metrics, signal }: UnitContext,
   plan: UnitPlan<TOutput>,
   key: string,
 ): Promise<{ readonly record: StepRecord<TOutput>; readonly found: boolean }> {
@@ -114,22 +116,12 @@ async function unlessAborted<TResult>(signal: AbortSignal, work: Promise<TResult
 /**
  * Tries again while the failure is one that passes. Rejects with the last failure, or the signal's reason.
  */
-export async function patiently<TResult>(
+export function patiently<TResult>(
   { host, progress, signal }: StepContext,
   step: StepName,
   work: () => Promise<TResult>,
 ): Promise<TResult> {
-  const { clock, options } = host;
-  const untilMs = clock.monotonic() + options.waitMs;
-  for (let pauseMs = PAUSE_MS_MIN; ; pauseMs = Math.min(pauseMs * 2, PAUSE_MS_MAX)) {
-    try {
-      return await work();
-    } catch (error) {
-      signal.throwIfAborted();
-      if (!PlatformError.is(error) || !error.retryable || clock.monotonic() >= untilMs) throw error;
-      progress.step(step, { note: `waiting: ${error.code}, ${error.message}` });
-      await clock.sleep(pauseMs, signal);
-      signal.throwIfAborted();
-    }
-  }
+  const onWait = (error: PlatformError): void =>
+    progress.step(step, { note: `waiting: ${error.code}, ${error.message}` });
+  return withPatience({ host, signal, onWait }, work);
 }

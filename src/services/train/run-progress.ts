@@ -1,4 +1,4 @@
-import { type GateVerdict, PlatformError, type Run } from '../../contract/index.ts';
+import { type GateVerdict, PlatformError, type Run, type SearchStatus } from '../../contract/index.ts';
 import type { Clock, Tables } from '../../runtime/index.ts';
 import { findRun, type RunClaim, setProgress } from './run-store.ts';
 import { type StepName, type StepStatus, waitingSteps } from './steps.ts';
@@ -20,16 +20,23 @@ export class RunProgress {
   readonly #steps: StepStatus[] = waitingSteps();
   readonly #fence = new AbortController();
   readonly #end = new AbortController();
+  #search: SearchStatus | null;
   #metrics: Run['metrics'] = {};
   #gates: readonly GateVerdict[] = [];
   #changed = true;
   #writtenAtMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
 
-  constructor(tables: Tables, clock: Clock, claim: RunClaim) {
+  /** `search` is how the run's search stands, if it has one. */
+  constructor(
+    { tables, clock }: { readonly tables: Tables; readonly clock: Clock },
+    claim: RunClaim,
+    search: SearchStatus | null = null,
+  ) {
     this.#tables = tables;
     this.#clock = clock;
     this.#claim = claim;
+    this.#search = search;
   }
 
   /** Aborted when this attempt may no longer write to the run. */
@@ -45,8 +52,16 @@ export class RunProgress {
     this.#change();
   }
 
+  /** Of a run without a search it does nothing. */
+  search(patch: Partial<SearchStatus>): void {
+    if (this.#search === null) return;
+    this.#search = { ...this.#search, ...patch };
+    this.#change();
+  }
+
   /** Marks the step that runs as waiting or failed: the attempt is over. */
   interrupt(state: 'waiting' | 'failed'): void {
+    if (this.#search?.state === 'running') this.search({ state });
     for (const { name, state: now } of this.#steps) if (now === 'running') this.step(name, { state });
   }
 
@@ -98,6 +113,7 @@ export class RunProgress {
     try {
       await setProgress(this.#tables, this.#claim, {
         steps: this.#steps,
+        search: this.#search,
         metrics: this.#metrics,
         gates: [...this.#gates],
       });

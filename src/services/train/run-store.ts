@@ -1,4 +1,10 @@
-import { type GateVerdict, PlatformError, type Run, type RunReason } from '../../contract/index.ts';
+import {
+  type GateVerdict,
+  PlatformError,
+  type Run,
+  type RunReason,
+  type SearchStatus,
+} from '../../contract/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 import { type StepStatus, waitingSteps } from './steps.ts';
 
@@ -28,6 +34,8 @@ export interface NewRun {
   readonly createdAt: number;
   readonly idempotencyKey: string | undefined;
   readonly reason: RunReason;
+  /** How the search of a tuned trainer stands. */
+  readonly search?: SearchStatus | undefined;
 }
 
 export interface RunRow extends Record<string, unknown> {
@@ -46,12 +54,13 @@ export interface RunRow extends Record<string, unknown> {
   readonly gates: GateVerdict[];
   readonly version: number | null;
   readonly error: string | null;
+  readonly search: SearchStatus | null;
 }
 
 /** What {@link toRun} reads. */
 export const RUN_COLUMNS = `
   id, model, state, epoch, reason, turn, asked_as_of, as_of, created_at, finished_at, steps, metrics, gates, version,
-  error`;
+  error, search`;
 
 const IS_OPEN = `state in ('queued', 'running')`;
 
@@ -61,8 +70,8 @@ const IS_OPEN = `state in ('queued', 'running')`;
  */
 const INSERT = `
 insert into train_run
-  (id, model, state, asked_as_of, as_of, created_at, steps, metrics, gates, idempotency_key, reason, turn)
-values ($1, $2, 'queued', $3, $3, $4, $5, '{}', '[]', $6, $7, 1 + greatest(
+  (id, model, state, asked_as_of, as_of, created_at, steps, metrics, gates, idempotency_key, reason, search, turn)
+values ($1, $2, 'queued', $3, $3, $4, $5, '{}', '[]', $6, $7, $8, 1 + greatest(
   coalesce((select max(turn) from train_run where epoch > 0), 0),
   coalesce((select max(turn) from train_run where model = $2), 0)))
 on conflict (model, idempotency_key) do nothing
@@ -93,7 +102,7 @@ const SET_AS_OF = `
 update train_run set as_of = $3 where id = $1 and epoch = $2 and state = 'running' returning id`;
 
 const SET_PROGRESS = `
-update train_run set steps = $3, metrics = $4, gates = $5
+update train_run set steps = $3, metrics = $4, gates = $5, search = $6
 where id = $1 and epoch = $2 and state = 'running' returning id`;
 
 const RELEASE = `update train_run set state = 'queued' where id = $1 and epoch = $2 and state = 'running'`;
@@ -114,8 +123,9 @@ update train_run set state = 'cancelled', finished_at = $2 where id = $1 and ${I
 
 /** Stores a new run; `undefined` when its idempotency key came before. */
 export async function insertRun(tables: Tables, run: NewRun): Promise<StoredRun | undefined> {
-  const { id, model, asOf = null, createdAt, idempotencyKey = null, reason } = run;
-  const values = [id, model, asOf, createdAt, JSON.stringify(waitingSteps()), idempotencyKey, reason];
+  const { id, model, asOf = null, createdAt, idempotencyKey = null, reason, search } = run;
+  const steps = JSON.stringify(waitingSteps());
+  const values = [id, model, asOf, createdAt, steps, idempotencyKey, reason, jsonOf(search)];
   return toRun((await tables.query<RunRow>(INSERT, values))[0]);
 }
 
@@ -188,9 +198,15 @@ export async function setAsOf(tables: Tables, { id, epoch }: RunClaim, asOf: num
 export async function setProgress(
   tables: Tables,
   { id, epoch }: RunClaim,
-  now: Pick<Run, 'steps' | 'metrics' | 'gates'>,
+  now: Pick<Run, 'steps' | 'metrics' | 'gates'> & { readonly search: SearchStatus | null },
 ): Promise<void> {
-  const values = [id, epoch, ...[now.steps, now.metrics, now.gates].map((value) => JSON.stringify(value))];
+  const { steps, metrics, gates, search } = now;
+  const values = [
+    id,
+    epoch,
+    ...[steps, metrics, gates].map((value) => JSON.stringify(value)),
+    jsonOf(search),
+  ];
   assertHeld(await tables.query(SET_PROGRESS, values), id);
 }
 
@@ -230,6 +246,11 @@ export function publicRun({ askedAsOf: _asked, epoch: _epoch, turn: _turn, ...ru
   return run;
 }
 
+/** SQL's NULL for nothing, not that of JSON. */
+function jsonOf(value: SearchStatus | null | undefined): string | null {
+  return value === null || value === undefined ? null : JSON.stringify(value);
+}
+
 function assertHeld(rows: readonly unknown[], id: string): void {
   if (rows.length > 0) return;
   throw new PlatformError('FENCED', `Run ${id} was cancelled or goes on in another process`);
@@ -242,7 +263,9 @@ export function toRun(row: RunRow | undefined): StoredRun | undefined {
     as_of: asOf,
     created_at: createdAt,
     finished_at: finishedAt,
+    search,
     ...rest
   } = row;
-  return { ...rest, askedAsOf, asOf, createdAt, finishedAt };
+  const run = { ...rest, askedAsOf, asOf, createdAt, finishedAt };
+  return search === null ? run : { ...run, search };
 }

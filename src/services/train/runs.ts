@@ -1,5 +1,11 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
-import { excludedEntity, type Trainable, trainableNamed, trainablesOf } from '../../define/index.ts';
+import {
+  excludedEntity,
+  searchOf,
+  type Trainable,
+  trainableNamed,
+  trainablesOf,
+} from '../../define/index.ts';
 import type { JobStatus, ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
@@ -19,6 +25,7 @@ import {
   type StoredRun,
 } from './run-store.ts';
 import type { TrainMetrics } from './metrics.ts';
+import { waitingSearch } from './steps.ts';
 
 type Host = ServiceHost<TrainOptions>;
 
@@ -67,10 +74,12 @@ export async function startRun(
 export async function queueRun(
   host: Host,
   tx: Tables,
-  asked: Omit<NewRun, 'id' | 'createdAt'>,
+  asked: Omit<NewRun, 'id' | 'createdAt' | 'search'>,
 ): Promise<StoredRun | undefined> {
   const id = host.random.id();
-  const run = await insertRun(tx, { ...asked, id, createdAt: host.clock.now() });
+  const searching = searchOf(modelOf(host, asked.model).trainer);
+  const search = searching === undefined ? undefined : waitingSearch(searching);
+  const run = await insertRun(tx, { ...asked, id, createdAt: host.clock.now(), search });
   if (run === undefined) return undefined;
   const { model, turn, reason } = run;
   // Who waits for a run goes before those that nobody waits for.

@@ -59,11 +59,13 @@ export function splitStep(
   });
 }
 
-interface TimeTable extends Table {
+/** A dataset's file and how its rows are parted in time. */
+export interface TimeTable extends Table {
   readonly excludeKnown: string | undefined;
 }
 
-async function trainPart(table: TimeTable): Promise<MadePart> {
+/** The rows to learn from. */
+export async function trainPart(table: TimeTable): Promise<MadePart> {
   const { names, categories, periods } = table;
   const read = await readRows(table, [], periods.trainStart, periods.trainEnd);
   const made = createPart({ names, categories, rows: read.rows, days: false, entities: false });
@@ -71,7 +73,8 @@ async function trainPart(table: TimeTable): Promise<MadePart> {
   return made;
 }
 
-async function testPart(table: TimeTable): Promise<MadePart> {
+/** The rows to be judged by, without entities that were known by then. */
+export async function testPart(table: TimeTable): Promise<MadePart> {
   const { names, categories, periods, excludeKnown } = table;
   const entity = excludeKnown === undefined ? undefined : quoted(`key_${excludeKnown}`);
   const further = [

@@ -8,6 +8,7 @@ export const EVALUATE = 'evaluate';
 export const CHECK_MODEL = 'check-model';
 export const FIT_RECOMMENDER = 'fit-recommender';
 export const EVALUATE_RECOMMENDER = 'evaluate-recommender';
+export const TRIAL = 'trial';
 
 /**
  * The modules of the tasks by name, for whoever makes the port `Compute`. Each exports `run(input, context)`,
@@ -20,4 +21,5 @@ export const trainTasks: ReadonlyMap<string, URL> = new Map([
   [CHECK_MODEL, new URL(`./check-model-task.${EXTENSION}`, import.meta.url)],
   [FIT_RECOMMENDER, new URL(`./recommender-fit-task.${EXTENSION}`, import.meta.url)],
   [EVALUATE_RECOMMENDER, new URL(`./recommender-evaluate-task.${EXTENSION}`, import.meta.url)],
+  [TRIAL, new URL(`./trial-task.${EXTENSION}`, import.meta.url)],
 ]);

@@ -99,6 +99,8 @@ export class Neighbours {
   clock = AS_OF;
   /** Every so manieth payment is fraud. */
   fraudEvery = 9;
+  /** There is no payment before. */
+  historyFrom = 0;
   /** Instead of the payments. */
   table: TestTable | undefined;
   /** Answers of the features service that fail first. */
@@ -144,7 +146,7 @@ export class Neighbours {
           'customer ' || (range * 7919 % 997) as "key_customerId", ${positive} as label,
           case when ${positive} then 60 else 20 end + hash(range) % 50 as amount,
           case when range % 11 = 0 then null else hash(range + 1) % 70 end::double as age
-        from range(${ROWS}) order by time
+        from range(${ROWS}) where time >= ${this.historyFrom} order by time
       ) to '${file}' (format parquet)`);
     return await this.#described(session, request, {
       file,

@@ -1,11 +1,13 @@
 import { type GateVerdict, gateValueText } from '../../../contract/index.ts';
 import { gateBoundText, gateMeasureText } from '../../../define/index.ts';
 import { describePeriod, type Periods } from '../periods.ts';
+import type { SearchOutcome } from '../search-outcome.ts';
 import { type Interval, type ModelReport, REFERENCE_SHARES } from '../report.ts';
 import { type Block, htmlOf, markdownOf, type Page, type Section } from './blocks.ts';
 import { folds, judgedBy, purposeText, thresholds } from './evaluation.ts';
 import { between, digits, percent, table, text } from './format.ts';
 import { barPlot, linePlot } from './plot.ts';
+import { searchSection } from './search-section.ts';
 
 /** What a card tells. */
 export interface CardInput {
@@ -21,6 +23,8 @@ export interface CardInput {
   readonly report: ModelReport;
   /** Facts by name: the dataset, hashes, the trainer. */
   readonly lineage: Readonly<Record<string, unknown>>;
+  /** What the search of a tuned trainer has found. */
+  readonly search?: SearchOutcome;
 }
 
 export interface Card {
@@ -65,6 +69,7 @@ function sectionsOf(input: CardInput): Section[] {
     { title: 'For whom it is worst', blocks: slices(input.report) },
     { title: 'What it looks at', blocks: importance(input.report) },
     { title: 'What its inputs looked like', blocks: inputs(input.report) },
+    ...(input.search === undefined ? [] : [searchSection(input.search)]),
     { title: 'Where it comes from', blocks: lineage(input.lineage) },
   ].filter(({ blocks }) => blocks.length > 0);
 }

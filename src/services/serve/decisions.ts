@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { recordAnswer } from './record-answer.ts';
 import type { LoadedRelease, ReleaseWatch } from './release-watch.ts';
 import { outcomeOf, servedValues } from './served-model.ts';
 import { type ServedRow, VectorReads } from './vector-reads.ts';
@@ -121,12 +122,11 @@ export class Decisions {
       traceId: host.trace.traceId ?? null,
     };
     const { ledger } = this.#parts;
-    if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
-    else await ledger.recordBuffered(entry, context);
-    await host.failPoints.pass('serve.answer.before');
+    const { ledger: mode } = endpoint.decision;
+    await recordAnswer({ ledger, failPoints: host.failPoints, mode }, entry, context);
     const doneAt = clock.monotonic();
     host.trace.done('record decision', predictedAt, {
-      attributes: { 'tandem.ledger': endpoint.decision.ledger },
+      attributes: { 'tandem.ledger': mode },
     });
     metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
     metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });

@@ -27,6 +27,7 @@ export class Shop implements AsyncDisposable {
   readonly world: TestWorld;
   app: App;
   readonly #running = new Map<string, RunningService>();
+  readonly #others: RunningService[] = [];
   #serial = 0;
 
   private constructor(world: TestWorld, app: App) {
@@ -51,6 +52,18 @@ export class Shop implements AsyncDisposable {
   async stop(name: 'features' | 'registry' | 'serve'): Promise<void> {
     await this.#running.get(name)?.stop(5_000);
     this.#running.delete(name);
+  }
+
+  /** One more features replica, which is given some of the state. */
+  async share(): Promise<void> {
+    this.#others.push(await this.#begin('features', {}));
+    const until = clock.monotonic() + PATIENCE.timeout;
+    for (;;) {
+      const { replicas } = await this.call(routes.getFeaturesStatus, {});
+      if (replicas.length > 1 && replicas.every(({ partitions }) => partitions > 0)) return;
+      if (clock.monotonic() > until) throw new Error('One of the replicas owns no state');
+      await clock.sleep(PATIENCE.interval);
+    }
   }
 
   #begin(name: 'features' | 'registry' | 'serve', options: Partial<ServeOptions>): Promise<RunningService> {
@@ -159,6 +172,7 @@ export class Shop implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const name of ['serve', 'registry', 'features'] as const) await this.stop(name);
+    for (const service of this.#others) await service.stop(5_000);
     await this.world[Symbol.asyncDispose]();
   }
 }

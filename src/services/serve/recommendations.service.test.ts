@@ -1,7 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PATIENCE, Shop } from '../../../test/support/recommend-services.ts';
-import { grownApp, itemIds, itemModel, rankModel, shopApp } from '../../../test/support/recommend-shop.ts';
-import { PlatformError, type RecommendationAnswer, type Release, routes } from '../../contract/index.ts';
+import {
+  grownApp,
+  itemIds,
+  itemModel,
+  rankModel,
+  shelf,
+  shopApp,
+  views,
+} from '../../../test/support/recommend-shop.ts';
+import { defineApp, defineRecommender, ease } from '../../define/index.ts';
+import {
+  PlatformError,
+  type RecommendationAnswer,
+  type Release,
+  routes,
+  type Verification,
+} from '../../contract/index.ts';
 
 async function failure(work: Promise<unknown>): Promise<PlatformError> {
   const error: unknown = await work.then(
@@ -13,6 +28,8 @@ async function failure(work: Promise<unknown>): Promise<PlatformError> {
 }
 
 const namesOf = ({ items }: RecommendationAnswer): string[] => items.map(({ item }) => item);
+const scoresOf = ({ items }: RecommendationAnswer): object[] =>
+  items.map(({ item, score, candidateScore }) => ({ item, score, candidateScore }));
 const colours = (answer: RecommendationAnswer): string[] =>
   namesOf(answer).map((item) => item.replace(/-.*/, ''));
 
@@ -154,7 +171,7 @@ describe('a recommendation', () => {
     await shop.until(await shop.release({ version: await shop.register('shelf', itemModel(2)) }));
     const replayed = await shop.replay(answer);
     expect(replayed).toMatchObject({ equal: true, differences: [] });
-    expect(replayed.recomputed.items).toEqual(answer.items.map(({ impressionId: _, ...item }) => item));
+    expect(replayed.recomputed.items).toEqual(scoresOf(answer));
     expect(replayed.recomputed.values.filter((value) => value !== null)).toHaveLength(2);
   });
 
@@ -177,14 +194,49 @@ describe('a recommendation', () => {
     }
   });
 
-  it('is drawn and read for verifications of features as decisions are', async () => {
-    const answer = await shop.recommend('kim');
-    const sampled = await shop.call(routes.sampleLedger, {
-      body: { since: 0, until: Date.now() + 1_000, seed: 1, sample: 100_000 },
-    });
-    expect(sampled.ids).toContain(answer.recommendationId);
-    const { entries } = await shop.call(routes.readLedger, { body: { ids: [answer.recommendationId] } });
-    expect(entries).toMatchObject([{ vector: 'for_you_shelf', subject: 'kim' }]);
+  it('is verified by the history that it was made of, as decisions are by their vectors', async () => {
+    await shop.recommend('kim');
+    const since = Date.now() - 3_600_000;
+    const body = { since, until: Date.now() + 1_000, sample: 20 };
+    const { id } = await shop.call(routes.startVerification, { body });
+    const get = (): Promise<Verification> => shop.call(routes.getVerification, { params: { id } });
+    await expect.poll(async () => (await get()).endedAt, PATIENCE).not.toBeNull();
+    const found = await get();
+    // One record was changed by the test before.
+    expect(found.differences.map(({ feature }) => feature)).toEqual(
+      found.mismatches === 0 ? [] : ['history_item_400d_1'],
+    );
+    expect(found).toMatchObject({ state: 'done', rows: 20, values: 400 });
+  });
+});
+
+describe('a recommendation of state that several replicas own', () => {
+  it('replays from the positions that each of its vectors was read at', async () => {
+    await using shop = await Shop.open();
+    await shop.begin();
+    await shop.view('ann', ['red-0', 'red-1', 'blue-4']);
+    await shop.share();
+    await expect.poll(async () => (await shop.recommend('ann')).fallback, PATIENCE).toBeNull();
+    // Views come all the time, so that the owners stand at different positions.
+    let stop = false;
+    const traffic = (async () => {
+      for (let serial = 0; !stop; serial += 1) {
+        await shop.view(`u${String(serial % 9)}`, ['red-2', 'blue-5']);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })();
+    const answers: RecommendationAnswer[] = [];
+    const isGathered = async (answer: RecommendationAnswer): Promise<boolean> =>
+      (await shop.entry(answer)).recommendation?.ranking?.groups !== undefined;
+    const gathered = async (): Promise<boolean> => {
+      const answer = await shop.recommend('ann');
+      answers.push(answer);
+      return isGathered(answer);
+    };
+    await expect.poll(gathered, PATIENCE).toBe(true);
+    stop = true;
+    await traffic;
+    for (const answer of answers.slice(-3)) expect(await shop.replay(answer)).toMatchObject({ equal: true });
   });
 });
 
@@ -196,8 +248,7 @@ describe('releases of a recommendation', () => {
     const rankers = [1, await shop.register('ranker', rankModel(4, 5))];
     /** What a release must answer to everybody who is new, by both versions. */
     const expected = new Map<string, string>();
-    const textOf = ({ items }: RecommendationAnswer): string =>
-      JSON.stringify(items.map(({ impressionId: _, ...item }) => item));
+    const textOf = (answer: RecommendationAnswer): string => JSON.stringify(scoresOf(answer));
     for (const version of shelves) {
       for (const ranker of rankers) {
         await shop.until(await shop.release({ version: version ?? 0, ranker: ranker ?? 0 }));
@@ -267,7 +318,35 @@ describe('releases of a recommendation', () => {
     expect((await shop.replay(plain)).equal).toBe(true);
   });
 
-  it('go on when the app of before has another recommender, and with a new feature until it is released', async () => {
+  it('go on while a recommender that reads another history is trained and released, and so does whoever knows none', async () => {
+    await using shop = await Shop.open();
+    const first = await shop.begin();
+    const before = await shop.recommend('ann');
+    const short = defineRecommender('short', {
+      interactions: views,
+      user: 'userId',
+      item: 'itemId',
+      trainer: ease({ lambda: 1 }),
+      recent: 2,
+    });
+    shop.app = shopApp({ candidates: short, earlier: [shelf] });
+    for (const service of ['features', 'registry', 'serve'] as const) await shop.start(service);
+    await shop.until(first);
+    const next = await shop.release({ version: await shop.register('short', itemModel(4)) });
+    expect(next).toMatchObject({ model: 'short', vector: 'for_you_short', ranker: first.ranker });
+    await shop.until(next);
+    expect((await shop.replay(before)).equal).toBe(true);
+    const after = await shop.recommend('ann');
+    expect((await shop.entry(after)).values).toHaveLength(2);
+    expect((await shop.replay(after)).equal).toBe(true);
+    // A process of an app that does not recommend passes over such releases.
+    shop.app = defineApp('shop', { recommenders: [shelf] });
+    await shop.start('serve');
+    await expect.poll(() => shop.ready(), PATIENCE).toEqual({ ready: true });
+    expect(await failure(shop.recommend('ann'))).toMatchObject({ code: 'DECISION_NOT_FOUND' });
+  });
+
+  it('go on with their own vectors until one with a new feature is released', async () => {
     await using shop = await Shop.open();
     const first = await shop.begin();
     const before = await shop.recommend('ann');

@@ -1,17 +1,17 @@
 import { defineApp, recommendation } from 'tandem';
-import { ranker, shelf, visits } from './shop.ts';
+import { byShelf, ranker, shelf, visits } from './shop.ts';
 
-/** Ten items for a reader: proposed by the shelf, ordered by the ranker. */
-export const forYou = recommendation('for_you', {
+/** Twenty items for a reader: proposed by the shelf, ordered by the ranker. */
+const forYou = recommendation('for_you', {
   request: visits,
   candidates: shelf,
   take: 100,
   rank: { model: ranker, item: 'itemId', score: 'candidateScore' },
-  answer: 10,
+  answer: 20,
 });
 
 export default defineApp('shop', {
   decisions: {},
-  recommendations: { for_you: forYou },
+  recommendations: { for_you: forYou, by_shelf: byShelf },
   recommenders: [shelf],
 });

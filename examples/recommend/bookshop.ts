@@ -21,7 +21,7 @@ const START_MS = Date.UTC(2026, 0, 5);
 const PURPOSE = { book: 1, reader: 2, hot: 3, day: 4, click: 5, find: 6 } as const;
 
 /** How much what counts, in log odds of a click. */
-const CLICK = { base: -3.4, genre: 1.1, year: 2.2, quality: 0.5, hot: 0.8 } as const;
+const CLICK = { base: -4.6, genre: 0.9, year: 2.6, quality: 0.4, hot: 1.5 } as const;
 /** Books that a reader comes across in a visit without us, and how many of them are opened on average. */
 const ACROSS = 40;
 const FINDS = 1.6;

@@ -1,6 +1,7 @@
 import { defineApp, defineModel, features, mean, recommendation, std, vector } from 'tandem';
 import {
   appeal,
+  byShelf,
   clicked,
   clicks,
   demand,
@@ -44,12 +45,12 @@ const forYou = recommendation('for_you', {
   candidates: shelf,
   take: 100,
   rank: { model: tasteRanker, item: 'itemId', score: 'candidateScore' },
-  answer: 10,
+  answer: 20,
 });
 
 export default defineApp('shop', {
   decisions: {},
-  recommendations: { for_you: forYou },
+  recommendations: { for_you: forYou, by_shelf: byShelf },
   recommenders: [shelf],
   models: [ranker],
 });

@@ -14,6 +14,7 @@ import {
   last,
   mean,
   number,
+  recommendation,
   source,
   text,
   timestamp,
@@ -82,6 +83,14 @@ export const shelf = defineRecommender('shelf', {
   trainer: ease({ lambda: 100 }),
   recent: 50,
   gates: [atLeast('ndcg10', 0.03)],
+});
+
+/** Twenty items in the shelf's own order: what a ranker must do better than. */
+export const byShelf = recommendation('by_shelf', {
+  request: visits,
+  candidates: shelf,
+  answer: 20,
+  ledger: 'buffered',
 });
 
 /** How wanted an item is just now. */

@@ -1,6 +1,6 @@
 import { grouped, type RunAnswer, type RunTools, trainModel, versionOf } from '@tandem-examples/driver';
 import type { World } from '../world.ts';
-import { type Click, RECOMMENDATION, type ShopFloor } from './shop-floor.ts';
+import { BY_SHELF, type Click, RECOMMENDATION, type ShopFloor } from './shop-floor.ts';
 import type { Visitors } from './visitors.ts';
 
 export const SHELF = 'shelf';
@@ -24,7 +24,10 @@ export async function openShop(world: World, tools: OpeningTools): Promise<RunAn
   const run = await timeline.phase('train', () =>
     trainModel(platform, timeline, { model: SHELF, asOf: world.openMs }),
   );
-  await release(tools, { version: versionOf(SHELF, run), ranker: null }, 'the first shelf');
+  const version = versionOf(SHELF, run);
+  await platform.releaseRecommendation(BY_SHELF, { version }, 'the first shelf');
+  const first = await release(tools, { version, ranker: null }, 'the first shelf');
+  await waitForRelease(tools.floor, first, world.openMs);
   return run;
 }
 
@@ -66,7 +69,8 @@ export async function waitForRelease(floor: ShopFloor, releaseId: string, atMs: 
   for (let look = 0; performance.now() < deadline; look += 1) {
     const visit = { visitId: `look-${releaseId}-${String(look)}`, userId: 'nobody', at: atMs };
     const shown = await floor.recommend(visit).catch(() => undefined);
-    if (shown?.release === releaseId) return;
+    const own = await floor.recommend(visit, BY_SHELF).catch(() => undefined);
+    if (shown?.release === releaseId && own !== undefined) return;
     await new Promise((done) => setTimeout(done, POLL_MS));
   }
   throw new Error(`Release ${releaseId} does not answer after ${String(RELEASE_MS_MAX / 1_000)} s`);

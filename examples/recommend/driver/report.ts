@@ -20,6 +20,8 @@ export interface StageReport {
   /** Clicks to expect of a hundred visits, by what was shown and by the most popular items in its place. */
   readonly expectedPer100: number;
   readonly popularPer100: number;
+  /** And by the shelf's own order. */
+  readonly shelfPer100: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
 }
@@ -57,6 +59,7 @@ export function stageReport(stage: string, release: string, tally: Tally): Stage
     clicks: tally.clicks,
     expectedPer100: per100(tally.expected),
     popularPer100: per100(tally.expectedPopular),
+    shelfPer100: per100(tally.expectedShelf),
     p50Ms: rounded(tally.latencies.quantile(0.5)),
     p99Ms: rounded(tally.latencies.quantile(0.99)),
   };
@@ -75,7 +78,8 @@ export function summarise(report: Report): string {
     ...stages.map((stage): [string, string] => [
       'shelf',
       `${stage.stage.padEnd(34)} ${stage.expectedPer100.toFixed(1)} clicks in 100 visits ` +
-        `(the most popular: ${stage.popularPer100.toFixed(1)}), ${grouped(stage.visits)} visits, ` +
+        `(the shelf's own order: ${stage.shelfPer100.toFixed(1)}, the most popular: ${stage.popularPer100.toFixed(1)}), ` +
+        `${grouped(stage.visits)} visits, ` +
         `p50 ${millisecondsText(stage.p50Ms)}, p99 ${millisecondsText(stage.p99Ms)}`,
     ]),
     [

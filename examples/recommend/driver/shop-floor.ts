@@ -4,6 +4,8 @@ import type { Item, Visit, World } from '../world.ts';
 /** Sources of the app. */
 export const SOURCES = { items: 'items', impressions: 'impressions', clicks: 'clicks' } as const;
 export const RECOMMENDATION = 'for_you';
+/** The shelf's own order. */
+export const BY_SHELF = 'by_shelf';
 
 /** Records of one request. */
 const BATCH_RECORDS = 2_000;
@@ -82,8 +84,8 @@ export class ShopFloor {
     );
   }
 
-  recommend({ visitId, userId, at }: Visit): Promise<Shown> {
-    return this.#platform.recommend(RECOMMENDATION, JSON.stringify({ request: { visitId, userId, at } }));
+  recommend({ visitId, userId, at }: Visit, recommendation: string = RECOMMENDATION): Promise<Shown> {
+    return this.#platform.recommend(recommendation, JSON.stringify({ request: { visitId, userId, at } }));
   }
 
   async #send(source: string, records: readonly object[]): Promise<void> {

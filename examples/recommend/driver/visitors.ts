@@ -1,11 +1,11 @@
 import { Latencies, type RunTools } from '@tandem-examples/driver';
 import type { Visit, World } from '../world.ts';
-import type { Click, ShopFloor, Shown } from './shop-floor.ts';
+import { BY_SHELF, type Click, type ShopFloor, type Shown } from './shop-floor.ts';
 
 /** A user's latest clicks that are never shown again: as many as the recommender reads. */
 const RECENT = 50;
 /** Places of the shelf. */
-const PLACES = 10;
+const PLACES = 20;
 /** Every so many visits with a click it is looked how soon the click counts. */
 const CLICKS_PER_LOOK = 20;
 /** A click counts in an answer that is asked for within so long, in milliseconds. */
@@ -26,6 +26,8 @@ export interface Tally {
   /** Clicks to expect of what was shown, and of the most popular items in its place. */
   expected: number;
   expectedPopular: number;
+  /** Of what the shelf would have shown in its own order; the same as `expected` before there is a ranker. */
+  expectedShelf: number;
   /** Items that the reader has just read. */
   repeated: number;
   readonly releases: Map<string, number>;
@@ -44,6 +46,7 @@ export function emptyTally(): Tally {
     clicks: 0,
     expected: 0,
     expectedPopular: 0,
+    expectedShelf: 0,
     repeated: 0,
     releases: new Map(),
     latencies: new Latencies(),
@@ -102,6 +105,7 @@ export class Visitors {
     tally.clicks += clicks.length;
     tally.expected += this.#world.expected(visit, items);
     tally.expectedPopular += this.#world.expected(visit, this.#popularFor(visit.userId));
+    tally.expectedShelf += await this.#expectedByShelf(visit);
     if (clicks.length > 0) {
       await this.#tell(clicks);
       this.#looks += 1;
@@ -129,6 +133,14 @@ export class Visitors {
     tally.repeated += shown.items.filter(({ item }) => read.has(item)).length;
     if (tally.visits % 50 === 1) this.samples.push(shown.recommendationId);
     return shown;
+  }
+
+  async #expectedByShelf(visit: Visit): Promise<number> {
+    const own = await this.#floor.recommend({ ...visit, visitId: `${visit.visitId}-own` }, BY_SHELF);
+    return this.#world.expected(
+      visit,
+      own.items.map(({ item }) => item),
+    );
   }
 
   /** The reader looks at the shelf once more: what was opened must not stand there any more. */

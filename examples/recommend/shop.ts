@@ -133,12 +133,14 @@ export const shown = vector('shown', {
   listing,
 });
 
+/** Few visits teach little: small trees, and what the shelf thinks more of is never thought less of for that. */
 export const trainer = gbdt({
   objective: 'rank',
   groupBy: 'visitId',
   rounds: 60,
-  depthMax: 4,
-  leafRowsMin: 20,
+  depthMax: 3,
+  leafRowsMin: 50,
+  monotone: { score: 'rising' },
 });
 export const split = byTime({ train: '2d', delay: '1h', test: '18h', align: '1h' });
 

@@ -59,13 +59,13 @@ async function serve({ world, visitors, fromMs }: Live, tools: RunTools): Promis
   let training: Promise<void> | undefined;
   let toldAt = -Infinity;
   const status = setInterval(() => {
-    const { visits, clicks, expected, expectedPopular, failed } = tally;
+    const { visits, clicks, expected, expectedShelf, expectedPopular, failed } = tally;
     if (visits === 0) return;
     const per100 = (sum: number): string => ((100 * sum) / visits).toFixed(1);
     timeline.say(
       'status',
       `${String(visits)} visits, ${String(clicks)} clicks; expected in 100 visits ${per100(expected)}, ` +
-        `of the most popular ${per100(expectedPopular)}${failed === 0 ? '' : `; ${String(failed)} failed`}`,
+        `of the shelf's own order ${per100(expectedShelf)}, of the most popular ${per100(expectedPopular)}${failed === 0 ? '' : `; ${String(failed)} failed`}`,
     );
     tally = emptyTally();
   }, STATUS_MS);

@@ -33,6 +33,7 @@ const MATURE_MS = 60 * 60_000;
 const DEPLOY_PAUSE_MS = 100;
 const CATCH_UP_MS_MAX = 60_000;
 const REPLAYS = 3;
+const TASTE_STAGE = 'with the new feature';
 
 /** A bounded run: everything that the shop does, checked. */
 export async function runOnce(options: RunOptions, tools: RunTools): Promise<OnceResult<Report>> {
@@ -83,7 +84,7 @@ class BoundedRun {
     const newFeature = await timeline.phase('deploy', () => this.#newFeature());
     if (newFeature !== null) {
       const from = this.#next?.at ?? rankedMs + RANKED_DAYS * DAY_MS;
-      await this.#stage('with the new feature', from + TASTE_DAYS * DAY_MS);
+      await this.#stage(TASTE_STAGE, from + TASTE_DAYS * DAY_MS);
     }
     const kept = await timeline.phase('settle', () => this.#settle());
     const replayed = await timeline.phase('replay', () => this.#replay());
@@ -140,7 +141,8 @@ class BoundedRun {
     this.#tools.timeline.say(
       'visits',
       `${name}: ${grouped(tally.visits)} visits, ${grouped(tally.clicks)} clicks on what was shown; expected in 100 visits ` +
-        `${report.expectedPer100.toFixed(1)}, of the most popular ${report.popularPer100.toFixed(1)}`,
+        `${report.expectedPer100.toFixed(1)}, of the shelf's own order ${report.shelfPer100.toFixed(1)}, of the most popular ` +
+        report.popularPer100.toFixed(1),
     );
   }
 
@@ -168,6 +170,8 @@ class BoundedRun {
     const began = performance.now();
     const done = new AbortController();
     const visiting = this.#visitUntil(done.signal, tally);
+    // Whoever waits for it learns of a failure; until then it must not end the process.
+    visiting.catch(() => undefined);
     try {
       await this.#deployNext();
       timeline.say('deploy', 'the new feature is built from history and deployed');
@@ -259,6 +263,11 @@ class BoundedRun {
         `${stage}: the most popular items would have been opened as often`,
       );
     }
+    const taste = this.#stages.find(({ stage }) => stage === TASTE_STAGE);
+    fail(
+      taste !== undefined && this.#options.data === undefined && taste.expectedPer100 <= taste.shelfPer100,
+      'with the new feature no more is opened than of the shelf in its own order',
+    );
     fail(
       this.#tallies.every(({ clickMs }) => clickMs.length === 0),
       'no click was looked at',

@@ -64,7 +64,6 @@ async function allRows(table: Table, groupBy: string | null): Promise<MadePart> 
 
 /** A row without a key is an entity of its own; no key begins with a NUL character. */
 function named(entities: ColumnValues): string[] {
-  return Array.from(entities as Iterable<unknown>, (name, row) =>
-    name === null ? `\0${row}` : String(name),
-  );
+  const keys: readonly (string | number | boolean | null)[] = [...entities];
+  return keys.map((name, row) => (name === null ? `\0${row}` : String(name)));
 }

@@ -64,6 +64,7 @@ async function allRows(table: Table, groupBy: string | null): Promise<MadePart> 
 
 /** A row without a key is an entity of its own; no key begins with a NUL character. */
 function named(entities: ColumnValues): string[] {
-  const keys: readonly (string | number | boolean | null)[] = [...entities];
-  return keys.map((name, row) => (name === null ? `\0${row}` : String(name)));
+  return Array.from(entities as Iterable<string | number | boolean | null>, (name, row) =>
+    name === null ? `\0${row}` : String(name),
+  );
 }

@@ -124,10 +124,15 @@ function unitOf({ task }: ModelReport): string {
   return task === 'ranking' ? 'groups' : 'rows';
 }
 
-function baselineText({ task, baseline }: ModelReport): string {
-  return task === 'ranking'
-    ? 'The baseline is an order by chance.'
-    : `The baseline gives every event the share of positives in training, ${digits(baseline.probability)}.`;
+function baselineText({ task, baseline, groups: counts }: ModelReport): string {
+  if (task !== 'ranking') {
+    return `The baseline gives every event the share of positives in training, ${digits(baseline.probability)}.`;
+  }
+  const judged =
+    counts === undefined
+      ? ''
+      : ` ${String(counts.judged)} of ${String(counts.test)} groups are judged, those with a positive row; ${String(counts.train)} were learnt from.`;
+  return `The baseline is an order by chance.${judged}`;
 }
 
 /** The verdicts on the gates. */

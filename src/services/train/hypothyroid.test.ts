@@ -171,6 +171,12 @@ describe.skipIf(!isThere)(
       process.stdout.write(`hypothyroid, ${model}: AUC ${String(run.metrics['aucRoc'])} out of fold\n`);
       expect(run.metrics['aucRoc']).toBeGreaterThan(reference - 0.01);
       const [version] = train.neighbours.versions;
+      expect(version?.signature.inputs).toContainEqual({
+        name: 'sex',
+        type: 'float32',
+        nullable: true,
+        categories: ['F', 'M'],
+      });
       const bytes = await train.objects.get(version?.report?.digest ?? '');
       const report = JSON.parse(new TextDecoder().decode(bytes)) as ModelReport;
       const sexes = report.slices.list.filter(({ input }) => input === 'sex');

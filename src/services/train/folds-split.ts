@@ -74,7 +74,8 @@ async function allRows(table: Table, groupBy: string | null): Promise<MadePart> 
 
 /** A row without a key is an entity of its own; no key begins with a NUL character. */
 function named(entities: ColumnValues): string[] {
-  return Array.from(entities as Iterable<unknown>, (name, row) =>
-    name === null ? `\0${row}` : String(name),
-  );
+  return Array.from({ length: entities.length }, (_, row) => {
+    const name = entities[row];
+    return typeof name === 'string' ? name : `\0${row}`;
+  });
 }

@@ -11,9 +11,10 @@ import {
   SeededRandom,
   fitTrees,
 } from '../../ml/index.ts';
-import { categoriesOf, linearInputs } from './categories.ts';
+import { categoriesOf } from './categories.ts';
 import { run as evaluate } from './evaluate-task.ts';
 import { run as fit } from './fit-task.ts';
+import { linearInputs } from './linear-inputs.ts';
 import { createPart, type Part, readPart, sealPart } from './part-file.ts';
 import type { TaskContext } from './task-context.ts';
 

@@ -14,8 +14,9 @@ import {
   type ValidationSet,
 } from '../../ml/index.ts';
 import { calibrated, type CalibrationDeal } from './calibrated.ts';
-import { categoricalColumns, linearInputs } from './categories.ts';
+import { categoricalColumns } from './categories.ts';
 import { dealFolds } from './deal-folds.ts';
+import { linearInputs } from './linear-inputs.ts';
 import { type Part, readPart } from './part-file.ts';
 import { partRows } from './part-rows.ts';
 import { groupSizes, rowsBeforeNewestGroups } from './rank-groups.ts';

@@ -1,12 +1,6 @@
-import {
-  type Dataset,
-  type GateVerdict,
-  type ModelVersionInput,
-  NO_LABEL_HASH,
-  routes,
-} from '../../contract/index.ts';
+import { type Dataset, type GateVerdict, NO_LABEL_HASH } from '../../contract/index.ts';
 import type { ObjectReference } from '../../runtime/index.ts';
-import { type Bundle, claimBundle } from './bundle-step.ts';
+import { type Bundle, registerBundle } from './bundle-step.ts';
 import { recommenderCardOf } from './card/recommender-card.ts';
 import { judge, noteOf } from './gate-step.ts';
 import {
@@ -49,7 +43,7 @@ export function recommenderBundleStep(
   context: RecommenderContext,
   parts: RecommenderParts,
 ): Promise<StepOutcome<Bundle>> {
-  const { host, run, recommender, signal } = context;
+  const { recommender, signal } = context;
   const bundle = bundleOf(context, parts);
   return runStep<Bundle>(context, {
     name: 'bundle',
@@ -57,17 +51,10 @@ export function recommenderBundleStep(
     async work(key) {
       const card = await storeCard(context, parts, bundle.lineage);
       signal.throwIfAborted();
-      const body: ModelVersionInput = {
-        ...bundle,
-        card,
-        lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
-        idempotencyKey: key,
-      };
-      await host.failPoints.pass('train.bundle.claimed');
-      const call = { params: { model: recommender.name }, query: {}, body };
-      const { version, passed } = await host.call(routes.registerVersion, call, { signal });
+      const named = { key, model: recommender.name, bundle: { ...bundle, card } };
+      const output = await registerBundle(context, named);
       const artefacts = [parts.fitted.onnx, parts.report, card.markdown, card.html];
-      return { output: { version, passed }, artefacts: artefacts.map(({ digest }) => digest) };
+      return { output, artefacts: artefacts.map(({ digest }) => digest) };
     },
     note: ({ version, passed }) =>
       `version ${version}, ${passed ? 'can be released' : 'did not pass its gates'}`,

@@ -353,23 +353,33 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
       await listReleases(decision, options, outputOf(options));
     },
   );
-  clientVerb(program, 'release <decision> <version>', 'put a model version in charge of a decision')
+  clientVerb(
+    program,
+    'release <decision> [version]',
+    'put a model version in charge of a decision, or versions in charge of a recommendation',
+  )
     .option('--reason <text>', 'why, for the record')
     .option('--threshold <number>', "threshold of the outcome (default: the decision's)")
+    .option(
+      '--ranker <version>',
+      "version of a recommendation's ranker, or 'none' (default: that of the release in charge)",
+    )
     .option(
       '--abstain <range>',
       "scores that are left to a person, as 0.1..0.9 or 0.1..0.9:outcome (default: the decision's)",
     )
     .option('--no-abstain', 'answer every score')
-    .action(async (decision: string, version: string, options: CommonOptions & ReleaseVerbOptions) => {
-      const { release } = await import('./verbs/lifecycle.ts');
-      await release(decision, version, options, outputOf(options));
-    });
+    .action(
+      async (decision: string, version: string | undefined, options: CommonOptions & ReleaseVerbOptions) => {
+        const { release } = await import('./verbs/lifecycle.ts');
+        await release(decision, version, options, outputOf(options));
+      },
+    );
   addReviewVerbs(program);
   clientVerb(
     program,
     'replay <decisionId>',
-    'recompute a decision; exit code 1 when it does not come out equal',
+    'recompute a decision or a recommendation; exit code 1 when it does not come out equal',
   ).action(async (decisionId: string, options: CommonOptions) => {
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);

@@ -65,7 +65,7 @@ export {
   type VectorRow,
 } from './routes/features.ts';
 export { type KeyDescription } from './routes/gateway.ts';
-export { positionSets, positionsOfRow } from './row-positions.ts';
+export { positionSets, positionsOfRow, positionsOfRows } from './row-positions.ts';
 export { routes } from './routes/index.ts';
 export {
   type IngestResult,

@@ -48,7 +48,10 @@ export function defineApp(name: string, options: AppOptions): App {
   const given = [...[...decisions.values()].map((item) => item.model), ...rankers, ...(options.models ?? [])];
   const models = collect('model', given);
   const proposing = [
-    ...[...recommendations.values()].map((item) => item.candidates),
+    ...[...recommendations.values()].flatMap(({ candidates, earlier = [] }) => [
+      candidates,
+      ...earlier.map((before) => before.candidates),
+    ]),
     ...(options.recommenders ?? []),
   ];
   const recommenders = collect('recommender', proposing);
@@ -58,7 +61,10 @@ export function defineApp(name: string, options: AppOptions): App {
   const vectors = collect('vector', [
     ...[...models.values()].map((item) => item.vector),
     ...[...recommenders.values()].map((item) => item.training),
-    ...[...recommendations.values()].map((item) => item.history),
+    ...[...recommendations.values()].flatMap(({ history, earlier = [] }) => [
+      history,
+      ...earlier.map((before) => before.history),
+    ]),
   ]);
   const groups = collect(
     'feature group',

@@ -78,6 +78,7 @@ export {
   type FieldKind,
   type FieldOptions,
   id,
+  ID_LENGTH_MAX,
   integer,
   key,
   money,
@@ -115,6 +116,7 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type EarlierRecommender,
   type Ranking,
   type RankOptions,
   type Recommendation,
@@ -123,6 +125,7 @@ export {
   type RecommendationOptions,
 } from './recommendation.ts';
 export {
+  boundedWeight,
   defineRecommender,
   historyVector,
   lastOfUsers,

@@ -32,6 +32,11 @@ export interface RecommendationOptions<TRequest extends Source, TImpression exte
   readonly request: TRequest;
   /** The recommender that proposes items. The request has its user field, by the same name. */
   readonly candidates: Recommender;
+  /**
+   * Recommenders of before, whose releases are answered until one of `candidates` is in charge: a recommender that reads another
+   * history gets another name. Default none.
+   */
+  readonly earlier?: readonly Recommender[];
   /** Candidates that are ranked, 1 to 1,000. Default 100. */
   readonly take?: number;
   /** Ranks the candidates by features. Default: they are answered in the recommender's own order. */
@@ -56,8 +61,11 @@ export interface Ranking {
   readonly copied: readonly string[];
 }
 
-/** Behind the name of a recommendation: its vector of the user's latest items. */
-const HISTORY = '_history';
+/** A recommender that answered before. */
+export interface EarlierRecommender {
+  readonly candidates: Recommender;
+  readonly history: Vector;
+}
 
 /** A typed endpoint: a request goes in; items, scores, release and recommendation id come out. */
 export interface Recommendation<TName extends string = string, TRequest extends Source = Source> {
@@ -67,8 +75,10 @@ export interface Recommendation<TName extends string = string, TRequest extends 
   readonly candidates: Recommender;
   /** Field of the request that names the user. */
   readonly user: string;
-  /** `<name>_history`: the user's latest items, read for a request. */
+  /** `<name>_<recommender>`: the user's latest items, read for a request. */
   readonly history: Vector<string, TRequest>;
+  /** Recommenders of before, with the vectors that their releases read. Absent without any. */
+  readonly earlier?: readonly EarlierRecommender[];
   readonly take: number;
   readonly rank?: Ranking;
   readonly answer: number;
@@ -94,11 +104,6 @@ export function recommendation<
   TImpression extends Source = Source,
 >(name: TName, options: RecommendationOptions<TRequest, TImpression>): Recommendation<TName, TRequest> {
   assertName('recommendation', name);
-  const longest = NAME_LENGTH_MAX - HISTORY.length;
-  if (name.length > longest)
-    throw new TypeError(
-      `The name of a recommendation has at most ${String(longest)} characters; got '${name}'`,
-    );
   const { request, candidates } = options;
   const take = options.take ?? RECOMMENDATION_LIMITS.takeDefault;
   assertWhole(name, 'take', take, RECOMMENDATION_LIMITS.takeMax);
@@ -107,13 +112,18 @@ export function recommendation<
   const diversity = options.diversity ?? 0;
   if (!(diversity >= 0 && diversity <= 1))
     throw new TypeError(`Recommendation '${name}': diversity is in [0, 1]; got ${String(diversity)}`);
+  const earlier = (options.earlier ?? []).map((before) => ({
+    candidates: before,
+    history: historyOf(name, request, before),
+  }));
   const definition = {
     type: 'recommendation' as const,
     name,
     request,
     candidates,
     user: candidates.user,
-    history: historyVector(candidates, request, `${name}${HISTORY}`),
+    history: historyOf(name, request, candidates),
+    ...(earlier.length === 0 ? {} : { earlier }),
     take,
     ...(options.rank === undefined
       ? {}
@@ -130,12 +140,13 @@ export function recommendationOf<TName extends string, TRequest extends Source>(
   recommendation: Omit<Recommendation<TName, TRequest>, 'hash'>,
 ): Recommendation<TName, TRequest> {
   const { hash: _before, ...definition } = recommendation as Recommendation<TName, TRequest>;
-  const { request, candidates, history, rank } = definition;
+  const { request, candidates, history, earlier, rank } = definition;
   const hash = definitionHash({
     ...definition,
     request: request.hash,
     candidates: candidates.hash,
     history: history.hash,
+    ...(earlier === undefined ? {} : { earlier: earlier.map((before) => before.history.hash) }),
     ...(rank === undefined ? {} : { rank: { ...rank, model: rank.model.hash } }),
   });
   return { ...definition, hash };
@@ -146,6 +157,21 @@ function assertWhole(recommendation: string, what: string, value: number, highes
   throw new TypeError(
     `Recommendation '${recommendation}': ${what} is a whole number from 1 to ${String(highest)}; got ${String(value)}`,
   );
+}
+
+function historyOf<TRequest extends Source>(
+  name: string,
+  request: TRequest,
+  recommender: Recommender,
+): Vector<string, TRequest> {
+  const vector = `${name}_${recommender.name}`;
+  if (vector.length > NAME_LENGTH_MAX) {
+    throw new TypeError(
+      `The names of recommendation '${name}' and recommender '${recommender.name}' have at most ` +
+        `${String(NAME_LENGTH_MAX - 1)} characters together`,
+    );
+  }
+  return historyVector(recommender, request, vector);
 }
 
 function rankingOf(name: string, request: Source, options: RankOptions<Source>): Ranking {

@@ -21,6 +21,9 @@ export const RECOMMENDER_LIMITS = {
   /** Latest interactions of a user that serving reads, at most and by default. */
   recentMax: AGGREGATE_LIMITS.sizeMax,
   recentDefault: 50,
+  /** Least and largest weight of an interaction that counts; one beyond counts as the nearer of the two. */
+  weightMin: 0.001,
+  weightMax: 1_000_000,
   /** Fewest interactions of the users and items that are judged by, at most. */
   coreMax: 1_000,
 } as const;
@@ -69,8 +72,8 @@ export interface RecommenderOptions<TSource extends Source> {
   /** The id or key field that names the item. */
   readonly item: NamesOf<TSource['fields'], 'id' | 'key'>;
   /**
-   * How much an interaction counts, 0.000001 to 1,000,000; one of 0 or less is none. Of several interactions of a user with an item
-   * the one that counts most counts. Default: 1 for each.
+   * How much an interaction counts, from 0.001 to 1,000,000, and as these bounds beyond them; one of 0 or less is none. Of several
+   * interactions of a user with an item the one that counts most counts. Default: 1 for each.
    */
   readonly weight?: NamesOf<TSource['fields'], 'number' | 'integer'>;
   readonly trainer: RecommenderTrainer;
@@ -219,9 +222,15 @@ export function readHistory(recommender: Recommender, values: readonly (number |
     const item = values[place];
     const counts = weight === undefined ? 1 : values[recent + place];
     if (typeof item !== 'number' || typeof counts !== 'number' || !(counts > 0)) continue;
-    found.set(item, Math.max(found.get(item) ?? 0, counts));
+    found.set(item, Math.max(found.get(item) ?? 0, boundedWeight(counts)));
   }
   return { codes: [...found.keys()], weights: weight === undefined ? undefined : [...found.values()] };
+}
+
+/** The weight of an interaction that counts, within the bounds. */
+export function boundedWeight(weight: number): number {
+  const { weightMin, weightMax } = RECOMMENDER_LIMITS;
+  return Math.min(Math.max(weight, weightMin), weightMax);
 }
 
 type Defined = Omit<Recommender, 'retrain' | 'history' | 'training' | 'hash'>;

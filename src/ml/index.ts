@@ -84,6 +84,11 @@ export { MalformedModel, NotExplainable, UnsupportedGraph } from './onnx/errors.
 export type { MarginScale, RowExplainer } from './onnx/explain-model.ts';
 export type { ReadLimits } from './onnx/limits.ts';
 export { READ_LIMITS } from './onnx/limits.ts';
+export type { ItemModelToEncode, ItemsToEncode } from './onnx/encode-items.ts';
+export { encodeItemModel } from './onnx/encode-items.ts';
+export type { ItemModel, KnownItems } from './onnx/load-items.ts';
+export { loadItemModel } from './onnx/load-items.ts';
+export type { ItemModelKind } from './onnx/items-form.ts';
 export { encodeLogistic } from './onnx/encode-logistic.ts';
 export { encodeTrees } from './onnx/encode-trees.ts';
 export type { ExportableModel, Pipeline } from './onnx/encode-pipeline.ts';

@@ -168,18 +168,7 @@ export class Decisions {
     const { watch } = this.#parts;
     const loaded = watch.get(decision);
     if (loaded !== undefined) return loaded;
-    const failure = watch.failure(decision);
-    const why =
-      failure === undefined
-        ? watch.registryError
-        : `release ${failure.release} is not loaded: ${failure.reason}`;
-    throw new PlatformError(
-      'NO_RELEASE',
-      `No release answers '${decision}'${why === undefined ? '' : `: ${why}`}`,
-      {
-        details: { decision },
-      },
-    );
+    throw watch.noRelease(decision);
   }
 }
 

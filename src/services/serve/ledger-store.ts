@@ -1,4 +1,4 @@
-import type { LedgerEntry, RowPositions } from '../../contract/index.ts';
+import type { LedgerEntry, RecommendationRecord, RowPositions } from '../../contract/index.ts';
 import type { Vector } from '../../define/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 import { firstIdAt } from './ledger-partitions.ts';
@@ -18,6 +18,8 @@ export interface NewEntry extends RowPositions {
   readonly values: readonly (number | null)[];
   /** The trace that the decision was made in. */
   readonly traceId: string | null;
+  /** Of a recommendation, whose vector is the user's history. */
+  readonly recommendation?: RecommendationRecord;
   /** Present when it waits for a person: it then enters the queue of reviews with the ledger. */
   readonly forReview?: true;
 }
@@ -42,7 +44,7 @@ interface EntryRow extends Record<string, unknown> {
   readonly as_of: number;
   readonly score: number;
   readonly outcome: string;
-  readonly entry: Pick<LedgerEntry, 'request' | 'values'> & RowPositions;
+  readonly entry: Pick<LedgerEntry, 'request' | 'values' | 'recommendation'> & RowPositions;
   readonly vector: string;
   readonly hash: string;
   readonly names: string[];
@@ -107,8 +109,8 @@ export async function insertEntries(tables: Tables, entries: readonly NewEntry[]
     entries.map((entry) => entry.asOf),
     entries.map((entry) => entry.score),
     entries.map((entry) => entry.outcome),
-    entries.map(({ request, values, ...entry }) =>
-      JSON.stringify({ request, values, ...rowPositionsOf(entry) }),
+    entries.map(({ request, values, recommendation, ...entry }) =>
+      JSON.stringify({ request, values, ...rowPositionsOf(entry), recommendation }),
     ),
     entries.map((entry) => entry.traceId),
   ];
@@ -174,6 +176,7 @@ function toEntry(row: EntryRow): LedgerEntry {
     values: row.entry.values,
     ...rowPositionsOf(row.entry),
     traceId: row.trace_id,
+    ...(row.entry.recommendation === undefined ? {} : { recommendation: row.entry.recommendation }),
   };
 }
 

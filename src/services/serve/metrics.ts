@@ -3,6 +3,8 @@ import type { Counter, Gauge, Histogram, Metrics } from '../../runtime/index.ts'
 /** What serve tells about itself; each name stands behind `serve_`. */
 export interface ServeMetrics {
   readonly decisions: Counter;
+  readonly recommendations: Counter;
+  readonly recommendationSeconds: Histogram;
   readonly errors: Counter;
   readonly seconds: Histogram;
   readonly inFlight: Gauge;
@@ -27,21 +29,32 @@ const ROWS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 5_000];
 export function serveMetrics(metrics: Metrics): ServeMetrics {
   return {
     decisions: metrics.counter('decisions_total', 'Decisions answered', ['decision', 'outcome', 'release']),
-    errors: metrics.counter('errors_total', 'Decisions refused, by error code', ['decision', 'code']),
+    recommendations: metrics.counter(
+      'recommendations_total',
+      'Recommendations answered, by why popular items were answered',
+      ['recommendation', 'fallback', 'release'],
+    ),
+    recommendationSeconds: metrics.histogram(
+      'recommendation_seconds',
+      'Time to answer: total, history, candidates, ranking, ledger',
+      ['part'],
+      SECONDS,
+    ),
+    errors: metrics.counter('errors_total', 'Decisions and recommendations refused, by error code', [
+      'decision',
+      'code',
+    ]),
     seconds: metrics.histogram(
       'decision_seconds',
       'Time to answer: total, features, model, explanation, ledger',
       ['part'],
       SECONDS,
     ),
-    inFlight: metrics.gauge('in_flight', 'Decisions under way'),
-    queueDepth: metrics.gauge('queue_depth', 'Decisions that wait for a vector read', ['vector']),
+    inFlight: metrics.gauge('in_flight', 'Decisions and recommendations under way'),
+    queueDepth: metrics.gauge('queue_depth', 'Requests that wait for a vector read', ['vector']),
     batchRows: metrics.histogram('batch_rows', 'Candidates in one vector read', ['vector'], ROWS),
-    ledgerBuffered: metrics.gauge('ledger_buffered_entries', 'Answered decisions not yet in the ledger'),
-    ledgerLost: metrics.counter(
-      'ledger_lost_entries_total',
-      'Answered decisions that never reached the ledger',
-    ),
+    ledgerBuffered: metrics.gauge('ledger_buffered_entries', 'Answers not yet in the ledger'),
+    ledgerLost: metrics.counter('ledger_lost_entries_total', 'Answers that never reached the ledger'),
     reviewsWaiting: metrics.gauge('reviews_waiting', 'Decisions that wait for a person', ['decision']),
     reviewsOldest: metrics.gauge(
       'reviews_oldest_seconds',

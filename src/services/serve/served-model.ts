@@ -4,6 +4,7 @@ import { NotExplainable } from '../../ml/onnx/errors.ts';
 import type { MarginScale, RowExplainer } from '../../ml/onnx/explain-model.ts';
 import { type CompiledModel, loadModel } from '../../ml/onnx/load-model.ts';
 import type { Objects } from '../../runtime/index.ts';
+import { RecentModels } from './recent-models.ts';
 
 /** A score taken apart: base and contributions add up to its margin. */
 export interface Contributions {
@@ -89,7 +90,11 @@ function nearestFinite(value: number): number {
 
 /** Fetches the ONNX file, whose digest the store verifies, and compiles it. */
 export async function loadServedModel(objects: Objects, digest: string): Promise<ServedModel> {
-  return new ServedModel(loadModel(await objects.get(digest)));
+  return compileServedModel(await objects.get(digest));
+}
+
+function compileServedModel(bytes: Uint8Array): ServedModel {
+  return new ServedModel(loadModel(bytes));
 }
 
 /**
@@ -118,32 +123,9 @@ export function outcomeOf(score: number, answer: Answering): string {
   return score >= threshold ? outcomes[1] : outcomes[0];
 }
 
-/**
- * Keeps the models that were used last, by digest. Models that are asked for at the same time are loaded
- * once.
- */
-export class ModelCache {
-  readonly #objects: Objects;
-  readonly #modelsMax: number;
-  readonly #models = new Map<string, Promise<ServedModel>>();
-
+/** The models of decisions that were used last, by digest. */
+export class ModelCache extends RecentModels<ServedModel> {
   constructor(objects: Objects, modelsMax: number) {
-    this.#objects = objects;
-    this.#modelsMax = modelsMax;
-  }
-
-  async get(digest: string): Promise<ServedModel> {
-    const model = this.#models.get(digest) ?? loadServedModel(this.#objects, digest);
-    // The map keeps the order of insertion: what was used last stands last.
-    this.#models.delete(digest);
-    this.#models.set(digest, model);
-    const [oldest] = this.#models.keys();
-    if (this.#models.size > this.#modelsMax && oldest !== undefined) this.#models.delete(oldest);
-    try {
-      return await model;
-    } catch (error) {
-      if (this.#models.get(digest) === model) this.#models.delete(digest);
-      throw error;
-    }
+    super({ objects, modelsMax, compile: compileServedModel });
   }
 }

@@ -11,6 +11,7 @@ import type { Admission } from './admission.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { recordAnswer } from './record-answer.ts';
 import type { LoadedRelease, ReleaseWatch } from './release-watch.ts';
 import { type Reasons, reasonsOf } from './reasons.ts';
 import { isForReview, outcomeOf, servedValues } from './served-model.ts';
@@ -137,12 +138,11 @@ export class Decisions {
       ...(isForReview(score, loaded.release) ? FOR_REVIEW : undefined),
     };
     const { ledger } = this.#parts;
-    if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
-    else await ledger.recordBuffered(entry, context);
-    await host.failPoints.pass('serve.answer.before');
+    const { ledger: mode } = endpoint.decision;
+    await recordAnswer({ ledger, failPoints: host.failPoints, mode }, entry, context);
     const doneAt = clock.monotonic();
     host.trace.done('record decision', explainedAt, {
-      attributes: { 'tandem.ledger': endpoint.decision.ledger },
+      attributes: { 'tandem.ledger': mode },
     });
     metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
     metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });

@@ -16,10 +16,10 @@ import { type ProposalRequest, proposeCandidates } from './propose-candidates.ts
 const ids = Array.from({ length: 10 }, (_, item) => `i${String(item)}`);
 
 /** Two users of i0 to i3, one of i4 to i6, three of i7; nobody had i8 and i9. */
-const rows = ['a:0123', 'b:0123', 'c:456', 'd:7', 'e:7', 'f:7'].flatMap((text) => {
-  const [user = '', items = ''] = text.split(':');
-  return [...items].map((item) => ({ user, item: `i${item}` }));
-});
+const owned = { a: [0, 1, 2, 3], b: [0, 1, 2, 3], c: [4, 5, 6], d: [7], e: [7], f: [7] };
+const rows = Object.entries(owned).flatMap(([user, items]) =>
+  items.map((item) => ({ user, item: `i${String(item)}` })),
+);
 const interactions = interactionsOf(
   { users: rows.map(({ user }) => user), items: rows.map(({ item }) => item) },
   { items: ids },

@@ -50,7 +50,7 @@ function rulesOf(
   model: ItemModel,
   { seen, exclude, only }: ProposalRequest,
   own: ArrayLike<number>,
-): RankingRules & { may(item: number): boolean } {
+): RankingRules & { readonly may: (item: number) => boolean } {
   const allowed = only === undefined ? undefined : setOf(model, only);
   return {
     seen: seen === 'remove' ? own : [],

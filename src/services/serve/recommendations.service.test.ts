@@ -28,6 +28,8 @@ async function failure(work: Promise<unknown>): Promise<PlatformError> {
 }
 
 const namesOf = ({ items }: RecommendationAnswer): string[] => items.map(({ item }) => item);
+const scoresOf = ({ items }: RecommendationAnswer): object[] =>
+  items.map(({ item, score, candidateScore }) => ({ item, score, candidateScore }));
 const colours = (answer: RecommendationAnswer): string[] =>
   namesOf(answer).map((item) => item.replace(/-.*/, ''));
 
@@ -169,7 +171,7 @@ describe('a recommendation', () => {
     await shop.until(await shop.release({ version: await shop.register('shelf', itemModel(2)) }));
     const replayed = await shop.replay(answer);
     expect(replayed).toMatchObject({ equal: true, differences: [] });
-    expect(replayed.recomputed.items).toEqual(answer.items.map(({ impressionId: _, ...item }) => item));
+    expect(replayed.recomputed.items).toEqual(scoresOf(answer));
     expect(replayed.recomputed.values.filter((value) => value !== null)).toHaveLength(2);
   });
 
@@ -246,8 +248,7 @@ describe('releases of a recommendation', () => {
     const rankers = [1, await shop.register('ranker', rankModel(4, 5))];
     /** What a release must answer to everybody who is new, by both versions. */
     const expected = new Map<string, string>();
-    const textOf = ({ items }: RecommendationAnswer): string =>
-      JSON.stringify(items.map(({ impressionId: _, ...item }) => item));
+    const textOf = (answer: RecommendationAnswer): string => JSON.stringify(scoresOf(answer));
     for (const version of shelves) {
       for (const ranker of rankers) {
         await shop.until(await shop.release({ version: version ?? 0, ranker: ranker ?? 0 }));

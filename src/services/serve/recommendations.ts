@@ -21,6 +21,7 @@ import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
 import { orderItems } from './order-items.ts';
 import { outcomeOfProposal, type Proposal, proposeCandidates } from './propose-candidates.ts';
+import { recordAnswer } from './record-answer.ts';
 import type { ReleaseWatch } from './release-watch.ts';
 import { servedValues } from './served-model.ts';
 import { type ServedRow, type ServedRows, VectorReads } from './vector-reads.ts';
@@ -126,10 +127,11 @@ export class Recommendations {
     const items = answered(asked, proposal, ranked);
     const rankedAt = clock.monotonic();
     const entry = this.#entry(asked, { history, values, proposal, ranked, items });
-    await this.#record(endpoint, entry, context);
+    const { ledger: mode } = endpoint.recommendation;
+    await recordAnswer({ ledger: this.#parts.ledger, failPoints: host.failPoints, mode }, entry, context);
     const doneAt = clock.monotonic();
     host.trace.done('record recommendation', rankedAt, {
-      attributes: { 'tandem.ledger': endpoint.recommendation.ledger },
+      attributes: { 'tandem.ledger': mode },
     });
     const { release } = loaded;
     metrics.recommendations.add(1, {
@@ -234,13 +236,6 @@ export class Recommendations {
         ranking: ranked?.by ?? null,
       },
     };
-  }
-
-  async #record({ recommendation }: Endpoint, entry: NewEntry, context: CallContext): Promise<void> {
-    const { host, ledger } = this.#parts;
-    if (recommendation.ledger === 'durable') await ledger.recordDurable(entry, context);
-    else await ledger.recordBuffered(entry, context);
-    await host.failPoints.pass('serve.answer.before');
   }
 
   #readsOf(vector: string): VectorReads {

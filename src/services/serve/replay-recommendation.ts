@@ -99,7 +99,7 @@ function compared(
     readonly sameCandidates: boolean;
   },
 ): DecisionReplay {
-  const items = recommendation.items.map(({ impressionId: _, ...item }) => item);
+  const items = recommendation.items.map(withoutImpression);
   const sameItems =
     items.length === found.items.length &&
     items.every((item, place) => isSame(item, found.items[place])) &&
@@ -121,6 +121,10 @@ function compared(
     },
     differences,
   };
+}
+
+function withoutImpression({ item, score, candidateScore }: ReplayedItem): ReplayedItem {
+  return { item, score, candidateScore };
 }
 
 function isSame(recorded: ReplayedItem, found: ReplayedItem | undefined): boolean {
@@ -149,8 +153,8 @@ async function orderedItems(replaying: Replaying, proposal: Proposal): Promise<R
   const { entry, items } = replaying;
   const { limit, diversity, ranking } = entry.recommendation;
   const scores = ranking === null ? undefined : await rankAgain(replaying, proposal, ranking);
-  return orderItems(items, proposal.candidates, { scores, limit, diversity }).map(
-    ({ item, score, candidateScore }) => ({ item: items.itemIds[item] ?? '', score, candidateScore }),
+  return orderItems(items, proposal.candidates, { scores, limit, diversity }).map((found) =>
+    withoutImpression({ ...found, item: items.itemIds[found.item] ?? '' }),
   );
 }
 

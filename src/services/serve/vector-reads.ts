@@ -179,10 +179,11 @@ export class VectorReads {
     try {
       const read = await this.#call(batch);
       let from = 0;
-      for (const { candidates, settle } of batch) {
-        const rows = read.rows.slice(from, from + candidates.length);
-        from += candidates.length;
-        settle(rows.length === candidates.length ? { read, rows } : tooFewRows());
+      for (const waiting of batch) {
+        const { length } = waiting.candidates;
+        const rows = read.rows.slice(from, from + length);
+        from += length;
+        waiting.settle(rows.length === length ? { read, rows } : tooFewRows());
       }
       return true;
     } catch (error) {

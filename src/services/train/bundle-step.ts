@@ -149,7 +149,7 @@ function bundleOf(
  * time only with the same body, so that must not depend on which run, or which attempt after a crash, sends
  * it.
  */
-async function claimBundle(tables: Tables, key: string, run: string): Promise<string> {
+export async function claimBundle(tables: Tables, key: string, run: string): Promise<string> {
   await tables.query(CLAIM, [key, run]);
   const [row] = await tables.query<{ run: string }>(CLAIMED, [key]);
   return row?.run ?? run;

@@ -4,7 +4,7 @@ import { datasetStep } from './dataset-step.ts';
 import { evaluateStep, fitStep } from './fit-step.ts';
 import { assertTrainable } from './fit-outside.ts';
 import { periodsOf } from './periods.ts';
-import { patiently, type RunContext } from './run-context.ts';
+import { patiently, type RunContext, type StepContext } from './run-context.ts';
 import { setAsOf } from './run-store.ts';
 import { splitStep } from './split-step.ts';
 
@@ -52,7 +52,7 @@ export async function runPipeline(context: RunContext): Promise<RunResult> {
  * The instant that the run was asked for, else the clock of the features; an attempt keeps what an earlier
  * one found.
  */
-async function resolveAsOf(context: RunContext): Promise<number> {
+export async function resolveAsOf(context: StepContext): Promise<number> {
   const { host, run, signal } = context;
   if (run.asOf !== null) return run.asOf;
   const nothing = { params: {}, query: {}, body: {} };

@@ -8,15 +8,19 @@ import type { StoredRun } from './run-store.ts';
 import { findStep, recordStep, type StepRecord, type StepResult } from './step-store.ts';
 import { type StepName, stepKey } from './steps.ts';
 
-/** What every step of an attempt at a run has. */
-export interface RunContext {
+/** What every step of an attempt at a run has, whatever is trained. */
+export interface StepContext {
   readonly host: ServiceHost<TrainOptions>;
   readonly run: StoredRun;
-  readonly model: Model;
   readonly progress: RunProgress;
   readonly metrics: TrainMetrics;
   /** Aborted when the run is cancelled, taken over, expires, or the process stops. */
   readonly signal: AbortSignal;
+}
+
+/** What the steps of a model have. */
+export interface RunContext extends StepContext {
+  readonly model: Model;
 }
 
 export interface StepPlan<TOutput> {
@@ -43,7 +47,7 @@ const PAUSE_MS_MAX = 10_000;
  * for `options.waitMs`.
  */
 export async function runStep<TOutput>(
-  context: RunContext,
+  context: StepContext,
   plan: StepPlan<TOutput>,
 ): Promise<StepOutcome<TOutput>> {
   const { host, run, progress } = context;
@@ -60,7 +64,7 @@ export async function runStep<TOutput>(
 }
 
 async function findOrDo<TOutput>(
-  { host, run, metrics, signal }: RunContext,
+  { host, run, metrics, signal }: StepContext,
   plan: StepPlan<TOutput>,
   key: string,
 ): Promise<{ readonly record: StepRecord<TOutput>; readonly found: boolean }> {
@@ -105,7 +109,7 @@ async function unlessAborted<TResult>(signal: AbortSignal, work: Promise<TResult
  * Tries again while the failure is one that passes. Rejects with the last failure, or the signal's reason.
  */
 export async function patiently<TResult>(
-  { host, progress, signal }: RunContext,
+  { host, progress, signal }: StepContext,
   step: StepName,
   work: () => Promise<TResult>,
 ): Promise<TResult> {

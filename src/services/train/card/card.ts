@@ -107,7 +107,8 @@ function quality({ metrics, report }: CardInput): Block[] {
   ];
 }
 
-function gates({ gates: verdicts }: CardInput): Block[] {
+/** The verdicts on the gates. */
+export function gates({ gates: verdicts }: Pick<CardInput, 'gates'>): Block[] {
   if (verdicts.length === 0) return [text('None: every version may be released.')];
   return [
     table(
@@ -232,7 +233,8 @@ function inputs({ inputs: list }: ModelReport): Block[] {
   ];
 }
 
-function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
+/** Where a version comes from. */
+export function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
   return [
     table(
       ['', ''],
@@ -244,11 +246,11 @@ function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
   ];
 }
 
-function text(content: string): Block {
+export function text(content: string): Block {
   return { kind: 'text', text: content };
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): Block {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): Block {
   return { kind: 'table', head, rows };
 }
 
@@ -262,20 +264,20 @@ function at(points: readonly (readonly [number, number])[], x: number): number {
   return points.find((point) => point[0] >= x)?.[1] ?? 0;
 }
 
-function levelOf(intervals: Readonly<Record<string, Interval>>): string {
+export function levelOf(intervals: Readonly<Record<string, Interval>>): string {
   const [first] = Object.values(intervals);
   return first === undefined ? 'most' : percent(first.level);
 }
 
-function between({ low, high }: Interval): string {
+export function between({ low, high }: Interval): string {
   return `${digits(low)} to ${digits(high)}`;
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${digits(100 * share)} %`;
 }
 
 /** Four digits that count, never more precise than a reader needs. */
-function digits(value: number): string {
+export function digits(value: number): string {
   return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
 }

@@ -177,11 +177,21 @@ export function itemModel(seed = 1): Uint8Array {
   });
 }
 
+/** How large a ranker is. */
+export interface RankerSize {
+  readonly rounds: number;
+  readonly maxDepth: number;
+}
+
 /** A ranker of rows of so many values that goes by all of them, differently for each seed. */
-export function rankModel(columns: number, seed = 1): Uint8Array {
+export function rankModel(
+  columns: number,
+  seed = 1,
+  size: RankerSize = { rounds: 20, maxDepth: 3 },
+): Uint8Array {
   const random = new SeededRandom(seed);
-  const [groups, size] = [60, 8];
-  const rows = Array.from({ length: groups * size }, () =>
+  const [groups, groupSize] = [60, 8];
+  const rows = Array.from({ length: groups * groupSize }, () =>
     Array.from({ length: columns }, (_, column) => (column === 0 ? random.uniform() : random.integer(12))),
   );
   const weights = Array.from({ length: columns }, () => random.uniform() - 0.5);
@@ -190,9 +200,8 @@ export function rankModel(columns: number, seed = 1): Uint8Array {
   );
   const model = fitTrees(matrixOf(rows), labels, {
     objective: 'lambdaRank',
-    groups: Array.from({ length: groups }, () => size),
-    rounds: 20,
-    maxDepth: 3,
+    groups: Array.from({ length: groups }, () => groupSize),
+    ...size,
   });
   return encodePipeline({ model, task: 'ranking' });
 }
@@ -239,8 +248,13 @@ export async function register(
 
 /** Appends records to the log, as ingest does. */
 export async function append(world: TestWorld, from: Source, records: readonly object[]): Promise<void> {
+  const batches = new Map<number, Uint8Array[]>();
   for (const record of records as readonly Record<string, unknown>[]) {
     const partition = partitionOf(String(record[from.key]), SOURCE_PARTITIONS);
-    await world.postgres.log.append(sourceTopic(from.name), partition, [Buffer.from(JSON.stringify(record))]);
+    const batch = batches.get(partition) ?? [];
+    batch.push(Buffer.from(JSON.stringify(record)));
+    batches.set(partition, batch);
   }
+  for (const [partition, batch] of batches)
+    await world.postgres.log.append(sourceTopic(from.name), partition, batch);
 }

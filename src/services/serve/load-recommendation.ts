@@ -28,14 +28,21 @@ export interface LoadedRecommendation {
   readonly ranker: LoadedRanker | null;
 }
 
+/** What is loaded, and what answers now. */
+export interface RecommendationLoading {
+  readonly release: Release;
+  readonly recommendation: Recommendation;
+  /** Whatever of it is of the same file is not loaded again: a recommender is large. */
+  readonly before: LoadedRecommendation | undefined;
+}
+
 /**
  * Loads both models of a release and lets them predict once. Rejects with UNPROCESSABLE when the app cannot answer by the release,
  * and as the object store and the models' readers do.
  */
 export async function loadRecommendation(
   host: ServiceHost<ServeOptions>,
-  release: Release,
-  recommendation: Recommendation,
+  { release, recommendation, before }: RecommendationLoading,
 ): Promise<LoadedRecommendation> {
   const { app, objects, tables } = host;
   const history = vectorOf(host, release, release);
@@ -43,7 +50,9 @@ export async function loadRecommendation(
   const recommender = app.recommenders.get(release.model);
   if (recommender === undefined)
     throw unfit(release, `is of recommender '${release.model}', which the app does not define`);
-  const items = loadItemModel(await objects.get(release.onnx.digest));
+  const { digest } = release.onnx;
+  const items =
+    before?.release.onnx.digest === digest ? before.items : loadItemModel(await objects.get(digest));
   // A history of nothing is the history of everybody who is new.
   const nothing = readHistory(
     recommender,

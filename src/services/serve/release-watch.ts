@@ -205,7 +205,8 @@ export class ReleaseWatch {
       const loaded = await this.#load(release, known);
       return () => this.#loaded.set(known.name, loaded);
     }
-    const loaded = await loadRecommendation(this.#host, release, known);
+    const before = this.recommendation(known.name);
+    const loaded = await loadRecommendation(this.#host, { release, recommendation: known, before });
     this.#vectors.set(loaded.vectorId, loaded.history);
     return () => this.#recommendations.set(known.name, loaded);
   }

@@ -1,6 +1,6 @@
 import { loadItemModel } from '../../ml/index.ts';
 import { readInteractions } from './recommender-file.ts';
-import { judgedUsers, recommender } from './recommender-judged.ts';
+import { judgedUsers, recommendWith } from './recommender-judged.ts';
 import { recommenderReportOf } from './recommender-measure.ts';
 import type { RecommenderReport } from './recommender-report.ts';
 import type { TaskContext } from './task-context.ts';
@@ -26,7 +26,7 @@ export function run(
   const file = readInteractions(interactions);
   const model = loadItemModel(onnx);
   const { users, of } = judgedUsers(file, seed);
-  const recommend = recommender(model, file);
+  const recommend = recommendWith(model, file);
   const recommended = users.map((user, place) => {
     if (place % BLOCK_USERS === 0) context.progress(place, users.length);
     return recommend(user);

@@ -40,14 +40,14 @@ export function judgedUsers(
   return { users, of: all.length };
 }
 
-/** Recommends to users what they do not have, as items of the file. */
-export interface Recommending {
+/** What a user who has some items is recommended: others, the best first. */
+export interface Recommended {
   readonly byModel: Int32Array;
   readonly byPopularity: Int32Array;
 }
 
-/** Recommends with the file that serves, numbers of the file's items in and out. */
-export function recommender(model: ItemModel, file: InteractionsFile): (user: JudgedUser) => Recommending {
+/** Recommends with a model in the file that serves; items are numbers of the interactions' file. */
+export function recommendWith(model: ItemModel, file: InteractionsFile): (user: JudgedUser) => Recommended {
   const ofFile = new Map(file.items.map((id, item) => [id, item]));
   const toFile = Int32Array.from(model.itemIds, (id) => ofFile.get(id) ?? -1);
   const toModel = new Int32Array(file.items.length).fill(-1);

@@ -6,7 +6,7 @@ import {
   type RecommendationMetrics,
 } from '../../ml/index.ts';
 import { type InteractionsFile, SIDE } from './recommender-file.ts';
-import type { JudgedUser, Recommending } from './recommender-judged.ts';
+import type { JudgedUser, Recommended } from './recommender-judged.ts';
 import { RECOMMENDER_TRAINING } from './recommender-limits.ts';
 import type { ActivitySlice, RecommenderReport } from './recommender-report.ts';
 import type { Interval, Point } from './report.ts';
@@ -18,7 +18,7 @@ export interface RecommenderReportInput {
   readonly users: readonly JudgedUser[];
   readonly of: number;
   /** What each of them was recommended. */
-  readonly recommended: readonly Recommending[];
+  readonly recommended: readonly Recommended[];
   readonly seed: number;
 }
 

@@ -74,7 +74,7 @@ async function readFile(
   await session.run(
     `create temp table counted as
      select file_row_number as place, ${quoted(columns.user)} as user_id, ${quoted(columns.item)} as item_id,
-       time::double as at, weight::double as weight
+       time::double as happened, weight::double as weight
      from read_parquet('${path.replaceAll("'", "''")}', file_row_number = true) where weight > 0;
      create temp table numbered_users as
      select user_id, row_number() over (order by user_id) - 1 as number from (select distinct user_id from counted);
@@ -95,11 +95,11 @@ async function readFile(
   const { times, userOf, itemOf, weights } = made.file;
   let at = 0;
   const pieces = session.stream(
-    `select at, numbered_users.number::double as user_number, numbered_items.number::double as item_number, weight
+    `select happened, numbered_users.number::double as user_number, numbered_items.number::double as item_number, weight
      from counted join numbered_users using (user_id) join numbered_items using (item_id) order by place`,
   );
   for await (const piece of pieces) {
-    times.set(numbers(piece.columns.get('at')), at);
+    times.set(numbers(piece.columns.get('happened')), at);
     userOf.set(numbers(piece.columns.get('user_number')), at);
     itemOf.set(numbers(piece.columns.get('item_number')), at);
     weights.set(numbers(piece.columns.get('weight')).map(boundedWeight), at);

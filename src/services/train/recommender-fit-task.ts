@@ -91,7 +91,7 @@ function decayOf(trainer: RecommenderTrainer): { readonly halfLife?: number } {
     : {};
 }
 
-function parametersOf({ kind: _, ...parameters }: RecommenderTrainer): Readonly<Record<string, number>> {
+function parametersOf({ kind: _kind, ...parameters }: RecommenderTrainer): Readonly<Record<string, number>> {
   return parameters;
 }
 

@@ -167,7 +167,7 @@ function slicesOf(
     list.length < 2 ? undefined : list.reduce((least, slice) => (slice.best < least.best ? slice : least));
   return {
     metric: COMPARED,
-    list: list.map(({ best: _, ...slice }) => slice),
+    list: list.map(({ best: _best, ...slice }) => slice),
     worst: worst === undefined || worst.best === Number.POSITIVE_INFINITY ? null : worst.items,
   };
 }

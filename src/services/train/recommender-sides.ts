@@ -17,7 +17,7 @@ const ROUNDING = 1e-9;
  * the first of them. What comes later and is not to be predicted is for nothing. Rows come in the order of time.
  */
 export function markSides(file: InteractionsFile, { fraction, core }: UserSplit): void {
-  const { rows, users, userOf, itemOf, sides } = file;
+  const { rows, users, userOf, sides } = file;
   const met = firstMet(file);
   const isIn = coreOf(file, met, core);
   // The row from which on a user's items are to be predicted.

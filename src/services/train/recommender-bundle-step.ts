@@ -1,12 +1,7 @@
-import {
-  type Dataset,
-  type GateVerdict,
-  type ModelVersionInput,
-  NO_LABEL_HASH,
-  routes,
-} from '../../contract/index.ts';
+import { type Dataset, type GateVerdict, NO_LABEL_HASH } from '../../contract/index.ts';
+import type { Gate } from '../../define/index.ts';
 import type { ObjectReference } from '../../runtime/index.ts';
-import { type Bundle, claimBundle, judge } from './bundle-step.ts';
+import { type Bundle, registerBundle } from './bundle-step.ts';
 import { recommenderCardOf } from './card/recommender-card.ts';
 import {
   RECOMMENDER_CODE_VERSION,
@@ -38,7 +33,7 @@ export function recommenderGateStep(
   return runStep<readonly GateVerdict[]>(context, {
     name: 'gate',
     inputs: { recommender: RECOMMENDER_STEP_VERSIONS.gate, gates, metrics },
-    work: () => Promise.resolve({ output: judge(gates, metrics), artefacts: [] }),
+    work: () => Promise.resolve({ output: verdictsOn(gates, metrics), artefacts: [] }),
     note: (verdicts) => {
       const failed = verdicts.filter((verdict) => !verdict.passed);
       if (failed.length === 0) return verdicts.length === 0 ? 'no gates' : `all ${verdicts.length} passed`;
@@ -49,12 +44,21 @@ export function recommenderGateStep(
   });
 }
 
+/** The verdict on each gate, by the metric alone: a recommender's gates ask for nothing else. One that is missing never passes. */
+function verdictsOn(gates: readonly Gate[], metrics: Readonly<Record<string, number>>): GateVerdict[] {
+  return gates.map(({ metric, direction, bound }) => {
+    const value = metrics[metric] ?? Number.NaN;
+    const passed = direction === 'atLeast' ? value >= bound : value <= bound;
+    return { metric, direction, bound, value, passed };
+  });
+}
+
 /** Registers the version. The same bundle is the same version, whichever run comes to it. */
 export function recommenderBundleStep(
   context: RecommenderContext,
   parts: RecommenderParts,
 ): Promise<StepOutcome<Bundle>> {
-  const { host, run, recommender, signal } = context;
+  const { recommender, signal } = context;
   const bundle = bundleOf(context, parts);
   return runStep<Bundle>(context, {
     name: 'bundle',
@@ -62,17 +66,10 @@ export function recommenderBundleStep(
     async work(key) {
       const card = await storeCard(context, parts, bundle.lineage);
       signal.throwIfAborted();
-      const body: ModelVersionInput = {
-        ...bundle,
-        card,
-        lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
-        idempotencyKey: key,
-      };
-      await host.failPoints.pass('train.bundle.claimed');
-      const call = { params: { model: recommender.name }, query: {}, body };
-      const { version, passed } = await host.call(routes.registerVersion, call, { signal });
+      const named = { key, model: recommender.name, bundle: { ...bundle, card } };
+      const output = await registerBundle(context, named);
       const artefacts = [parts.fitted.onnx, parts.report, card.markdown, card.html];
-      return { output: { version, passed }, artefacts: artefacts.map(({ digest }) => digest) };
+      return { output, artefacts: artefacts.map(({ digest }) => digest) };
     },
     note: ({ version, passed }) =>
       `version ${version}, ${passed ? 'can be released' : 'did not pass its gates'}`,

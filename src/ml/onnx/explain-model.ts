@@ -109,8 +109,11 @@ function linearExplainer({ means, scales, coefficients, intercept }: Explainable
 
 function treesExplainer(unpack: () => Parameters<typeof treeRowExplainer>[0]): FeatureExplainer {
   try {
-    const { expected, explain } = treeRowExplainer(unpack());
-    return { base: expected[0] as number, explain };
+    const trees = treeRowExplainer(unpack());
+    return {
+      base: trees.expected[0] as number,
+      explain: (features, contributions) => trees.explain(features, contributions),
+    };
   } catch (error) {
     // Nodes that share a child can be walked, but are no trees.
     if (error instanceof RangeError) throw new NotExplainable(error.message);

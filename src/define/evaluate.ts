@@ -1,3 +1,4 @@
+import { codeOf } from './code.ts';
 import type { ExpressionNode, Operator } from './expression.ts';
 
 /** A value while an expression is evaluated; null means missing. Never NaN or an infinity. */
@@ -37,6 +38,10 @@ function compileCall(node: Extract<ExpressionNode, { op: 'call' }>): Evaluator {
   if (node.operator === 'ifNull') {
     return (values) => first(values) ?? second?.(values) ?? null;
   }
+  if (node.operator === 'category') {
+    const places = new Map(node.arguments.slice(1).map((item, place) => [literalOf(item), place]));
+    return (values) => places.get(first(values)) ?? null;
+  }
   if (second === undefined) {
     const apply = unary(node.operator, 10 ** (node.decimals ?? 0));
     return (values) => {
@@ -51,6 +56,11 @@ function compileCall(node: Extract<ExpressionNode, { op: 'call' }>): Evaluator {
     const right = second(values);
     return right === null ? null : apply(left, right);
   };
+}
+
+function literalOf(node: ExpressionNode): Value {
+  if (node.op !== 'literal') throw new TypeError('Categories are literals');
+  return node.value;
 }
 
 const DAY_MS = 86_400_000;
@@ -69,6 +79,8 @@ function unary(operator: Operator, unit: number): (value: number | boolean | str
       return (value) => modulo(Math.floor(Number(value) / DAY_MS) + EPOCH_DAY_OF_WEEK, 7);
     case 'absolute':
       return (value) => Math.abs(Number(value));
+    case 'code':
+      return (value) => codeOf(String(value));
     case 'add':
     case 'subtract':
     case 'multiply':
@@ -82,6 +94,7 @@ function unary(operator: Operator, unit: number): (value: number | boolean | str
     case 'or':
     case 'ifNull':
     case 'element':
+    case 'category':
       throw new TypeError(`${operator} takes two arguments`);
   }
 }
@@ -119,6 +132,8 @@ function binary(operator: Operator): (left: Known, right: Known) => Value {
     case 'hourOfDay':
     case 'dayOfWeek':
     case 'absolute':
+    case 'code':
+    case 'category':
     case 'ifNull':
       throw new TypeError(`${operator} does not take two arguments`);
   }

@@ -4,6 +4,7 @@ import { AS_OF_FIELD, decimalsOf, Expression } from './expression.ts';
 import { canonicalJson, definitionHash } from './hash.ts';
 import type { LabelDefinition, MaturedLabel } from './label.ts';
 import { assertDistinct, assertName } from './name.ts';
+import { beyondEvent } from './of-event.ts';
 import { type FieldExpressions, fieldExpressions, type Fields, type Source } from './source.ts';
 import type {
   AggregateKind,
@@ -280,15 +281,11 @@ function resolve(
 
 /** Throws a TypeError when the expression is not one over the fields of an event alone. */
 function assertOfEvents(group: string, node: ExpressionNode): void {
-  const isOther = node.op === 'aggregate' || (node.op === 'field' && node.name === AS_OF_FIELD);
-  if (isOther) {
-    throw new TypeError(
-      `Group '${group}': what is aggregated, and filters, are of an event's fields; got ${
-        node.op === 'aggregate' ? `the value of ${node.spec.kind}` : 'asOf()'
-      }`,
-    );
-  }
-  if (node.op === 'call') for (const argument of node.arguments) assertOfEvents(group, argument);
+  const other = beyondEvent(node);
+  if (other === undefined) return;
+  throw new TypeError(
+    `Group '${group}': what is aggregated, and filters, are of an event's fields; got ${other}`,
+  );
 }
 
 function expand(

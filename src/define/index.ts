@@ -39,6 +39,8 @@ export {
   type ServiceDeploymentOptions,
 } from './deployment.ts';
 export { type Duration, durationMs } from './duration.ts';
+export { categoriesOf, category, CATEGORY_LIMITS } from './category.ts';
+export { code, CODE_BITS, codeOf } from './code.ts';
 export { compileExpression, type Evaluator, type Value, type Values } from './evaluate.ts';
 export {
   absolute,

@@ -25,6 +25,8 @@ export type Operator =
   | 'hourOfDay'
   | 'dayOfWeek'
   | 'absolute'
+  | 'code'
+  | 'category'
   | 'element';
 
 /** An expression as data: what is hashed, sent, and compiled to JavaScript and SQL. */

@@ -1,7 +1,9 @@
-import { AS_OF_FIELD, Expression, type ExpressionNode } from './expression.ts';
-import { candidateFields, type FeatureGroup } from './features.ts';
+import { categoriesOf } from './category.ts';
+import { Expression, type ExpressionNode } from './expression.ts';
+import { candidateFields, type Feature, type FeatureGroup } from './features.ts';
 import { definitionHash } from './hash.ts';
 import { assertDistinct, assertName } from './name.ts';
+import { beyondEvent } from './of-event.ts';
 import type { PickedFeatures } from './pick.ts';
 import { type FieldExpressions, fieldExpressions, type Source } from './source.ts';
 
@@ -14,9 +16,15 @@ export type VectorPart<TSource extends Source> =
   | ((candidate: FieldExpressions<TSource['fields']>) => NumberLike);
 
 /** One value of a vector, in the model's input order. */
-export type VectorValue =
-  | { readonly name: string; readonly from: 'group'; readonly group: string; readonly index: number }
-  | { readonly name: string; readonly from: 'candidate'; readonly expression: ExpressionNode };
+export type VectorValue = VectorOrigin & {
+  readonly name: string;
+  /** What the places stand for that a categorical value has, from 0. Absent otherwise. */
+  readonly categories?: readonly string[];
+};
+
+type VectorOrigin =
+  | { readonly from: 'group'; readonly group: string; readonly index: number }
+  | { readonly from: 'candidate'; readonly expression: ExpressionNode };
 
 /** Columns that a dataset has beside the vector's values, whose names a value cannot take. */
 export const DATASET_COLUMNS: readonly string[] = ['id', 'time', 'partition', 'position', 'label'];
@@ -55,7 +63,9 @@ export function vector<const TName extends string, TSource extends Source>(
     if (label === 'candidate') continue;
     assertName('vector part', label);
     if (typeof part === 'function') {
-      values.push({ name: label, from: 'candidate', expression: numeric(part(fields)).node });
+      const expression = numeric(part(fields)).node;
+      const categories = categoriesOf(expression);
+      values.push({ name: label, from: 'candidate', expression, ...(categories && { categories }) });
       hashed.push(...values.slice(-1));
     } else if (part.type === 'features' || part.type === 'picked') {
       const group = part.type === 'picked' ? part.group : part;
@@ -65,9 +75,17 @@ export function vector<const TName extends string, TSource extends Source>(
       groups.push(group);
       hashes.push(part.hash);
       for (const [place, index] of indexes.entries()) {
-        const value = `${label}_${group.features[index]?.name ?? ''}`;
-        values.push({ name: value, from: 'group', group: group.name, index });
-        hashed.push({ name: value, from: 'group', group: group.name, index: place });
+        const feature = group.features[index];
+        const value = `${label}_${feature?.name ?? ''}`;
+        const categories = feature && categoriesOfFeature(feature);
+        const common = {
+          name: value,
+          from: 'group',
+          group: group.name,
+          ...(categories && { categories }),
+        } as const;
+        values.push({ ...common, index });
+        hashed.push({ ...common, index: place });
       }
     } else {
       throw new TypeError(`Vector '${name}': part '${label}' is neither a feature group nor an expression`);
@@ -100,15 +118,20 @@ function assertOwnCandidate(
   }
 }
 
-function numeric(expression: NumberLike): Expression<'number'> {
-  assertCandidateOnly(expression.node);
-  return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
+/** Aggregates whose values are some of those that they were given. */
+const KEEPING: ReadonlySet<Feature['kind']> = new Set(['first', 'last', 'firstK', 'lastK']);
+
+/** A feature is categorical if it is an expression that is, or the value of such an input as it was. */
+function categoriesOfFeature(feature: Feature): readonly string[] | undefined {
+  if (feature.kind === 'expression') return categoriesOf(feature.expression);
+  const isPlace = KEEPING.has(feature.kind) && feature.fallback === undefined;
+  return isPlace ? categoriesOf(feature.input) : undefined;
 }
 
-function assertCandidateOnly(node: ExpressionNode): void {
-  if (node.op === 'aggregate' || (node.op === 'field' && node.name === AS_OF_FIELD))
+function numeric(expression: NumberLike): Expression<'number'> {
+  if (beyondEvent(expression.node) !== undefined)
     throw new TypeError('Aggregates and asOf() stand in expressions of a feature group, not of a vector');
-  if (node.op === 'call') for (const argument of node.arguments) assertCandidateOnly(argument);
+  return new Expression<'number' | 'money' | 'boolean'>(expression.node).toNumber();
 }
 
 function assertKey(vectorName: string, candidate: Source, group: FeatureGroup): void {

@@ -63,7 +63,12 @@ function rebuildText({ id, equal, recorded, rebuilt, wasStored, isStored }: Data
 
 function describe(manifest: Dataset): string {
   const { vector, vectorHash, label, labelHash, knowledge, asOf, from, to } = manifest;
-  const counts = `${String(manifest.rows)} rows, ${String(manifest.positives)} positive, ${String(manifest.censored)} censored`;
+  const counts = [
+    `${String(manifest.rows)} rows`,
+    `${String(manifest.positives)} positive`,
+    `${String(manifest.censored)} censored`,
+    ...(manifest.unconfirmed === undefined ? [] : [`${String(manifest.unconfirmed)} unconfirmed`]),
+  ].join(', ');
   const known = knowledge === 'latest' ? 'all that was known at the build' : 'as served, by receipts';
   return table(
     ['', manifest.id],

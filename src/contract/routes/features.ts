@@ -143,6 +143,8 @@ export const dataset = z.object({
   rows: z.number().int(),
   /** Rows left out because their label had not matured at asOf. */
   censored: z.number().int(),
+  /** Of a label with `confirmed`: rows left out because nobody had said by maturity what they are. Others do not have it. */
+  unconfirmed: z.number().int().optional(),
   positives: z.number().int(),
   file: z.object({ digest, bytes: z.number().int() }),
 });

@@ -14,7 +14,8 @@ import type { ServiceHost, WarehouseSession } from '../../runtime/index.ts';
 import type { Archive } from './archive.ts';
 import { computeGroup } from './offline/compute-group.ts';
 import { eventsSql } from './offline/event-tables.ts';
-import { candidateColumn, outcomesSql, outcomesTable, positiveSql } from './offline/point-in-time.ts';
+import { knownSql, outcomesSql, outcomesTable, positiveSql } from './offline/outcomes.ts';
+import { candidateColumn } from './offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, storedQueryTableSql } from './offline/query-table.ts';
 import { expressionSql, identifier, literal } from './offline/sql.ts';
 import type { FeaturesOptions } from './options.ts';
@@ -35,7 +36,7 @@ order by floor(extract(epoch from built_at) * 1000)::bigint desc, id desc limit 
 /** What decides the rows and values of a dataset. */
 type DatasetHead = Pick<Dataset, 'from' | 'to' | 'knowledge' | 'asOf' | 'positions' | 'receipts'>;
 /** What is known once it is made. */
-type DatasetCounts = Pick<Dataset, 'names' | 'keys' | 'rows' | 'censored' | 'positives'>;
+type DatasetCounts = Pick<Dataset, 'names' | 'keys' | 'rows' | 'censored' | 'unconfirmed' | 'positives'>;
 
 /** Builds immutable training tables from the archive. */
 export class Datasets {
@@ -182,7 +183,7 @@ export class Datasets {
       if (group.group.from.matured !== undefined)
         labels.set(group.group.from.matured.name, group.group.from.matured);
     }
-    for (const item of labels.values()) await session.run(outcomesSql(item.name, item.from.name, item.on));
+    for (const item of labels.values()) await session.run(outcomesSql(item));
     let split = false;
     if (head.knowledge === 'latest') {
       await session.run(storedQueryTableSql(vector, head.from, head.to));
@@ -223,14 +224,15 @@ export class Datasets {
       `create temp table assembled as ${assembledSql(vector, label, keys, { ...head, horizonMs: this.#state.plan.horizonMs })}`,
     );
     const counts = await session.query(`select
-      count(*) filter (where not _censored) as rows,
+      count(*) filter (where not _censored and not _unconfirmed) as rows,
       count(*) filter (where _censored) as censored,
+      count(*) filter (where not _censored and _unconfirmed) as unconfirmed,
       count(*) filter (where not _censored and ${label === undefined ? 'false' : '"label"'}) as positives
       from assembled`);
     const number = (name: string): number => Number(counts.columns.get(name)?.[0] ?? 0);
     const path = join(session.scratch, 'dataset.parquet');
     await session.run(`copy (
-      select * exclude (_censored, _q) from assembled where not _censored
+      select * exclude (_censored, _unconfirmed, _q) from assembled where not _censored and not _unconfirmed
       order by "time", "partition", "position", _q
     ) to ${literal(path)} (format parquet, compression zstd)`);
     return {
@@ -238,6 +240,7 @@ export class Datasets {
       keys,
       rows: number('rows'),
       censored: number('censored'),
+      ...(label?.confirmed === true ? { unconfirmed: number('unconfirmed') } : {}),
       positives: number('positives'),
       path,
     };
@@ -342,10 +345,12 @@ function assembledSql(
     return `join ${table} on ${table}.q = q.q`;
   });
   let censored = 'false';
+  let unconfirmed = 'false';
   if (label !== undefined) {
     const maturity = `(${time} + ${String(label.maturesAfterMs)})`;
-    const spanMs = label.maturesAfterMs + horizonMs;
-    columns.push(`${positiveSql('outcomes.outcomes', { maturity, spanMs })} as "label"`);
+    const reach = { maturity, spanMs: label.maturesAfterMs + horizonMs };
+    columns.push(`${positiveSql(label, 'outcomes.outcomes', reach)} as "label"`);
+    if (label.confirmed === true) unconfirmed = `not ${knownSql('outcomes.outcomes', reach)}`;
     joins.push(
       `left join ${outcomesTable(label.name)} outcomes on outcomes.target = q.${candidateColumn(source.id)}`,
     );
@@ -357,7 +362,8 @@ function assembledSql(
   if (knowledge === 'as-served') {
     columns.push(...vector.names.map((name) => `q.${identifier(`served_${name}`)}`));
   }
-  return `select ${columns.join(',\n  ')}, ${censored} as _censored, q.q as _q\nfrom q\n${joins.join('\n')}`;
+  const left = `${censored} as _censored, ${unconfirmed} as _unconfirmed`;
+  return `select ${columns.join(',\n  ')}, ${left}, q.q as _q\nfrom q\n${joins.join('\n')}`;
 }
 
 function valueSql(vector: VectorPlan, value: VectorPlan['vector']['values'][number]): string {

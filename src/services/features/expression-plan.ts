@@ -17,19 +17,26 @@ export interface ExpressionPlan {
   readonly places: readonly number[];
   /** Fields of the event being decided. */
   readonly fields: readonly string[];
+  /** Those of them whose text itself is asked for. */
+  readonly texts: readonly string[];
 }
+
+/** Before the name of a field: its text itself, which no field's name begins with. */
+const TEXT = '=';
 
 /** Compiles the expressions among a group's features and parts. */
 export function expressionPlans(features: readonly Feature[]): ExpressionPlan[] {
   return features.flatMap((feature, place) => {
     if (feature.expression === undefined) return [];
-    const names = [...new Set(fieldNames(feature.expression))];
+    const expression = hashed(feature.expression);
+    const names = [...new Set(fieldNames(expression))];
     return [
       {
         place,
-        evaluate: compileExpression(hashed(feature.expression)),
+        evaluate: compileExpression(expression),
         places: names.filter((name) => name.startsWith('#')).map((name) => Number(name.slice(1))),
-        fields: names.filter((name) => !name.startsWith('#') && name !== AS_OF_FIELD),
+        fields: names.filter((name) => !/^[#=]/.test(name) && name !== AS_OF_FIELD),
+        texts: names.filter((name) => name.startsWith(TEXT)).map((name) => name.slice(TEXT.length)),
       },
     ];
   });
@@ -42,7 +49,7 @@ export function evaluateExpressions(
   asOf: number,
   output: (number | null)[],
 ): void {
-  for (const { place, evaluate, places, fields } of plans) {
+  for (const { place, evaluate, places, fields, texts } of plans) {
     const values: Record<string, Value> = { [AS_OF_FIELD]: asOf };
     for (const part of places) values[`#${String(part)}`] = output[part] ?? null;
     for (const field of fields) {
@@ -50,6 +57,7 @@ export function evaluateExpressions(
       // The latest text of a window is known by its hash.
       values[field] = typeof value === 'string' ? hashText(value) : value;
     }
+    for (const field of texts) values[`${TEXT}${field}`] = candidate[field] ?? null;
     const value = evaluate(values);
     output[place] = value === null ? null : Number(value);
   }
@@ -60,7 +68,15 @@ function hashed(node: ExpressionNode): ExpressionNode {
   if (node.op === 'literal' && typeof node.value === 'string')
     return { ...node, value: hashText(node.value) };
   if (node.op !== 'call') return node;
-  return { ...node, arguments: node.arguments.map((argument) => hashed(argument)) };
+  const change = node.operator === 'code' ? asText : hashed;
+  return { ...node, arguments: node.arguments.map((argument) => change(argument)) };
+}
+
+/** The expression over texts themselves: of a code's text nothing is an aggregate's value. */
+function asText(node: ExpressionNode): ExpressionNode {
+  if (node.op === 'field') return { ...node, name: `${TEXT}${node.name}` };
+  if (node.op !== 'call') return node;
+  return { ...node, arguments: node.arguments.map((argument) => asText(argument)) };
 }
 
 function fieldNames(node: ExpressionNode): string[] {

@@ -13,6 +13,7 @@ import {
 } from '../../define/index.ts';
 import { type ExpressionPlan, expressionPlans } from './expression-plan.ts';
 import { hashText } from './online/aggregators/hash.ts';
+import type { OutcomeVerdict } from './online/verdict.ts';
 import { RecordReader } from './record-reader.ts';
 
 /** A feature or a part of a group with what the engines need at hand. */
@@ -89,6 +90,8 @@ export interface GroupPlan {
 
 export interface LabelPlan {
   readonly label: LabelDefinition;
+  /** What an outcome says of the event that it names, by its fields. */
+  readonly verdict: (outcome: Values) => OutcomeVerdict;
   /** Groups over the matured label, by index. */
   readonly groups: readonly number[];
 }
@@ -153,6 +156,7 @@ export function compilePlan(app: Definitions): Plan {
   const groups = compiled.map((plan): GroupPlan => ({ ...plan, horizonMs }));
   const labels: LabelPlan[] = [...app.labels.values()].map((label) => ({
     label,
+    verdict: verdictOf(label),
     groups: groups.filter((plan) => plan.group.from.matured?.name === label.name).map((plan) => plan.index),
   }));
   const sources = new Map<string, SourcePlan>();
@@ -180,6 +184,14 @@ export function compilePlan(app: Definitions): Plan {
       (item) => item.hash,
     ),
   };
+}
+
+/** An outcome that does not meet the condition says nothing, unless it confirms that somebody looked. */
+function verdictOf({ where, confirmed }: LabelDefinition): LabelPlan['verdict'] {
+  if (where === undefined) return () => 'positive';
+  const isPositive = compileExpression(where);
+  const otherwise = confirmed === true ? 'negative' : undefined;
+  return (outcome) => (isPositive(outcome) === true ? 'positive' : otherwise);
 }
 
 /** Kinds whose value comes from the usual statistics of an input, which are kept for all of them together. */

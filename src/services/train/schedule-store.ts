@@ -97,8 +97,12 @@ export async function lastScheduledRun(tables: Tables, model: string): Promise<S
   return toRun((await tables.query<RunRow>(LAST_RUN, [model]))[0]);
 }
 
-/** How many events of the source the model's last run knew; 0 when it had none. */
-export async function knownEvents(tables: Tables, model: string, source: string): Promise<number> {
+/** Next offsets of the source's partitions that the model's last run knew; empty when it had none. */
+export async function knownPositions(
+  tables: Tables,
+  model: string,
+  source: string,
+): Promise<readonly number[]> {
   const [row] = await tables.query<{ readonly positions: number[] | null }>(KNOWN, [model, source]);
-  return (row?.positions ?? []).reduce((sum, next) => sum + next, 0);
+  return row?.positions ?? [];
 }

@@ -9,8 +9,17 @@ import {
   defineApp,
   defineModel,
   every,
+  id,
+  key,
+  label,
+  logistic,
+  number,
   onNewLabels,
   type RetrainRule,
+  source,
+  text,
+  timestamp,
+  vector,
 } from '../../define/index.ts';
 import type { Clock, RunningService, ServiceDefinition, ServiceHost } from '../../runtime/index.ts';
 import { train, type TrainOptions } from './index.ts';
@@ -109,7 +118,11 @@ async function runs(on: RunningService, model = 'linear'): Promise<Run[]> {
   return found.toReversed();
 }
 
-async function end(state: 'done' | 'failed', positions?: readonly number[]): Promise<void> {
+async function end(
+  state: 'done' | 'failed',
+  positions?: readonly number[],
+  source = 'reports',
+): Promise<void> {
   const { tables } = world.postgres;
   const ended = await tables.query<{ id: string }>(
     `update train_run set state = $1, finished_at = $2 where state in ('queued', 'running') returning id`,
@@ -120,7 +133,7 @@ async function end(state: 'done' | 'failed', positions?: readonly number[]): Pro
     await tables.query(`insert into train_step values ($1, 'dataset', $2, $3, '{}', 1, 1)`, [
       `dataset of ${id}`,
       id,
-      JSON.stringify({ positions: { reports: positions } }),
+      JSON.stringify({ positions: { [source]: positions } }),
     ]);
   }
 }
@@ -310,7 +323,83 @@ describe('a rule by labels', () => {
     await minute();
     expect(await runs(one)).toHaveLength(3);
   });
+
+  it.each([
+    { confirmed: false, what: 'outcomes that meet the condition of its label' },
+    { confirmed: true, what: 'all outcomes where each makes an event known' },
+  ])('counts $what, and says after how many records to look again', async ({ confirmed }) => {
+    const findings = `findings_${String(confirmed)}`;
+    const service = await start(practice(findings, confirmed));
+    const topic = sourceTopic(findings);
+    await world.postgres.log.createTopic(topic, { partitions: 2 });
+    let made = 0;
+    const add = async (partition: number, ...found: string[]): Promise<void> => {
+      const records = found.map((finding) => {
+        made += 1;
+        return { findingId: `f${String(made)}`, at: START, caseId: `c${String(made)}`, finding };
+      });
+      await world.postgres.log.append(
+        topic,
+        partition,
+        records.map((record) => Buffer.from(JSON.stringify(record))),
+      );
+      clock.nowMs += 60_000;
+      await look();
+    };
+    await add(0, 'malignant', 'benign', 'benign');
+    await add(1, 'benign', 'malignant');
+    const rule = async (): Promise<unknown> => (await schedule(service))?.rules[0];
+    if (confirmed) {
+      expect(await runs(service)).toHaveLength(1);
+      return;
+    }
+    expect(await rule()).toMatchObject({ isDue: false, labels: { source: findings, seen: 5, dueAt: 6 } });
+    expect(await runs(service)).toEqual([]);
+    await add(0, 'benign');
+    expect(await rule()).toMatchObject({ isDue: false, labels: { seen: 6, dueAt: 7 } });
+    await add(0, 'benign', 'malignant');
+    expect((await runs(service)).map(({ reason }) => reason)).toEqual(['new-labels']);
+    // The run knew all but the last; one that is no event is no outcome either.
+    await end('done', [4, 2], findings);
+    await world.postgres.log.append(topic, 1, [Buffer.from('malignant')]);
+    await add(1, 'malignant');
+    expect(await rule()).toMatchObject({ isDue: false, labels: { seen: 10, dueAt: 11 } });
+    await add(1, 'malignant');
+    expect(await runs(service)).toHaveLength(2);
+  });
 });
+
+/** An app whose cases are malignant if a finding says so. */
+function practice(findings: string, confirmed: boolean): App {
+  const cases = source('cases', {
+    id: 'caseId',
+    time: 'at',
+    key: 'caseId',
+    fields: { caseId: id(), at: timestamp(), size: number() },
+  });
+  const found = source(findings, {
+    id: 'findingId',
+    time: 'at',
+    key: 'caseId',
+    fields: { findingId: id(), at: timestamp(), caseId: key(), finding: text() },
+  });
+  const malignant = label('malignant', {
+    of: cases,
+    from: found,
+    on: 'caseId',
+    where: (f) => f.finding.equals('malignant'),
+    confirmed,
+    maturesAfter: '3d',
+  });
+  const sizes = vector('sizes', { candidate: cases, size: (c) => c.size });
+  const model = defineModel('linear', {
+    vector: sizes,
+    label: malignant,
+    trainer: logistic(),
+    retrain: onNewLabels(3),
+  });
+  return defineApp('practice', { decisions: {}, models: [model] });
+}
 
 describe('the order of runs', () => {
   it('is that asked ones go first, and that models take turns', async () => {

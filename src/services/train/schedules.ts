@@ -1,20 +1,15 @@
-import {
-  PlatformError,
-  type RunReason,
-  type Schedule,
-  type ScheduleRule,
-  sourceTopic,
-} from '../../contract/index.ts';
+import { PlatformError, type RunReason, type Schedule, type ScheduleRule } from '../../contract/index.ts';
 import { lastDueAt, type Model, nextDueAt, type RetrainRule, retrainText } from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { type Due, dueByLabels, dueByTime, labelsDueAt, retryAt } from './due.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
+import { type OutcomeCount, OutcomeCounter } from './outcome-counter.ts';
 import { publicRun, type StoredRun } from './run-store.ts';
 import { assertGates, modelOf, queueRun } from './runs.ts';
 import {
   hasOpenScheduledRun,
-  knownEvents,
+  knownPositions,
   lastScheduledRun,
   lockSchedule,
   notePause,
@@ -44,6 +39,7 @@ const REASONS: Readonly<Record<RetrainRule['kind'], RunReason>> = {
 export class Scheduler {
   readonly #host: Host;
   readonly #metrics: TrainMetrics;
+  readonly #outcomes: OutcomeCounter;
   readonly #models: readonly Model[];
   readonly #countedMs = new Map<string, number>();
   readonly #failedMs = new Map<string, number>();
@@ -51,6 +47,7 @@ export class Scheduler {
   constructor(host: Host, metrics: TrainMetrics) {
     this.#host = host;
     this.#metrics = metrics;
+    this.#outcomes = new OutcomeCounter(host.log);
     this.#models = scheduledModels(host);
   }
 
@@ -80,7 +77,8 @@ export class Scheduler {
       if (pausedAt !== null || !this.#isTime(model, rule)) continue;
       // Mostly nothing is to be done: that is found out without a lock.
       const state = await readRule(tables, model.name, retrainText(rule));
-      const seen = rule.kind === 'every' ? 0 : await countOutcomes(this.#host, model);
+      const seen =
+        rule.kind === 'every' ? 0 : (await countOutcomes(tables, model, this.#outcomes)).count.seen;
       if (isSettled(state, await dueNow(this.#host, tables, { model, rule, state, seen }))) continue;
       const run = await decide(this.#host, model, { rule, seen });
       if (run !== undefined) this.#metrics.scheduled.add(1, { model: model.name, reason: run.reason });
@@ -120,7 +118,7 @@ interface RuleLook {
 
 async function dueNow(host: Host, tables: Tables, { model, rule, state, seen }: RuleLook): Promise<Due> {
   if (rule.kind === 'every') return dueByTime(rule, state.settledAt, host.clock.now());
-  const known = await knownEvents(tables, model.name, model.label.from.name);
+  const known = total(await knownPositions(tables, model.name, model.label.from.name));
   return dueByLabels(rule, { seen, known, asked: state.labelsSeen });
 }
 
@@ -177,33 +175,39 @@ function keyOf(rule: RetrainRule, due: number): string {
   return rule.kind === 'every' ? `due:${new Date(due).toISOString()}` : `due:labels:${String(due)}`;
 }
 
-/** Events of the source of outcomes that have ever come, by the log: records sent twice count twice. */
-async function countOutcomes({ log }: Host, { label }: Model): Promise<number> {
-  try {
-    const ranges = await log.ranges(sourceTopic(label.from.name));
-    return ranges.reduce((sum, { next }) => sum + next, 0);
-  } catch (error) {
-    // Nothing was ever sent to that source.
-    if (PlatformError.is(error) && error.code === 'TOPIC_NOT_FOUND') return 0;
-    throw error;
-  }
+/** Outcomes of the model's label, and how many of them its last run knew. */
+async function countOutcomes(
+  tables: Tables,
+  { name, label }: Model,
+  outcomes: OutcomeCounter,
+): Promise<{ readonly count: OutcomeCount; readonly known: number }> {
+  const known = await knownPositions(tables, name, label.from.name);
+  return { count: await outcomes.count(label, known), known: total(known) };
+}
+
+function total(positions: readonly number[]): number {
+  return positions.reduce((sum, next) => sum + next, 0);
 }
 
 /** When each model with rules is trained. */
-export async function listSchedules(host: Host): Promise<{ schedules: Schedule[] }> {
-  return { schedules: await Promise.all(scheduledModels(host).map((model) => describe(host, model))) };
+export async function listSchedules(
+  host: Host,
+  outcomes: OutcomeCounter,
+): Promise<{ schedules: Schedule[] }> {
+  const models = scheduledModels(host);
+  return { schedules: await Promise.all(models.map((model) => describe(host, model, outcomes))) };
 }
 
 /** Rejects with MODEL_NOT_FOUND, and with UNPROCESSABLE when the model has no rule. */
-export function pauseSchedule(host: Host, name: string): Promise<Schedule> {
-  return change(host, name, async (tx, { pausedAt }) => {
+export function pauseSchedule(host: Host, name: string, outcomes: OutcomeCounter): Promise<Schedule> {
+  return change({ host, name, outcomes }, async (tx, { pausedAt }) => {
     if (pausedAt === null) await notePause(tx, name, host.clock.now());
   });
 }
 
 /** Due instants that passed meanwhile are over; outcomes that came meanwhile count. Rejects as {@link pauseSchedule} does. */
-export function resumeSchedule(host: Host, name: string): Promise<Schedule> {
-  return change(host, name, async (tx, { model, pausedAt }) => {
+export function resumeSchedule(host: Host, name: string, outcomes: OutcomeCounter): Promise<Schedule> {
+  return change({ host, name, outcomes }, async (tx, { model, pausedAt }) => {
     if (pausedAt === null) return;
     await notePause(tx, name, null);
     for (const rule of model.retrain) {
@@ -215,8 +219,7 @@ export function resumeSchedule(host: Host, name: string): Promise<Schedule> {
 }
 
 async function change(
-  host: Host,
-  name: string,
+  { host, name, outcomes }: { readonly host: Host; readonly name: string; readonly outcomes: OutcomeCounter },
   work: (tx: Tables, known: { readonly model: Model; readonly pausedAt: number | null }) => Promise<void>,
 ): Promise<Schedule> {
   const model = modelOf(host, name);
@@ -229,10 +232,10 @@ async function change(
     await work(tx, { model, pausedAt: await lockSchedule(tx, name) });
     await host.signals.notify(SCHEDULES_SIGNAL, tx);
   });
-  return describe(host, model);
+  return describe(host, model, outcomes);
 }
 
-async function describe(host: Host, model: Model): Promise<Schedule> {
+async function describe(host: Host, model: Model, outcomes: OutcomeCounter): Promise<Schedule> {
   const { tables } = host;
   const [pausedAt, ends, last] = await Promise.all([
     readPause(tables, model.name),
@@ -242,13 +245,17 @@ async function describe(host: Host, model: Model): Promise<Schedule> {
   return {
     model: model.name,
     pausedAt,
-    rules: await Promise.all(model.retrain.map((rule) => describeRule(host, model, rule))),
+    rules: await Promise.all(model.retrain.map((rule) => describeRule(host, { model, rule }, outcomes))),
     notBefore: retryAt(ends, host.clock.now()),
     lastRun: last === undefined ? null : publicRun(last),
   };
 }
 
-async function describeRule(host: Host, model: Model, rule: RetrainRule): Promise<ScheduleRule> {
+async function describeRule(
+  host: Host,
+  { model, rule }: { readonly model: Model; readonly rule: RetrainRule },
+  outcomes: OutcomeCounter,
+): Promise<ScheduleRule> {
   const { tables, clock } = host;
   const state = await readRule(tables, model.name, retrainText(rule));
   const common = { rule: retrainText(rule), reason: REASONS[rule.kind] };
@@ -262,17 +269,15 @@ async function describeRule(host: Host, model: Model, rule: RetrainRule): Promis
       labels: null,
     };
   }
-  const source = model.label.from.name;
-  const [seen, known] = await Promise.all([
-    countOutcomes(host, model),
-    knownEvents(tables, model.name, source),
-  ]);
+  const { count, known } = await countOutcomes(tables, model, outcomes);
+  const { records, seen } = count;
   const dueAt = labelsDueAt(rule, { known, asked: state.labelsSeen });
   return {
     ...common,
     lastDueAt: null,
     nextDueAt: null,
     isDue: seen >= dueAt,
-    labels: { source, seen, dueAt },
+    // Whoever counts records by the log alone need not look again before there are so many.
+    labels: { source: model.label.from.name, seen: records, dueAt: records + dueAt - seen },
   };
 }

@@ -6,6 +6,7 @@ import {
   type StratifiedValidation,
   validationOf,
 } from '../../define/index.ts';
+import { categoriesMember, categoriesOf } from './categories.ts';
 import { foldPeriods } from './fold-periods.ts';
 import type { Part } from './part-file.ts';
 import { describePeriod, type Periods } from './periods.ts';
@@ -76,6 +77,7 @@ export async function searchFolds(context: RunContext, input: FoldInput): Promis
   const key = stepKey('folds', {
     file: dataset.file.digest,
     names: dataset.names,
+    ...categoriesMember(categoriesOf(model.vector)),
     periods: all,
     excludeKnown: excludeKnown ?? null,
     ...(rank === undefined ? {} : { rank }),
@@ -136,7 +138,7 @@ async function cutFolds(context: RunContext, dataset: Dataset, all: readonly Per
   await using session = await host.warehouse.session();
   const cut: CutFold[] = [];
   for (const periods of all) {
-    const table = { session, path, names: dataset.names, periods };
+    const table = { session, path, names: dataset.names, categories: categoriesOf(model.vector), periods };
     const sides: readonly [MadePart, MadePart] =
       groupBy === undefined
         ? await sidesInTime({ ...table, excludeKnown: excludedEntity(model.split) })

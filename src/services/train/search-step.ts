@@ -8,6 +8,7 @@ import {
   validationOf,
 } from '../../define/index.ts';
 import type { ObjectReference } from '../../runtime/index.ts';
+import { categoriesMember, categoriesOf } from './categories.ts';
 import { foldPeriods } from './fold-periods.ts';
 import { withPatience } from './patience.ts';
 import type { Periods } from './periods.ts';
@@ -107,6 +108,7 @@ function searchKey({ model }: RunContext, search: TrainerSearch, input: SearchIn
         : {
             file: dataset.file.digest,
             names: dataset.names,
+            ...categoriesMember(categoriesOf(model.vector)),
             periods: foldPeriods(validation, periods),
             excludeKnown: excludedEntity(model.split) ?? null,
           },

@@ -4,6 +4,7 @@ import { getSearch } from './get-search.ts';
 import { type ActiveRuns, execute, RETRIES, type RunJob } from './execute.ts';
 import { type TrainMetrics, trainMetrics } from './metrics.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
+import { OutcomeCounter } from './outcome-counter.ts';
 import { CANCEL_SIGNAL, cancelRun, endLostRuns, getRun, listRuns, startRun } from './runs.ts';
 import { TRIAL_QUEUE, type TrialJob } from './trial-unit.ts';
 import { TRIAL_RETRIES, TrialWorker } from './trial-worker.ts';
@@ -43,6 +44,7 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
     for (const progress of active) void progress.check();
     void trials.check();
   });
+  const outcomes = new OutcomeCounter(host.log);
   const stopping = new AbortController();
   const open = { jobs: 0 };
   const watching = watch({ host, metrics, trials, open }, stopping.signal);
@@ -52,9 +54,9 @@ export async function start(host: ServiceHost<TrainOptions>): Promise<RunningSer
       handler(routes.getRun, ({ params }) => getRun(host, params.id)),
       handler(routes.getSearch, ({ params, query }) => getSearch(host, params.id, query.form)),
       handler(routes.listRuns, ({ params, query }) => listRuns(host, params.model, query)),
-      handler(routes.listSchedules, () => listSchedules(host)),
-      handler(routes.pauseSchedule, ({ params }) => pauseSchedule(host, params.model)),
-      handler(routes.resumeSchedule, ({ params }) => resumeSchedule(host, params.model)),
+      handler(routes.listSchedules, () => listSchedules(host, outcomes)),
+      handler(routes.pauseSchedule, ({ params }) => pauseSchedule(host, params.model, outcomes)),
+      handler(routes.resumeSchedule, ({ params }) => resumeSchedule(host, params.model, outcomes)),
       handler(routes.cancelRun, ({ params }) => cancelRun(host, metrics, params.id)),
     ],
     scalingSignals: () => ({ open_jobs: open.jobs }),

@@ -252,7 +252,19 @@ class Explanation {
         other.source === arrival.source,
     );
     if (isTied) note(7, 'tie', 'events of the same time: partition and offset decide');
+    if (this.#isUnknown(event))
+      note(10, 'no outcome', 'an event that no outcome names is unknown: its label has to be confirmed');
     this.#noteInput(event, notes);
+  }
+
+  /** Whether the label of the group has to be confirmed, and nothing names the event. */
+  #isUnknown({ id }: Event): boolean {
+    const label = this.#group?.group.from.matured;
+    if (label?.confirmed !== true) return false;
+    const { arrivals } = this.#mismatch.played;
+    return !arrivals.some(
+      ({ source, event }) => source === label.from.name && String(event.values[label.on]) === id,
+    );
   }
 
   /** Whether some clock had been later than asOf before the read. */
@@ -313,8 +325,13 @@ class Explanation {
             ...[expression, where].filter((node) => node !== undefined),
           ];
     const names = new Set(nodes.flatMap((node) => fieldsOf(node).map((field) => field.name)));
-    for (const label of this.#group?.group.from.matured === undefined ? [] : [this.#group.group.from.matured])
-      names.add(label.on);
+    const label = this.#group?.group.from.matured;
+    if (label !== undefined)
+      for (const name of [
+        label.on,
+        ...(label.where === undefined ? [] : fieldsOf(label.where).map(({ name }) => name)),
+      ])
+        names.add(name);
     return Object.fromEntries(
       [...names].filter((name) => name in event.values).map((name) => [name, event.values[name] ?? null]),
     );

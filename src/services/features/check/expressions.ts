@@ -4,7 +4,7 @@ import type { Plan } from '../plan.ts';
 export type FieldNode = Extract<ExpressionNode, { op: 'field' }>;
 export type LiteralNode = Extract<ExpressionNode, { op: 'literal' }>;
 
-/** Every expression of the plan's groups and vectors. */
+/** Every expression of the plan's groups, vectors and labels. */
 export function expressionsOf(plan: Plan): ExpressionNode[] {
   const ofGroups = plan.groups.flatMap(({ group, all }) => [
     ...(group.where === undefined ? [] : [group.where]),
@@ -13,7 +13,8 @@ export function expressionsOf(plan: Plan): ExpressionNode[] {
   const ofVectors = [...plan.vectors.values()].flatMap((item) =>
     item.vector.values.flatMap((value) => (value.from === 'candidate' ? [value.expression] : [])),
   );
-  return [...ofGroups, ...ofVectors];
+  const ofLabels = plan.labels.flatMap(({ label }) => label.where ?? []);
+  return [...ofGroups, ...ofVectors, ...ofLabels];
 }
 
 /** What a feature looks at. */

@@ -147,6 +147,31 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
     rule: 10,
     sql: (sql) => sql.replaceAll('x.t < e._at', 'true'),
   },
+  'SQL: the condition of a label is not looked at': {
+    group: 'matured_dear',
+    rule: 10,
+    sql: (sql) => sql.replace(/(from "events_returns") where [^\n]* group by/, '$1 group by'),
+  },
+  'SQL: whoever looked found something': {
+    group: 'looked',
+    rule: 10,
+    sql: (sql) => sql.replaceAll(' and x.w', ''),
+  },
+  'SQL: who was not looked at is negative': {
+    group: 'looked',
+    rule: 10,
+    sql: (sql) => sql.replaceAll(' and _known_outcome', ''),
+  },
+  'online: an outcome that finds nothing is none': {
+    group: 'looked',
+    rule: 10,
+    online: () => {
+      const mark = originalOf(Shard.prototype, 'mark');
+      vi.spyOn(Shard.prototype, 'mark').mockImplementation(function (this: Shard, ...given) {
+        if (given[3] === 'positive') mark.apply(this, given);
+      });
+    },
+  },
   'SQL: what is true or unknown is true': {
     group: 'answers',
     rule: 7,
@@ -167,6 +192,16 @@ const MUTANTS: Readonly<Record<string, Mutant>> = {
     group: 'gift_filters',
     rule: 7,
     sql: (sql) => sql.replaceAll(/\(case when "gift" then /g, '(case when true then '),
+  },
+  'SQL: a code begins one digit later': {
+    group: 'texts',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/(sha256\([^\n]*?\)), 1, 13\)/g, '$1, 2, 13)'),
+  },
+  'SQL: a text that is no category is the first': {
+    group: 'tiled_texts',
+    rule: 7,
+    sql: (sql) => sql.replaceAll(/ end\)::double/g, ' else 0 end)::double'),
   },
   'SQL: the earliest are the latest': {
     group: 'tiled_ends',

@@ -11,7 +11,8 @@ import {
   archiveRow,
   eventsSql,
 } from '../offline/event-tables.ts';
-import { candidateColumn, type Knowledge, outcomesSql } from '../offline/point-in-time.ts';
+import { outcomesSql } from '../offline/outcomes.ts';
+import { candidateColumn, type Knowledge } from '../offline/point-in-time.ts';
 import { createQueryTable, groupQueryTable, type QueryRow } from '../offline/query-table.ts';
 import { expressionSql, literal } from '../offline/sql.ts';
 import type { GroupPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
@@ -79,7 +80,7 @@ export async function offlineRows(
   const labels = plan.labels.filter((item) =>
     vector.groups.some((group) => item.groups.includes(group.index)),
   );
-  for (const { label } of labels) await session.run(outcomesSql(label.name, label.from.name, label.on));
+  for (const { label } of labels) await session.run(outcomesSql(label));
   const isOne = vector.groups.length === 1;
   const all = everything(plan);
   const rows = asked.map(({ read, stream }): QueryRow => {

@@ -2,8 +2,8 @@ import type { WarehouseSession } from '../../../runtime/index.ts';
 import type { GroupPlan } from '../plan.ts';
 import { isReplayed } from './aggregate-sql.ts';
 import { Partials } from './partials.ts';
-import { candidateColumn, eventsTable, type Knowledge, valuesOf } from './point-in-time.ts';
-import { identifier } from './sql.ts';
+import { candidateColumn, type Knowledge, valuesOf } from './point-in-time.ts';
+import { eventsTable, identifier } from './sql.ts';
 import { isSame, type Window } from './staged-group.ts';
 
 /**

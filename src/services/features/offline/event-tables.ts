@@ -8,8 +8,8 @@ import {
 } from '../../../contract/index.ts';
 import type { Source, Value } from '../../../define/index.ts';
 import type { ColumnSpec, ResultColumns } from '../../../runtime/index.ts';
-import { columnType, identifier } from './sql.ts';
-import { eventsTable, type Knowledge } from './point-in-time.ts';
+import { columnType, eventsTable, identifier } from './sql.ts';
+import type { Knowledge } from './point-in-time.ts';
 import { versionsSql } from './visibility.ts';
 
 /**

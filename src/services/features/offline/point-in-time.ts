@@ -2,21 +2,12 @@ import { AS_OF_FIELD } from '../../../define/index.ts';
 import { PLACE_SQL } from '../place.ts';
 import type { FeaturePlan, GroupPlan, InputPlan } from '../plan.ts';
 import { Totals, valueSql } from './aggregate-sql.ts';
-import { expressionSql, identifier } from './sql.ts';
+import { knownSql, outcomesTable, positiveSql } from './outcomes.ts';
+import { eventsTable, expressionSql, identifier } from './sql.ts';
 import { visibleSql } from './visibility.ts';
 
 /** How knowledge is cut: by one position for all rows (already cut in the event tables), or by each row's own. */
 export type Knowledge = 'latest' | 'as-served';
-
-/** Name of the table of a source's visible events: first record of each id, cut at the dataset's positions. */
-export function eventsTable(source: string): string {
-  return identifier(`events_${source}`);
-}
-
-/** Name of the table that lists, for each labelled event, the outcomes that name it. */
-export function outcomesTable(label: string): string {
-  return identifier(`outcomes_${label}`);
-}
 
 /** Column of table `q` with the positions that a row was served at, by source. */
 export function positionsColumn(source: string): string {
@@ -26,29 +17,6 @@ export function positionsColumn(source: string): string {
 /** Column of table `q` with a field of the candidate. */
 export function candidateColumn(field: string): string {
   return identifier(`candidate_${field}`);
-}
-
-/**
- * SQL of the outcomes of a label by event: a list of (time, partition, offset). One statement, and few rows: outcomes
- * are rare beside events.
- */
-export function outcomesSql(label: string, from: string, on: string): string {
-  return `create temp table ${outcomesTable(label)} as
-select ${identifier(on)} as target, list({'t': _time, 'p': _partition, 'o': _offset}) as outcomes
-from ${eventsTable(from)} group by 1`;
-}
-
-/**
- * SQL that is true when one of the outcomes in `list` lies before the maturity, and not more than `spanMs` before it: the maturity's
- * own time and the horizon. `knownBefore` are the positions that cut them.
- */
-export function positiveSql(
-  list: string,
-  { maturity, spanMs, knownBefore }: { maturity: string; spanMs: number; knownBefore?: string | undefined },
-): string {
-  const known = knownBefore === undefined ? '' : ` and x.o < ${knownBefore}[x.p + 1]`;
-  return `(case when ${list} is null then false
-    else len(list_filter(${list}, lambda x: x.t < ${maturity} and x.t >= ${maturity} - ${String(spanMs)}${known})) > 0 end)`;
 }
 
 /**
@@ -149,7 +117,7 @@ function pairsSql(plan: GroupPlan, own: boolean, knowledge: Knowledge, rows: str
   return `
   select ${['_q', '_as_of', ...inputColumns(plan)].join(', ')}
   from (
-    select q.q as _q, q.as_of as _as_of, e.*, ${positiveOf(plan, known)} as _positive
+    select q.q as _q, q.as_of as _as_of, e.*, ${labelColumns(plan, known)}
     from ${rows} q join ${groupEventsSql(plan)} e on ${conditions.join('\n      and ')}
   )`;
 }
@@ -173,9 +141,15 @@ function groupEventsSql({ group, delayMs }: GroupPlan): string {
     )`;
 }
 
-function positiveOf({ group, delayMs, horizonMs }: GroupPlan, knownBefore: string | undefined): string {
-  if (group.from.matured === undefined) return 'false';
-  return positiveSql('e._outcomes', { maturity: 'e._at', spanMs: delayMs + horizonMs, knownBefore });
+/** Whether an event is positive, and whether it is known what it is. */
+function labelColumns({ group, delayMs, horizonMs }: GroupPlan, knownBefore: string | undefined): string {
+  const label = group.from.matured;
+  if (label === undefined) return 'false as _positive';
+  const reach = { maturity: 'e._at', spanMs: delayMs + horizonMs, knownBefore };
+  const positive = `${positiveSql(label, 'e._outcomes', reach)} as _positive`;
+  return label.confirmed === true
+    ? `${positive}, ${knownSql('e._outcomes', reach)} as _known_outcome`
+    : positive;
 }
 
 /** Instant, place and inputs of a group's event, and whether it passes the filter. */
@@ -183,7 +157,8 @@ function inputColumns(plan: GroupPlan): string[] {
   const { where, from } = plan.group;
   const field = (name: string): string => (name === from.matured?.name ? '_positive' : identifier(name));
   const passes = where === undefined ? 'true' : expressionSql(where, field);
-  return ['_at', '_place', `coalesce(${passes}, false) as _passes`, ...inputsSql(plan, field)];
+  const isKnown = from.matured?.confirmed === true ? ' and _known_outcome' : '';
+  return ['_at', '_place', `coalesce(${passes}, false)${isKnown} as _passes`, ...inputsSql(plan, field)];
 }
 
 /**
@@ -194,7 +169,7 @@ export function inputsOfEventsSql(plan: GroupPlan, keys: string): string {
   return `select * exclude (_passes) from (
   select ${['_k', ...inputColumns(plan)].join(', ')}
   from (
-    select e.*, keys._k, ${positiveOf(plan, undefined)} as _positive
+    select e.*, keys._k, ${labelColumns(plan, undefined)}
     from ${groupEventsSql(plan)} e join ${keys} keys on keys._key = e._key
   )
 ) where _passes`;

@@ -2,8 +2,8 @@ import { type Event, partitionOf, type Positions } from '../../../contract/index
 import type { ColumnSpec, WarehouseSession } from '../../../runtime/index.ts';
 import { PLACE_SQL } from '../place.ts';
 import type { VectorPlan } from '../plan.ts';
-import { candidateColumn, eventsTable, positionsColumn } from './point-in-time.ts';
-import { columnType, identifier } from './sql.ts';
+import { candidateColumn, positionsColumn } from './point-in-time.ts';
+import { eventsTable, columnType, identifier } from './sql.ts';
 import { visibleSql } from './visibility.ts';
 
 /** One vector to compute offline: what was decided on, and what was known. */

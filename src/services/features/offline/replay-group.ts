@@ -5,14 +5,9 @@ import { TiledGroup } from '../online/tiled-group.ts';
 import { placeOf } from '../place.ts';
 import type { GroupPlan, SourcePlan } from '../plan.ts';
 import { type ArchivedEvent, archivedEvents } from './event-tables.ts';
-import {
-  candidateColumn,
-  eventsTable,
-  type Knowledge,
-  outcomesTable,
-  positionsColumn,
-} from './point-in-time.ts';
-import { identifier } from './sql.ts';
+import { outcomesTable } from './outcomes.ts';
+import { candidateColumn, type Knowledge, positionsColumn } from './point-in-time.ts';
+import { eventsTable, identifier } from './sql.ts';
 
 const PORTION_EVENTS = 200_000;
 /** Other work is let in after so many events or rows. */
@@ -73,8 +68,9 @@ interface Removal extends Place {
   readonly time: number;
 }
 
-/** An outcome that makes an event positive: both have a place in the log. */
+/** An outcome that says something of an event: both have a place in the log. */
 interface Mark extends Place {
+  readonly verdict: 'positive' | 'negative';
   /** Of the event. */
   readonly event: Place;
   readonly maturity: number;
@@ -143,7 +139,7 @@ class Lane {
     // An outcome may be known before its event is.
     this.#waiting = this.#waiting.filter((mark) => {
       if (!knows(known, mark.event)) return true;
-      this.#exact?.markPositive(mark.maturity, placeOf(mark.event.partition, mark.event.offset));
+      this.#exact?.mark(mark.maturity, placeOf(mark.event.partition, mark.event.offset), mark.verdict);
       return false;
     });
     this.#known = known;
@@ -155,7 +151,8 @@ class Lane {
     const key = String(event.values[group.key]);
     const time = event.time + delayMs;
     const place = placeOf(partition, offset);
-    this.#exact?.add(key, time, place, event.values, false, Number.NEGATIVE_INFINITY);
+    const verdict = group.from.matured?.confirmed === true ? 'unknown' : 'negative';
+    this.#exact?.add(key, time, place, event.values, verdict, Number.NEGATIVE_INFINITY);
     this.#tiled?.add(key, time, place, event.values, this.#clock);
   }
 }
@@ -212,7 +209,9 @@ async function readFeed(
   const removals = byPartition(removalsOf(archived, result));
   if (matured === undefined) return { events, marks: [], removals };
   const maturity = `e._time + ${String(matured.maturesAfterMs)}`;
-  const marks = await session.query(`select * exclude (outcome), outcome.p as p, outcome.o as o from (
+  const isPositive = matured.confirmed === true ? 'outcome.w' : 'true';
+  const marks =
+    await session.query(`select * exclude (outcome), outcome.p as p, outcome.o as o, ${isPositive} as w from (
       select e._partition, e._offset, ${maturity} as maturity, unnest(o.outcomes) as outcome
       from ${eventsTable(source.name)} e join ${outcomesTable(matured.name)} o on o.target = e._id
       where ${inPortion(`e.${key}`)}
@@ -227,6 +226,7 @@ async function readFeed(
         offset: Number(column('o')[index]),
         event: { partition: Number(column('_partition')[index]), offset: Number(column('_offset')[index]) },
         maturity: Number(column('maturity')[index]),
+        verdict: column('w')[index] === true ? ('positive' as const) : ('negative' as const),
       })),
     ),
   };

@@ -6,6 +6,11 @@ export function identifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** Name of the table of a source's visible events: first record of each id, cut at the dataset's positions. */
+export function eventsTable(source: string): string {
+  return identifier(`events_${source}`);
+}
+
 /** A string as an SQL literal. */
 export function literal(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
@@ -99,6 +104,13 @@ function callSql(node: Extract<ExpressionNode, { op: 'call' }>, operands: readon
       return `((((floor(${a} / 86400000.0)::bigint + 3) % 7) + 7) % 7)::double`;
     case 'absolute':
       return `abs(${a})`;
+    case 'code':
+      // DuckDB hashes the UTF-8 too; 13 hexadecimal digits are the first 52 bits.
+      return `('0x' || substr(sha256(${a}), 1, 13))::bigint::double`;
+    case 'category': {
+      const places = operands.slice(1).map((item, place) => `when ${item} then ${String(place)}`);
+      return `(case ${a} ${places.join(' ')} end)::double`;
+    }
     case 'element':
       return `((${a})::double[])[(${b})::bigint + 1]`;
   }

@@ -3,9 +3,11 @@ import type { Source } from '../../../define/index.ts';
 import { PARTITIONS_MAX, placeOf } from '../place.ts';
 import type { LabelPlan, Plan, SourcePlan, VectorPlan } from '../plan.ts';
 import { ExpiringIndex } from './expiring-index.ts';
+import { LabelOutcomes } from './label-outcomes.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
 import { Superseded } from './superseded.ts';
 import { tableHash } from './table-hash.ts';
+import type { OutcomeVerdict, Verdict } from './verdict.ts';
 
 /** Columns of the index of known events. */
 const OFFSET = 0;
@@ -17,10 +19,6 @@ const KNOWN_COLUMNS = 3;
 const REVISION = 2;
 const DELETED = 3;
 const CORRECTED_COLUMNS = 4;
-/** Columns of the index of outcomes: times between which there is never a gap longer than the horizon. */
-const EARLIEST = 0;
-const LATEST = 1;
-const OUTCOME_COLUMNS = 2;
 /** What a snapshot looks like; one of another form is not loaded. */
 const FORMAT = 2;
 
@@ -74,8 +72,8 @@ export class Core {
   readonly plan: Plan;
   readonly #readBehindMs: number;
   readonly #sources = new Map<string, SourceState>();
-  /** By label: times of outcomes by the event that they name. */
-  readonly #outcomes = new Map<string, ExpiringIndex>();
+  /** By label. */
+  readonly #outcomes = new Map<string, LabelOutcomes>();
   #latest: SourceState | undefined;
   /** Never goes back. */
   #clock = Number.NEGATIVE_INFINITY;
@@ -104,8 +102,8 @@ export class Core {
         duplicates: 0,
       });
     }
-    for (const label of plan.labels)
-      this.#outcomes.set(label.label.name, new ExpiringIndex(OUTCOME_COLUMNS, keepMs));
+    for (const { label } of plan.labels)
+      this.#outcomes.set(label.name, new LabelOutcomes(label, { keepMs, horizonMs: plan.horizonMs }));
   }
 
   /** The largest instant issued or passed so far, -Infinity before the first. */
@@ -216,15 +214,7 @@ export class Core {
       known.renew(remembered);
     } else known.insert(event.id, remembered);
     // Its outcome is needed for as long as a correction can bring the event back into a window.
-    for (const { label } of state.plan.labelled) {
-      const outcomes = this.#outcomes.get(label.name);
-      for (
-        let isFound = outcomes?.locate(event.id);
-        isFound === true;
-        isFound = outcomes?.locateOlder(event.id)
-      )
-        outcomes?.renew(remembered);
-    }
+    for (const { label } of state.plan.labelled) this.#outcomes.get(label.name)?.renew(event.id, remembered);
     known.set(OFFSET, offset);
     // The time of a deletion is none: what is remembered stays finite, so that it can be saved.
     if (event.deleted !== true) known.set(TIME, event.time);
@@ -264,43 +254,22 @@ export class Core {
     return isFound;
   }
 
-  /** Whether an outcome makes the event of this time positive that matures at `maturity`. */
-  isPositive(label: string, id: string, time: number, maturity: number): boolean {
-    const outcomes = this.#outcomes.get(label);
-    if (outcomes === undefined) return false;
-    // Only outcomes from before the maturity count: whoever is decided on at the maturity could know no later one.
-    for (let isFound = outcomes.locate(id); isFound; isFound = outcomes.locateOlder(id))
-      if (outcomes.get(EARLIEST) < maturity && outcomes.get(LATEST) >= time - this.plan.horizonMs)
-        return true;
-    return false;
+  /** What is known of the event of this time that matures at `maturity`. */
+  verdict(label: string, id: string, time: number, maturity: number): Verdict {
+    return this.#outcomes.get(label)?.verdict(id, time, maturity) ?? 'negative';
   }
 
   /** Remembers an outcome for events that are still to come. */
-  learn(plan: LabelPlan, outcome: Event): void {
-    const target = String(outcome.values[plan.label.on]);
-    const outcomes = this.#outcomes.get(plan.label.name);
-    if (outcomes === undefined) return;
+  learn({ label }: LabelPlan, outcome: Event, verdict: OutcomeVerdict): void {
+    const target = String(outcome.values[label.on]);
     const { time } = outcome;
-    const { horizonMs } = this.plan;
     // Kept by when it came: one with an old time may be ahead of its event nevertheless.
     const came = Math.max(time, this.#clock);
-    for (let isFound = outcomes.locate(target); isFound; isFound = outcomes.locateOlder(target)) {
-      const [earliest, latest] = [outcomes.get(EARLIEST), outcomes.get(LATEST)];
-      if (time < earliest - horizonMs || time > latest + horizonMs) continue;
-      // An event looks for outcomes over more than a horizon, so it meets one of those without gaps if it meets the stretch.
-      outcomes.set(EARLIEST, Math.min(earliest, time));
-      outcomes.set(LATEST, Math.max(latest, time));
-      outcomes.renew(came);
-      return;
-    }
-    outcomes.insert(target, came);
-    outcomes.set(EARLIEST, time);
-    outcomes.set(LATEST, time);
+    this.#outcomes.get(label.name)?.learn({ target, time, came }, verdict);
   }
 
-  /** Calls `mark` for each known event that the outcome makes positive, with its maturity and place. */
-  positives(plan: LabelPlan, outcome: Event, mark: (maturity: number, place: number) => void): void {
-    const { label } = plan;
+  /** Calls `mark` for each known event that the outcome is about, with its maturity and place. */
+  named({ label }: LabelPlan, outcome: Event, mark: (maturity: number, place: number) => void): void {
     const target = String(outcome.values[label.on]);
     for (const [partition, known] of this.#source(label.of.name).known.entries()) {
       for (let isFound = known.locate(target); isFound; isFound = known.locateOlder(target)) {

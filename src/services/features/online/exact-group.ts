@@ -6,6 +6,7 @@ import { PlaceIndex } from './place-index.ts';
 import type { SectionReader, SectionWriter } from './sections.ts';
 import { Slot } from './slot.ts';
 import { SortedBlocks } from './sorted-blocks.ts';
+import type { Verdict } from './verdict.ts';
 
 /** The event being decided, as the groups of its vector see it. */
 export interface Candidate {
@@ -27,6 +28,8 @@ const INPUTS = 3;
 const LABEL = 1;
 const PASSES_UNLABELLED = 2;
 const PASSES_LABELLED = 4;
+/** Of a label with `confirmed`, as long as no outcome is known: nobody sees the row. */
+const UNKNOWN = 8;
 
 /** Time and place of the candidate: it is later than every event. */
 const LATEST = Number.POSITIVE_INFINITY;
@@ -71,7 +74,7 @@ export class ExactGroup {
   }
 
   /**
-   * Adds an event at `time` (its event time, or its maturity). `droppable`: events before it are seen by nobody and may be
+   * Adds an event at `time` (its event time, or its maturity). `verdict` is of a matured label. `droppable`: events before it are seen by nobody and may be
    * dropped when room is needed.
    */
   add(
@@ -79,7 +82,7 @@ export class ExactGroup {
     time: number,
     sequence: number,
     values: Values,
-    labelled: boolean,
+    verdict: Verdict,
     droppable: number,
   ): void {
     const rows = this.#rows;
@@ -102,21 +105,23 @@ export class ExactGroup {
     const without = { ...values, [labelName]: false };
     const positive = { ...values, [labelName]: true };
     row[at + FLAGS] =
-      (labelled ? LABEL : 0) |
+      (verdict === 'positive' ? LABEL : 0) |
+      (verdict === 'unknown' ? UNKNOWN : 0) |
       (this.plan.passes(without) ? PASSES_UNLABELLED : 0) |
       (this.plan.passes(positive) ? PASSES_LABELLED : 0);
     this.#fill(at + INPUTS, without);
     this.#fill(at + INPUTS + this.#width, positive);
   }
 
-  /** Marks the event as positive; an event that is not kept here is left alone. */
-  markPositive(time: number, sequence: number): void {
+  /** Notes what one more outcome says of the event; an event that is not kept here is left alone. */
+  mark(time: number, sequence: number, verdict: Exclude<Verdict, 'unknown'>): void {
     const rows = this.#rows;
     const slot = this.#places?.get(sequence) ?? -1;
     const row = this.#find(slot, time, sequence);
     if (row < 0) return;
     const at = rows.start(slot) + row * rows.stride;
-    rows.values[at + FLAGS] = (rows.values[at + FLAGS] ?? 0) | LABEL;
+    const flags = (rows.values[at + FLAGS] ?? 0) & ~UNKNOWN;
+    rows.values[at + FLAGS] = verdict === 'positive' ? flags | LABEL : flags;
   }
 
   /** Takes an event out; one that is not kept here changes nothing. */
@@ -240,7 +245,8 @@ export class ExactGroup {
       if (time < from || (right && time === from)) break;
       const flags = values[at + FLAGS] ?? 0;
       const labelled = (flags & LABEL) !== 0;
-      if (row === skip || (flags & (labelled ? PASSES_LABELLED : PASSES_UNLABELLED)) === 0) continue;
+      const seen = labelled ? PASSES_LABELLED : PASSES_UNLABELLED;
+      if (row === skip || (flags & (seen | UNKNOWN)) !== seen) continue;
       const column = INPUTS + input + (labelled ? this.#width : 0);
       const value = input < 0 ? Number.NaN : (values[at + column] ?? Number.NaN);
       into.add(value, time, values[at + SEQUENCE] ?? 0);

@@ -5,6 +5,7 @@ import { Approach, SLICE_EVENTS_MAX } from './approach.ts';
 import { type Applied, Core } from './core.ts';
 import type { Candidate } from './exact-group.ts';
 import { type Gap, type GroupSize, Shard } from './shard.ts';
+import type { Verdict } from './verdict.ts';
 
 /** Keys, of all groups of a shard, and ids of a source that one {@link OnlineState.sweep} looks at. */
 const SWEEP_KEYS = 4_096;
@@ -182,9 +183,11 @@ export class OnlineState {
       else this.#mend(shard, group, place, event);
     }
     for (const label of outcomes) {
-      this.core.learn(label, event);
+      const verdict = label.verdict(event.values);
+      if (verdict === undefined) continue;
+      this.core.learn(label, event, verdict);
       // An outcome that a shard's snapshot covers may name an event that it does not.
-      this.#mark(label, event, this.#shards);
+      this.#mark(label, event, verdict, this.#shards);
     }
     return applied;
   }
@@ -235,7 +238,10 @@ export class OnlineState {
       const shard = shards[this.partitionOf(String(key))];
       if (shard !== undefined) this.#add(shard, group, String(key), placeOf(partition, offset), event);
     }
-    for (const label of plan.outcomes) this.#mark(label, event, shards);
+    for (const label of plan.outcomes) {
+      const verdict = label.verdict(event.values);
+      if (verdict !== undefined) this.#mark(label, event, verdict, shards);
+    }
   }
 
   /**
@@ -326,10 +332,10 @@ export class OnlineState {
       return;
     }
     const label = plan.labelName;
-    const positive = label !== undefined && this.core.isPositive(label, event.id, event.time, time);
+    const verdict = label === undefined ? 'negative' : this.core.verdict(label, event.id, event.time, time);
     // An event may be needed until the longest window at the oldest instant that can still be read has passed it.
     const droppable = this.core.readableFrom - plan.windowMsMax;
-    shard.addExact(plan, key, time, place, event.values, positive, droppable);
+    shard.addExact(plan, key, time, place, event.values, verdict, droppable);
   }
 
   /** Takes an event that was corrected or deleted out of the groups of its source. */
@@ -341,16 +347,23 @@ export class OnlineState {
   /** The snapshot has the event, but an outcome may have come that it does not cover: nobody knew the event's place then. */
   #mend(shard: Shard, plan: GroupPlan, place: number, event: Event): void {
     const label = plan.labelName;
+    if (label === undefined) return;
     const maturity = event.time + plan.delayMs;
-    if (label !== undefined && this.core.isPositive(label, event.id, event.time, maturity))
-      shard.markPositive(plan.index, maturity, place);
+    const verdict = this.core.verdict(label, event.id, event.time, maturity);
+    const isNews = verdict === 'positive' || plan.group.from.matured?.confirmed === true;
+    if (isNews && verdict !== 'unknown') shard.mark(plan.index, maturity, place, verdict);
   }
 
-  #mark(label: LabelPlan, outcome: Event, shards: readonly (Shard | undefined)[]): void {
+  #mark(
+    label: LabelPlan,
+    outcome: Event,
+    verdict: Exclude<Verdict, 'unknown'>,
+    shards: readonly (Shard | undefined)[],
+  ): void {
     if (label.groups.length === 0) return;
-    this.core.positives(label, outcome, (maturity, place) => {
+    this.core.named(label, outcome, (maturity, place) => {
       for (const shard of shards)
-        for (const group of label.groups) shard?.markPositive(group, maturity, place);
+        for (const group of label.groups) shard?.mark(group, maturity, place, verdict);
     });
   }
 

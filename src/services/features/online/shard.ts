@@ -5,6 +5,7 @@ import { type Candidate, ExactGroup } from './exact-group.ts';
 import { SectionReader, SectionWriter } from './sections.ts';
 import { TiledGroup } from './tiled-group.ts';
 import type { TileStore } from './tile-store.ts';
+import type { Verdict } from './verdict.ts';
 
 /** A stretch of a source's partition that a shard lacks: offsets `from .. to - 1`. */
 export interface Gap {
@@ -77,10 +78,10 @@ export class Shard {
     time: number,
     place: number,
     values: Values,
-    positive: boolean,
+    verdict: Verdict,
     droppable: number,
   ): void {
-    this.#exact[plan.index]?.add(key, time, place, values, positive, droppable);
+    this.#exact[plan.index]?.add(key, time, place, values, verdict, droppable);
   }
 
   /** Adds an event to a group of tiles. Arguments as in {@link TiledGroup.add}. */
@@ -106,9 +107,9 @@ export class Shard {
     this.#exact[group]?.remove(time, place);
   }
 
-  /** Marks the event as positive where it is kept here. */
-  markPositive(group: number, maturity: number, place: number): void {
-    this.#exact[group]?.markPositive(maturity, place);
+  /** Notes what an outcome says of the event where it is kept here. */
+  mark(group: number, maturity: number, place: number, verdict: Exclude<Verdict, 'unknown'>): void {
+    this.#exact[group]?.mark(maturity, place, verdict);
   }
 
   /** Instants from which a group's windows are complete; -Infinity for tiles, which are read at the clock alone. */

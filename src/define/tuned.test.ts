@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  byFolds,
   byTime,
   choices,
   defineModel,
@@ -180,6 +181,25 @@ describe('tuned', () => {
     expect(() => model({ metric })).toThrow(/needs a split with 'excludeKnown'/);
     expect(() => model({ metric, validate: stratified() }, known)).toThrow(/and prequential validation/);
     expect(() => model({ metric }, known)).not.toThrow();
+  });
+
+  it('of a model that ranks goes by metrics of rankings, and of one that is judged by folds not by time', () => {
+    const ranker = gbdt({ objective: 'rank', groupBy: 'customerId' });
+    expect(tuned(ranker, space).search.metric).toBe('ndcg10');
+    const model = (options: Partial<Parameters<typeof defineModel>[1]>): unknown =>
+      defineModel('m', { ...shared, trainer: tuned(boosted, space), ...options });
+    expect(() => model({ trainer: tuned(ranker, space) })).not.toThrow();
+    expect(() => model({ trainer: tuned(ranker, space, { metric: 'aucRoc' }) })).toThrow(
+      /by aucRoc is not for a model that ranks/,
+    );
+    expect(() => model({ trainer: tuned(boosted, space, { metric: 'mrr10' }) })).toThrow(
+      /by mrr10 is for a model that ranks/,
+    );
+    expect(() => model({ split: byFolds() })).not.toThrow();
+    const inTime = tuned(boosted, space, { validate: prequential() });
+    expect(() => model({ split: byFolds(), trainer: inTime })).toThrow(
+      /prequential validation needs a split by time/,
+    );
   });
 
   it('is part of what a model is, and a trainer without it has the hash that it had', () => {

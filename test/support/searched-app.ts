@@ -29,7 +29,7 @@ const boosted: Model = defineModel('boosted', {
   trainer: tuned(
     gbdt({ rounds: 10 }),
     { learningRate: logUniform(0.01, 0.5), depthMax: integers(1, 6) },
-    { trials: 12, parallel: 3, validate },
+    { trials: 8, parallel: 3, validate },
   ),
 });
 const halved = defineModel('halved', {

@@ -14,7 +14,6 @@ import {
   noFailPoints,
   type Objects,
   type ResultColumns,
-  type ServiceHost,
   type Tables,
 } from '../../src/runtime/index.ts';
 import { NO_TRACE } from '../../src/runtime/trace/index.ts';
@@ -30,10 +29,6 @@ export interface TrainSettings {
   readonly concurrency?: number;
   /** Further options of the service. */
   readonly options?: Partial<TrainOptions>;
-  /** The instant as of which is trained. Default {@link AS_OF}. */
-  readonly asOf?: number;
-  /** Other neighbours than {@link Neighbours}. */
-  readonly call?: ServiceHost['call'];
   /** What is between the service and the threads. Default: nothing. */
   readonly between?: (compute: Compute) => Compute;
   /** Default: those of this machine. */
@@ -117,7 +112,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
     compute: settings.compute ?? settings.between?.(counted) ?? counted,
     threads: workerThreads(new Map()),
-    call: settings.call ?? neighbours.call,
+    call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },
     metrics: {
       counter: () => ({ add: () => undefined }),
@@ -143,7 +138,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     );
   };
   const start = async (model: string): Promise<string> => {
-    const input = { params: { model }, body: { asOf: settings.asOf ?? AS_OF } };
+    const input = { params: { model }, body: { asOf: AS_OF } };
     return routes.startRun.result.parse(await invoke('startRun', input)).id;
   };
   const until = async (id: string, met: (run: Run) => boolean): Promise<Run> => {

@@ -31,6 +31,8 @@ const KINDS = {
   logIntegers: 'log-whole',
 } as const;
 
+/** Share of the trials that are drawn before TPE has something to learn from, and bounds of their number. */
+const DRAWN = { share: 0.25, least: 2, most: 10 } as const;
 /** Seeds that a search takes. */
 const SEEDS = 2 ** 32;
 
@@ -55,7 +57,11 @@ export function beginSearch(trainer: InnerTrainer, search: TrainerSearch, seed: 
   };
   const { trialsMax } = SEARCH_LIMITS;
   const trials = search.trials ?? startSearch(space, options).state().plan.trialsMax;
-  return startSearch(space, { ...options, trialsMax: Math.min(trials, trialsMax) });
+  return startSearch(space, {
+    ...options,
+    trialsMax: Math.min(trials, trialsMax),
+    tpe: { startupTrials: Math.min(DRAWN.most, Math.max(DRAWN.least, Math.round(trials * DRAWN.share))) },
+  });
 }
 
 /** The trainer with what a trial tries. */

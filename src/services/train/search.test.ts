@@ -104,9 +104,9 @@ describe('a search', () => {
       state: 'done',
       progress: 1,
       metric: 'averagePrecision',
-      trials: { planned: 12, done: 12, failed: 0 },
+      trials: { planned: 8, done: 8, failed: 0 },
     });
-    expect(search?.note).toMatch(/^12 trials, best averagePrecision 0\.\d{4} \(trial \d+: learningRate /);
+    expect(search?.note).toMatch(/^8 trials, best averagePrecision 0\.\d{4} \(trial \d+: learningRate /);
     expect(run.steps.map(({ name }) => name)).toEqual([
       'dataset',
       'split',
@@ -143,13 +143,13 @@ describe('a search', () => {
       metric: 'averagePrecision',
       score: best.score,
       parameters: best.parameters,
-      trials: { done: 12, failed: 0 },
+      trials: { done: 8, failed: 0 },
     });
     expect(version?.lineage.codeVersion).toBe('steps-1.1.1.3.2.3-search-1.1.1');
 
     const table = await host.search(run.id, 'table');
     expect(table).toContain('| rank | trial | learningRate | depthMax | averagePrecision | spread |');
-    expect(table.split('\n').filter((line) => /^\| \d+ \|/.test(line))).toHaveLength(12);
+    expect(table.split('\n').filter((line) => /^\| \d+ \|/.test(line))).toHaveLength(8);
     expect(await host.search(run.id, 'picture')).toMatch(/^<svg [^]*<\/svg>\s*$/);
     const card = new TextDecoder().decode(await host.objects.get(version?.card?.markdown.digest ?? ''));
     expect(card).toContain('## How its options were chosen');
@@ -279,22 +279,22 @@ describe('processes', () => {
     const child = fork(PROCESS, [settings]);
     await once(child, 'message');
     const id = await watcher.start('boosted');
-    await watcher.until(id, ({ search }) => (search?.trials.done ?? 0) >= 4);
+    await watcher.until(id, ({ search }) => (search?.trials.done ?? 0) >= 3);
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
     const known = async (): Promise<Record<string, unknown>[]> =>
       watcher.tables.query(`select key, finished_at from train_step where step = 'trial' order by key`);
     const before = await known();
-    expect(before.length).toBeGreaterThanOrEqual(4);
+    expect(before.length).toBeGreaterThanOrEqual(3);
     // While nobody works on it, what it found can be read.
     expect((await watcher.search(id, 'table')).split('\n').length).toBeGreaterThan(4);
 
     const heir = await open({}, other);
     const run = await heir.until(id, isOver);
-    expect(run).toMatchObject({ state: 'done', search: { trials: { done: 12, failed: 0 } } });
+    expect(run).toMatchObject({ state: 'done', search: { trials: { done: 8, failed: 0 } } });
     expect(await known()).toEqual(expect.arrayContaining(before));
-    expect(heir.tasks.filter((task) => task === 'trial')).toHaveLength(12 - before.length);
+    expect(heir.tasks.filter((task) => task === 'trial')).toHaveLength(8 - before.length);
     expect(contentOf(heir)).toEqual(contentOf(alone));
   });
 
@@ -337,7 +337,7 @@ describe('trials', () => {
     expect(run.state).toBe('done');
     const failed = run.search?.trials.failed ?? 0;
     expect(failed).toBeGreaterThan(0);
-    expect(run.search?.trials.done).toBe(12 - failed);
+    expect(run.search?.trials.done).toBe(8 - failed);
     const { search } = await outcomeOf(host, run.id);
     expect(search.trials[0]).toMatchObject({
       status: 'failed',
@@ -395,7 +395,7 @@ describe('calls', () => {
     expect(await host.until(plain, () => true)).not.toHaveProperty('search');
     expect((await host.until(queued, () => true)).search).toMatchObject({
       state: 'waiting',
-      trials: { planned: 12, done: 0, failed: 0 },
+      trials: { planned: 8, done: 0, failed: 0 },
     });
   });
 });

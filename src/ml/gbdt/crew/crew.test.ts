@@ -102,7 +102,7 @@ describe('trees that are trained with helpers', () => {
 
 describe('a board', () => {
   function boards(): readonly [Board, Board] {
-    const kernel = makeKernel(1 << 16);
+    const kernel = makeKernel(1 << 16, true);
     if (kernel.memory === undefined) throw new Error('There is no WebAssembly');
     const board = makeBoard(kernel, kernel.memory);
     return [board, new Board(board.places)];

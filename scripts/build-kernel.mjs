@@ -1,23 +1,33 @@
 // Assembles each kernel.wat, the inner loops of tree training and of dense algebra, into the kernel-bytes.ts beside it.
 // The assembler knows the part of the WebAssembly text format that the kernels need: functions with folded
-// instructions, named locals and labels, and one imported memory, shared or not. Opcodes are those of the WebAssembly
+// instructions, named locals and labels, and one imported memory. Opcodes are those of the WebAssembly
 // specification, release 2.0, section 5.4.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const root = join(dirname(dirname(fileURLToPath(import.meta.url))), 'src/ml');
-/** Where the text of each kernel lies and where its bytes go, by the folder's name. */
-export const KERNELS = ['gbdt', 'algebra'].map((name) => ({
+/**
+ * Where the text of each kernel lies and where its bytes go, by the folder's name. A module says of its memory whether it is shared, and
+ * takes no other.
+ */
+export const KERNELS = [
+  { name: 'gbdt', isShared: false },
+  { name: 'gbdt', isShared: true },
+  { name: 'algebra', isShared: false },
+].map(({ name, isShared }) => ({
   name,
+  isShared,
   source: join(root, name, 'kernel.wat'),
-  target: join(root, name, 'kernel-bytes.ts'),
+  target: join(root, name, isShared ? 'shared-kernel-bytes.ts' : 'kernel-bytes.ts'),
 }));
 
 const TYPES = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
 const SECTION = { type: 1, import: 2, function: 3, export: 7, code: 10 };
 /** What every module begins with, and version 1. */
 const HEADER = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
+/** Most pages of a shared memory, which must say so: all that 32 bits can address. */
+const PAGES_MAX = 65536;
 const EMPTY_BLOCK = 0x40;
 const END = 0x0b;
 const vector = (opcode) => [0xfd, ...unsigned(opcode)];
@@ -72,8 +82,8 @@ const LOCAL = { 'local.get': 0x20, 'local.set': 0x21 };
 const BRANCH = { br: 0x0c, br_if: 0x0d };
 const BLOCK = { block: 0x02, loop: 0x03 };
 
-/** The bytes of a module written in the text format. */
-export function assemble(text) {
+/** The bytes of a module written in the text format; its memory is shared if so asked (proposal "threads", section "Limits"). */
+export function assemble(text, isShared = false) {
   const [name, ...fields] = parse(text);
   if (name !== 'module') throw new SyntaxError(`A module was expected, not ${name}`);
   const imports = fields.filter(([kind]) => kind === 'import');
@@ -83,10 +93,8 @@ export function assemble(text) {
   if (imports.length !== 1 || imports.length + functions.length !== fields.length) {
     throw new SyntaxError('A module must consist of one import and of functions');
   }
-  const [, moduleName, itemName, [, pagesMin, pagesMax, shared]] = imports[0];
-  // A shared memory must say how large it may become. Specification of threads, section "Limits".
-  const limits =
-    shared === undefined ? [0, ...unsigned(pagesMin)] : [3, ...unsigned(pagesMin), ...unsigned(pagesMax)];
+  const [, moduleName, itemName, [, pagesMin]] = imports[0];
+  const limits = [isShared ? 3 : 0, ...unsigned(pagesMin), ...(isShared ? unsigned(PAGES_MAX) : [])];
   return Uint8Array.from([
     ...HEADER,
     ...section(
@@ -236,14 +244,14 @@ function signed(value) {
 }
 
 /** The TypeScript file that holds the bytes. */
-export function render(bytes) {
+export function render(bytes, isShared = false) {
   const lines =
     Buffer.from(bytes)
       .toString('base64')
       .match(/.{1,96}/g) ?? [];
   return [
     '/** @internal kernel.wat assembled by `node scripts/build-kernel.mjs`, in base64. Do not edit. */',
-    `export const KERNEL_BASE64: string = [`,
+    `export const ${isShared ? 'SHARED_' : ''}KERNEL_BASE64: string = [`,
     ...lines.map((line) => `  '${line}',`),
     `].join('');`,
     '',
@@ -251,10 +259,10 @@ export function render(bytes) {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  for (const { name, source, target } of KERNELS) {
-    const bytes = assemble(readFileSync(source, 'utf8'));
+  for (const { name, source, target, isShared } of KERNELS) {
+    const bytes = assemble(readFileSync(source, 'utf8'), isShared);
     await WebAssembly.compile(bytes);
-    writeFileSync(target, render(bytes));
-    console.log(`The kernel of ${name} has ${bytes.length} bytes`);
+    writeFileSync(target, render(bytes, isShared));
+    console.log(`The ${isShared ? 'shared ' : ''}kernel of ${name} has ${bytes.length} bytes`);
   }
 }

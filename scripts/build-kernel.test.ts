@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { KERNELS, assemble, render } from './build-kernel.mjs';
 
-describe.each(KERNELS)('the kernel of $name', ({ source, target }) => {
+describe.each(KERNELS)('the kernel of $name, shared $isShared,', ({ source, target, isShared }) => {
   it('has the bytes of its source: after a change run "node scripts/build-kernel.mjs"', () => {
-    expect(readFileSync(target, 'utf8')).toBe(render(assemble(readFileSync(source, 'utf8'))));
+    const bytes = assemble(readFileSync(source, 'utf8'), isShared);
+    expect(readFileSync(target, 'utf8')).toBe(render(bytes, isShared));
   });
 });
 

@@ -1,6 +1,7 @@
 import { KERNEL_BASE64 } from './kernel-bytes.ts';
 import type { Binning, Kernel, LogisticRows, Partition, RowRange, SharedMemory } from './kernel.ts';
 import { BINS, plainKernel } from './kernel.ts';
+import { SHARED_KERNEL_BASE64 } from './shared-kernel-bytes.ts';
 
 /** Bytes of a page of WebAssembly memory. */
 const PAGE_BYTES = 65_536;
@@ -11,7 +12,9 @@ const ALIGNMENT_BYTES = 32;
 
 /** What is used of the platform's WebAssembly; the types of Node and of the language have none of it. */
 declare const WebAssembly: {
-  readonly Memory: new (pages: { initial: number; maximum: number; shared: true }) => SharedMemory;
+  readonly Memory: new (pages: { initial: number; maximum: number; shared: boolean }) => {
+    readonly buffer: ArrayBuffer | SharedArrayBuffer;
+  };
   readonly Module: new (code: Uint8Array) => object;
   readonly Instance: new (module: object, imports: object) => { readonly exports: object };
   readonly CompileError: new () => Error;
@@ -58,13 +61,17 @@ interface Exports {
  * @internal The loops in WebAssembly when the platform has it and `bytes` of memory (a bound on all arrays
  * that will be asked for, see {@link arrayBytes}) can be had; else the plain ones. The memory is as large as
  * asked from the start, because growing would detach the arrays; the system gives its pages when they are
- * first written.
+ * first written. It is shared with other threads only where `isShared`, as the garbage collector does not count a
+ * shared memory and would let many of them wait for it.
  */
-export function makeKernel(bytes: number): Kernel {
+export function makeKernel(bytes: number, isShared = false): Kernel {
   const pages = Math.ceil((bytes + ALIGNMENT_BYTES) / PAGE_BYTES);
   if (pages > PAGES_MAX) return plainKernel();
   try {
-    return kernelOver(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }));
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: isShared });
+    return isSharedMemory(memory)
+      ? kernelOver(memory)
+      : wasmKernel(memory.buffer, instantiate(KERNEL_BASE64, memory));
   } catch (error) {
     // No vectors, or no memory. Anything else is a defect of ours.
     if (error instanceof WebAssembly.CompileError || error instanceof RangeError) return plainKernel();
@@ -73,12 +80,21 @@ export function makeKernel(bytes: number): Kernel {
 }
 
 /**
- * @internal The loops over a memory that another thread has made. It must ask for no arrays of its own: the other one knows nothing of them.
+ * @internal The loops over a shared memory. In a thread that has not made it they must be asked for no arrays: who has made it knows nothing
+ * of them.
  */
 export function kernelOver(memory: SharedMemory): Kernel {
-  const code = Uint8Array.from(atob(KERNEL_BASE64), (character) => character.charCodeAt(0));
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } });
-  return { ...wasmKernel(memory.buffer, instance.exports as unknown as Exports), memory };
+  return { ...wasmKernel(memory.buffer, instantiate(SHARED_KERNEL_BASE64, memory)), memory };
+}
+
+function instantiate(base64: string, memory: object): Exports {
+  const code = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  return new WebAssembly.Instance(new WebAssembly.Module(code), { env: { memory } })
+    .exports as unknown as Exports;
+}
+
+function isSharedMemory(memory: { readonly buffer: ArrayBufferLike }): memory is SharedMemory {
+  return memory.buffer instanceof SharedArrayBuffer;
 }
 
 /** @internal Bytes that an array takes in a kernel's memory, with its padding. */
@@ -86,7 +102,7 @@ export function arrayBytes(length: number, elementBytes: number): number {
   return Math.ceil((length * elementBytes) / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
 
-function wasmKernel(buffer: SharedArrayBuffer, loops: Exports): Kernel {
+function wasmKernel(buffer: ArrayBuffer | SharedArrayBuffer, loops: Exports): Kernel {
   let free = 0;
   const take = (length: number, elementBytes: number): number => {
     const at = free;

@@ -43,11 +43,13 @@ function histogramOf(given: Given, rows: Int32Array): Float64Array {
   return histogram;
 }
 
-const KERNELS: readonly Kernel['kind'][] = ['plain', 'webassembly'];
+const KERNELS = ['plain', 'webassembly', 'shared webassembly'] as const;
 
-function kernelOf(kind: Kernel['kind']): Kernel {
-  const kernel = kind === 'plain' ? plainKernel() : makeKernel(1 << 20);
-  expect(kernel.kind).toBe(kind);
+function kernelOf(which: (typeof KERNELS)[number]): Kernel {
+  if (which === 'plain') return plainKernel();
+  const kernel = makeKernel(1 << 20, which !== 'webassembly');
+  expect(kernel.kind).toBe('webassembly');
+  expect(kernel.memory === undefined).toBe(which === 'webassembly');
   return kernel;
 }
 

@@ -1,10 +1,10 @@
 ;; The inner loops of training in WebAssembly with 128-bit vectors. `node scripts/build-kernel.mjs` assembles
 ;; this file into kernel-bytes.ts. Every function does what the function of the same name in kernel.ts does,
 ;; with the same floating-point operations in the same order, so that both give the same bits.
-;; Pointers are positions in bytes; all arrays but bins are aligned to 16. The memory is shared: other threads may
-;; run the same loops over other columns or rows of it.
+;; Pointers are positions in bytes; all arrays but bins are aligned to 16. The module is assembled twice,
+;; for a memory of one thread and for a shared one, where other threads run the same loops over other columns or rows.
 (module
-  (import "env" "memory" (memory 1 65536 shared))
+  (import "env" "memory" (memory 1))
 
   ;; Bins of a row lie `columns` bytes behind those of the row before; `width` of them, from where `bins` points to, are worked on.
   ;; A (first, second) pair of derivatives is one vector: a row costs one load, and one addition for each column.

@@ -104,7 +104,7 @@ export function fitTrees(
 
 /** Helpers are left alone where the loops do not run in a memory that they can share. */
 function makeCrew(kind: 'plain' | 'webassembly', bytes: number, helpers: Helpers | undefined): Crew {
-  const kernel = kind === 'plain' ? plainKernel() : makeKernel(bytes + CREW_BYTES);
+  const kernel = kind === 'plain' ? plainKernel() : makeKernel(bytes + CREW_BYTES, helpers !== undefined);
   const { memory } = kernel;
   return helpers === undefined || memory === undefined
     ? crewOfOne(kernel)

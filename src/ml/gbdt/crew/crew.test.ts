@@ -27,20 +27,20 @@ const CASES: readonly TreesOptions[] = [
     growth: 'leaf',
     maxLeaves: 20,
     minHessian: 1e-3,
-    weights: Array.from({ length: 3000 }, (_, row) => row % 4),
+    weights: Array.from({ length: 1200 }, (_, row) => row % 4),
   },
   { minRows: 15, alpha: 0.5, monotone: Array.from({ length: 14 }, (_, column) => (column === 0 ? 1 : 0)) },
   { columnSample: 0.6, columnSampleByNode: 0.5, rowSample: 0.7, minRows: 3 },
   { objective: 'multiclass' },
   { objective: 'squaredError', binsMax: 40 },
   { objective: 'quantile', quantile: 0.7 },
-  { objective: 'lambdaRank', groups: Array.from({ length: 30 }, () => 100), maxDepth: 4 },
+  { objective: 'lambdaRank', groups: Array.from({ length: 12 }, () => 100), maxDepth: 4 },
   { kernel: 'plain', rounds: 2 },
 ];
 
 describe('trees that are trained with helpers', () => {
   it('are the same, bit for bit, whatever their number', async () => {
-    const input = { rows: 3000, columns: 14, cases: CASES };
+    const input = { rows: 1200, columns: 14, cases: CASES };
     const alone = run(input, {});
     for (const helpers of [1, 3]) {
       const helped = await fitWith(helpers, input);
@@ -52,7 +52,7 @@ describe('trees that are trained with helpers', () => {
     const narrow = {
       rows: 20_000,
       columns: 2,
-      cases: [{ maxDepth: 3 }, { growth: 'leaf', maxLeaves: 700 }],
+      cases: [{ maxDepth: 3 }, { growth: 'leaf', maxLeaves: 400 }],
     } as const;
     expect(await fitWith(4, narrow)).toEqual(run(narrow, {}));
   });
@@ -66,6 +66,18 @@ describe('trees that are trained with helpers', () => {
     // Labels that cannot be learnt are refused before any helper is asked.
     const refused = { rows: 3000, columns: 14, cases: [{ rounds: 0 }] };
     await expect(fitWith(1, refused)).rejects.toMatchObject({ cause: { name: 'RangeError' } });
+  });
+
+  it('end with their helpers at any moment', async () => {
+    const abort = new AbortController();
+    const input = { rows: 3000, columns: 14, cases: [{ rounds: 10_000, maxDepth: 3 }] };
+    const helpers = { task: 'fit', count: 2 };
+    const fitting = compute.run('fit', input, { helpers, signal: abort.signal });
+    const timer = setTimeout(() => abort.abort(new Error('enough')), 700);
+    await expect(fitting).rejects.toThrow('enough');
+    clearTimeout(timer);
+    // The next one begins when the threads of this one are gone.
+    expect(await fitWith(1, { ...input, cases: [{ rounds: 1 }] })).toHaveLength(1);
   });
 
   it('are not waited for when a helper is gone with its share', async () => {
@@ -90,7 +102,7 @@ describe('trees that are trained with helpers', () => {
 
 describe('a board', () => {
   function boards(): readonly [Board, Board] {
-    const kernel = makeKernel(1 << 16);
+    const kernel = makeKernel(1 << 16, true);
     if (kernel.memory === undefined) throw new Error('There is no WebAssembly');
     const board = makeBoard(kernel, kernel.memory);
     return [board, new Board(board.places)];

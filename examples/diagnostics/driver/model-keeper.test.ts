@@ -64,8 +64,8 @@ describe('a gate in words', () => {
       'recall at 0.1 cannot be measured: there are no rows',
     );
     const against = { metric: 'logLoss', direction: 'atLeast', bound: 0, value: 0.4, passed: true } as const;
-    expect(gateText({ ...against, against: 'baseline' })).toBe(
-      "logLoss is better than the baseline's by 0.400",
+    expect(gateText({ ...against, against: 'baseline', end: 'lower' })).toBe(
+      'the lead over the baseline in logLoss is 0.400 (the lower end), more than 0 is asked',
     );
   });
 });

@@ -135,14 +135,18 @@ function estimateText({ auc, low, high }: Estimate): string {
 
 /** A gate with what came of it, in words: `recall at 0.1 is 0.981, at least 0.95 is asked`. */
 export function gateText(gate: GateAnswer): string {
-  const { metric, at, bound, value, where, unmeasured, direction } = gate;
-  const what = `${metric}${at === undefined ? '' : ` at ${String(at)}`}`;
-  const asked = `${direction === 'atLeast' ? 'at least' : 'at most'} ${String(bound)} is asked`;
+  const { metric, at, bound, value, where, end, against, unmeasured, direction } = gate;
+  const what = [
+    ...(against === undefined ? [] : ['the lead over the baseline in']),
+    metric,
+    ...(at === undefined ? [] : [`at ${String(at)}`]),
+  ].join(' ');
   if (unmeasured !== undefined) return `${what} cannot be measured: ${unmeasured}`;
-  if (gate.against !== undefined) return `${what} is better than the baseline's by ${metricText(value)}`;
+  const limit = direction === 'atMost' ? 'at most' : against === undefined ? 'at least' : 'more than';
+  const found = `${metricText(value)}${end === undefined ? '' : ` (the ${end} end)`}`;
   const slice =
     where === undefined
       ? ''
       : ` in the worst slice, ${where.input} ${where.values} (${String(where.rows)} cases)`;
-  return `${what} is ${metricText(value)}${slice}, ${asked}`;
+  return `${what} is ${found}${slice}, ${limit} ${String(bound)} is asked`;
 }

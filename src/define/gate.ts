@@ -182,8 +182,8 @@ export function isSameGateMeasure(
 export function gateMeasureText({ metric, at, slice, end, against }: Omit<GateIdentity, 'bound'>): string {
   const threshold = at === undefined ? '' : ` at ${String(at)}`;
   const where = slice === undefined ? '' : ' in the worst slice';
-  const lead = against === undefined ? '' : ', better than the baseline by';
-  return `${metric}${threshold}${where}${end === undefined ? '' : `, ${end} end`}${lead}`;
+  const measured = against === undefined ? metric : `lead of ${metric} over the baseline`;
+  return `${measured}${threshold}${where}${end === undefined ? '' : `, ${end} end`}`;
 }
 
 /** @internal What a gate asks for, in words: `at least 0.8`. */

@@ -10,6 +10,7 @@ import { routes, type Run } from '../../src/contract/index.ts';
 import type { App } from '../../src/define/index.ts';
 import {
   type Commands,
+  type Compute,
   noFailPoints,
   type Objects,
   type ResultColumns,
@@ -17,7 +18,7 @@ import {
 } from '../../src/runtime/index.ts';
 import { NO_TRACE } from '../../src/runtime/trace/index.ts';
 import { train, trainTasks } from '../../src/services/train/index.ts';
-import { AS_OF, Neighbours } from '../../src/services/train/test-host.ts';
+import { AS_OF, Neighbours, type TestTable } from '../../src/services/train/test-host.ts';
 
 export interface TrainSettings {
   readonly app: App;
@@ -28,6 +29,10 @@ export interface TrainSettings {
   readonly concurrency?: number;
   /** Default: those of this machine. */
   readonly commands?: Commands | undefined;
+  /** What datasets hold. Default: payments. */
+  readonly table?: TestTable;
+  /** Default: threads of this process. */
+  readonly compute?: Compute;
 }
 
 /** The service train with real ports and stubs for its neighbours. */
@@ -64,6 +69,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
       ? settings.commands
       : processCommands({ directory: folders, appDirectory, graceMs: 500, niceness: 0 });
   const neighbours = new Neighbours(objects, warehouse);
+  neighbours.table = settings.table;
   const { tables, signals, log, groups, jobs, keys } = postgres;
   const service = await train.start({
     app,
@@ -85,7 +91,7 @@ export async function openTrain(settings: TrainSettings): Promise<OpenTrain> {
     commands,
     reachable: () => new Set(),
     outsideTables: { read: () => Promise.reject(new Error('train reads no table of others')) },
-    compute: threadCompute({ tasks: trainTasks }),
+    compute: settings.compute ?? threadCompute({ tasks: trainTasks }),
     threads: workerThreads(new Map()),
     call: neighbours.call,
     logger: { info: () => undefined, warn: () => undefined, error: () => undefined },

@@ -64,7 +64,7 @@ async function allRows(table: Table, groupBy: string | null): Promise<MadePart> 
 
 /** A row without a key is an entity of its own; no key begins with a NUL character. */
 function named(entities: ColumnValues): string[] {
-  return Array.from(entities as Iterable<unknown>, (name, row) =>
+  return Array.from(entities as Iterable<string | number | boolean | null>, (name, row) =>
     name === null ? `\0${row}` : String(name),
   );
 }

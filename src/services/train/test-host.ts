@@ -17,13 +17,15 @@ import {
   id,
   key,
   label,
+  type LabelDefinition,
   logistic,
   number,
   source,
   timestamp,
   vector,
+  type Vector,
 } from '../../define/index.ts';
-import type { Objects, ServiceHost, Warehouse } from '../../runtime/index.ts';
+import type { Objects, ServiceHost, Warehouse, WarehouseSession } from '../../runtime/index.ts';
 
 /** The instant as of which the tests train. */
 export const AS_OF: number = Date.parse('2024-03-08T13:00Z');
@@ -78,6 +80,15 @@ const score = decision('score', { model: linear, subject: 'customerId', threshol
 /** An app with models for each case. */
 export const app: App = defineApp('shop', { decisions: { score }, models: [trees, endless, ungateable] });
 
+/** What a features service that has something else than payments answers a build with. */
+export interface TestTable {
+  readonly vector: Vector;
+  readonly label: LabelDefinition;
+  readonly keys: readonly string[];
+  /** Selects `id`, `time`, `partition`, `position`, `key_*`, `label` and the values. */
+  select(request: DatasetRequest): string;
+}
+
 /** The neighbours: a features service that always has the same payments, and a registry. */
 export class Neighbours {
   /** For the tests that let some calls through: `call` without its types. */
@@ -88,6 +99,8 @@ export class Neighbours {
   clock = AS_OF;
   /** Every so manieth payment is fraud. */
   fraudEvery = 9;
+  /** Instead of the payments. */
+  table: TestTable | undefined;
   /** Answers of the features service that fail first. */
   failures: PlatformError[] = [];
   readonly #objects: Objects;
@@ -120,6 +133,10 @@ export class Neighbours {
     await using session = await this.#warehouse.session();
     const file = join(session.scratch, 'dataset.parquet');
     const { from, to } = request;
+    if (this.table !== undefined) {
+      await session.run(`copy (${this.table.select(request)}) to '${file}' (format parquet)`);
+      return await this.#described(session, request, { file, ...this.table });
+    }
     const positive = `range % ${this.fraudEvery} = 0 and range % 7 < 5`;
     await session.run(`copy (
         select 'p' || range as id, (${from} + range * ((${to} - ${from}) // ${ROWS}))::bigint as time,
@@ -129,24 +146,39 @@ export class Neighbours {
           case when range % 11 = 0 then null else hash(range + 1) % 70 end::double as age
         from range(${ROWS}) order by time
       ) to '${file}' (format parquet)`);
+    return await this.#described(session, request, {
+      file,
+      vector: card,
+      label: fraud,
+      keys: ['customerId'],
+    });
+  }
+
+  async #described(
+    session: WarehouseSession,
+    request: DatasetRequest,
+    { file, vector, label, keys }: Omit<TestTable, 'select'> & { readonly file: string },
+  ): Promise<Dataset> {
     const stored = await this.#objects.putFile(file);
-    const { columns } = await session.query(`select count(*) filter (label)::double as n from '${file}'`);
+    const { columns } = await session.query(
+      `select count(*) filter (label)::double as positives, count(*)::double as rows from '${file}'`,
+    );
     return {
       id: definitionHash({ request, stored }),
-      vector: card.name,
-      vectorHash: card.hash,
-      label: fraud.name,
-      labelHash: fraud.hash,
-      from,
-      to,
+      vector: vector.name,
+      vectorHash: vector.hash,
+      label: label.name,
+      labelHash: label.hash,
+      from: request.from,
+      to: request.to,
       knowledge: 'latest',
       asOf: request.asOf ?? 0,
       positions: {},
-      names: ['amount', 'age'],
-      keys: ['customerId'],
-      rows: ROWS,
+      names: vector.values.map(({ name }) => name),
+      keys: [...keys],
+      rows: (columns.get('rows') as Float64Array)[0] ?? 0,
       censored: 0,
-      positives: (columns.get('n') as Float64Array)[0] ?? 0,
+      positives: (columns.get('positives') as Float64Array)[0] ?? 0,
       file: stored,
     };
   }

@@ -1,7 +1,10 @@
-import type { GateVerdict } from '../../../contract/index.ts';
+import { type GateVerdict, gateValueText } from '../../../contract/index.ts';
+import { gateBoundText, gateMeasureText } from '../../../define/index.ts';
 import { describePeriod, type Periods } from '../periods.ts';
 import { type Interval, type ModelReport, REFERENCE_SHARES } from '../report.ts';
 import { type Block, htmlOf, markdownOf, type Page, type Section } from './blocks.ts';
+import { folds, judgedBy, purposeText, thresholds } from './evaluation.ts';
+import { between, digits, percent, table, text } from './format.ts';
 import { barPlot, linePlot } from './plot.ts';
 
 /** What a card tells. */
@@ -33,6 +36,9 @@ const METRICS: Readonly<Record<string, string>> = {
   logLoss: 'surprise at the outcomes, in nats; less is better',
   brier: 'mean squared error of the probability; less is better',
   calibrationError: 'how far probabilities are from shares, on average; less is better',
+  ndcg10: 'gain of the first ten places of a group, of the best that there is',
+  map10: 'precision down to each relevant row among the first ten, on average',
+  mrr10: '1 / the place of the first relevant row, 0 beyond ten',
 };
 /** Inputs that the picture of the importance shows. */
 const BARS_MAX = 20;
@@ -50,25 +56,24 @@ function sectionsOf(input: CardInput): Section[] {
   return [
     { title: 'What it does', blocks: purpose(input) },
     { title: 'How good it is', blocks: quality(input) },
+    { title: 'Decisions at thresholds', blocks: thresholds(input.report) },
+    { title: 'Fold by fold', blocks: folds(input.report) },
     { title: 'Gates', blocks: gates(input) },
     { title: 'Curves', blocks: curves(input.report) },
     { title: 'For whom it is worst', blocks: slices(input.report) },
     { title: 'What it looks at', blocks: importance(input.report) },
     { title: 'What its inputs looked like', blocks: inputs(input.report) },
     { title: 'Where it comes from', blocks: lineage(input.lineage) },
-  ];
+  ].filter(({ blocks }) => blocks.length > 0);
 }
 
 function purpose({ app, label, vector, candidates, periods, report }: CardInput): Block[] {
   const sides = [
     ['learnt from', describePeriod(periods.trainStart, periods.trainEnd), report.train],
-    ['judged by', describePeriod(periods.testStart, periods.testEnd), report.test],
+    [judgedBy(report), describePeriod(periods.testStart, periods.testEnd), report.test],
   ] as const;
   return [
-    text(
-      `Gives each event of '${candidates}' in the app '${app}' the probability that '${label}' is true of it, from the ` +
-        `${String(report.inputs.length)} values of the vector '${vector}'. It says nothing of events that differ from those it learnt from.`,
-    ),
+    text(purposeText({ app, label, vector, candidates, report })),
     table(
       ['', 'period', 'rows', 'positive'],
       sides.map(([name, period, { rows, positives }]) => [
@@ -101,10 +106,26 @@ function quality({ metrics, report }: CardInput): Block[] {
   return [
     table(['metric', 'value', 'interval', 'baseline', 'is'], rows),
     text(
-      `Intervals hold for other rows of the same kind: ${levelOf(intervals)} of the resamples of the test rows lie in them. They do not tell ` +
-        `what a change of the world does. The baseline gives every event the share of positives in training, ${digits(baseline.probability)}.`,
+      `Intervals hold for other ${unitOf(report)} of the same kind: ${levelOf(intervals)} of the resamples of the judged ${unitOf(report)} lie in them. They do not tell ` +
+        `what a change of the world does. ${baselineText(report)}`,
     ),
   ];
+}
+
+/** What is judged, and drawn anew for intervals. */
+function unitOf({ task }: ModelReport): string {
+  return task === 'ranking' ? 'groups' : 'rows';
+}
+
+function baselineText({ task, baseline, groups: counts }: ModelReport): string {
+  if (task !== 'ranking') {
+    return `The baseline gives every event the share of positives in training, ${digits(baseline.probability)}.`;
+  }
+  const judged =
+    counts === undefined
+      ? ''
+      : ` ${String(counts.judged)} of ${String(counts.test)} groups are judged, those with a positive row; ${String(counts.train)} were learnt from.`;
+  return `The baseline is an order by chance.${judged}`;
 }
 
 function gates({ gates: verdicts }: CardInput): Block[] {
@@ -112,17 +133,19 @@ function gates({ gates: verdicts }: CardInput): Block[] {
   return [
     table(
       ['metric', 'must be', 'is', ''],
-      verdicts.map(({ metric, direction, bound, value, passed }) => [
-        metric,
-        `${direction === 'atLeast' ? 'at least' : 'at most'} ${digits(bound)}`,
-        digits(value),
-        passed ? 'passed' : 'FAILED',
+      verdicts.map((verdict) => [
+        gateMeasureText(verdict),
+        gateBoundText(verdict),
+        gateValueText(verdict, digits),
+        verdict.passed ? 'passed' : 'FAILED',
       ]),
     ),
   ];
 }
 
-function curves({ curves: { roc, precisionRecall, calibration }, test }: ModelReport): Block[] {
+function curves({ curves: { roc, precisionRecall, calibration }, test, task }: ModelReport): Block[] {
+  // Scores to sort by within a group say nothing across groups, and are no probabilities.
+  if (task === 'ranking') return [];
   const share = test.positives / test.rows;
   const line = [
     [0, 0],
@@ -172,16 +195,18 @@ function curves({ curves: { roc, precisionRecall, calibration }, test }: ModelRe
   return plots.map((plot) => ({ kind: 'plot', svg: linePlot(plot), description: plot.description }));
 }
 
-function slices({ slices: { metric, list, worst } }: ModelReport): Block[] {
-  if (list.length === 0) return [text('No input parts the test rows in a way that can be measured.')];
+function slices(report: ModelReport): Block[] {
+  const { metric, list, worst } = report.slices;
+  const unit = unitOf(report);
+  if (list.length === 0) return [text(`No input parts the judged ${unit} in a way that can be measured.`)];
   const verdict =
     worst === null
-      ? 'No slice has enough rows of both classes to be measured.'
+      ? `No slice has enough ${unit === 'rows' ? 'rows of both classes' : unit} to be measured.`
       : `It does worst where '${worst.input}' is ${worst.values}: the slice whose ${metric} is lowest at the upper end of its interval, so that a small slice is not named for bad luck.`;
   return [
     text(verdict),
     table(
-      ['input', 'is', 'rows', 'positive', metric, 'interval'],
+      ['input', 'is', unit, 'positive', metric, 'interval'],
       list.map(({ input, values, rows, positives, value, interval }) => [
         input,
         values,
@@ -244,14 +269,6 @@ function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
   ];
 }
 
-function text(content: string): Block {
-  return { kind: 'text', text: content };
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): Block {
-  return { kind: 'table', head, rows };
-}
-
 /** The x of the first point of a rising curve whose y is at least that. */
 function reach(points: readonly (readonly [number, number])[], y: number): number {
   return points.find((point) => point[1] >= y)?.[0] ?? 1;
@@ -265,17 +282,4 @@ function at(points: readonly (readonly [number, number])[], x: number): number {
 function levelOf(intervals: Readonly<Record<string, Interval>>): string {
   const [first] = Object.values(intervals);
   return first === undefined ? 'most' : percent(first.level);
-}
-
-function between({ low, high }: Interval): string {
-  return `${digits(low)} to ${digits(high)}`;
-}
-
-function percent(share: number): string {
-  return `${digits(100 * share)} %`;
-}
-
-/** Four digits that count, never more precise than a reader needs. */
-function digits(value: number): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(4))) : String(value);
 }

@@ -332,6 +332,11 @@ function assertMonotone(name: string, { trainer, vector }: ModelOptions<Source>)
         `Model '${name}': monotone '${input}' is no input; vector '${vector.name}' has ${inputs.join(', ')}`,
       );
     }
+    if (vector.values.some((value) => value.name === input && value.categories !== undefined)) {
+      throw new TypeError(
+        `Model '${name}': monotone '${input}' is categorical, and its categories have no order`,
+      );
+    }
     if (direction !== 'rising' && direction !== 'falling') {
       throw new TypeError(
         `Model '${name}': monotone '${input}' is 'rising' or 'falling'; got '${String(direction)}'`,

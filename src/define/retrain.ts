@@ -62,7 +62,8 @@ function timeOfDayMs(at: string, everyMs: number): number {
 
 /**
  * A rule that trains a model when `labels` more outcomes have come than its last run knew: events of the source that its label
- * is `from`. An event without one has a label too once it matures, a negative one; it does not count.
+ * is `from`, those alone that meet its `where` unless it has to be `confirmed`. An event without one has a label too once it matures, a
+ * negative one; it does not count.
  *
  * Throws a TypeError unless it is a whole number above 0.
  */

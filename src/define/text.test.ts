@@ -5,10 +5,13 @@ import {
   code,
   codeOf,
   compileExpression,
+  defineModel,
   Expression,
   features,
+  gbdt,
   id,
   key,
+  label,
   last,
   lastK,
   mean,
@@ -30,6 +33,12 @@ const views = source('views', {
     device: text({ optional: true }),
     guest: boolean(),
   },
+});
+const purchases = source('purchases', {
+  id: 'purchaseId',
+  time: 'at',
+  key: 'viewId',
+  fields: { purchaseId: id(), at: timestamp(), viewId: key() },
 });
 const device = new Expression<'string'>({ op: 'field', name: 'device', type: 'string' });
 
@@ -77,6 +86,15 @@ describe('category', () => {
   ])('takes only different texts: %j', (categories, message) => {
     expect(() => category(device, categories)).toThrow(message);
     expect(() => category(device, categories)).toThrow(TypeError);
+  });
+
+  it('has no order that a model could keep to', () => {
+    const visit = vector('visit', { candidate: views, device: (v) => category(v.device, ['phone', 'desk']) });
+    const bought = label('bought', { of: views, from: purchases, on: 'viewId', maturesAfter: '1d' });
+    const trainer = gbdt({ monotone: { device: 'rising' } });
+    expect(() => defineModel('m', { vector: visit, label: bought, trainer })).toThrow(
+      "Model 'm': monotone 'device' is categorical, and its categories have no order",
+    );
   });
 
   it('makes a value of a vector categorical, also the latest one of a group', () => {

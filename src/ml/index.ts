@@ -50,15 +50,16 @@ export {
 } from './baseline/baseline.ts';
 
 export type { CategoricalColumn, NumericColumn, Table } from './preprocess/table.ts';
-export type { ColumnPlan, NumericPlan, OneHotPlan, TargetPlan } from './preprocess/plan.ts';
+export type { CodesPlan, ColumnPlan, NumericPlan, OneHotPlan, TargetPlan } from './preprocess/plan.ts';
 export type {
+  CodesStep,
   NumericStep,
   OneHotStep,
   PreprocessorDescription,
   StepDescription,
   TargetStep,
 } from './preprocess/description.ts';
-export { CATEGORIES_MAX } from './preprocess/description.ts';
+export { CATEGORIES_MAX, CODES_MAX } from './preprocess/description.ts';
 export { ONE_HOT_CATEGORIES_MAX } from './preprocess/fit-categorical.ts';
 export { TARGET_FOLDS_MAX } from './preprocess/fit-target.ts';
 export type { FittedPreprocessor, PreprocessorOptions } from './preprocess/preprocessor.ts';

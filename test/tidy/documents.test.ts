@@ -83,7 +83,36 @@ describe('documents', () => {
       writeFileSync(join(folder, 'group.ts'), `${prelude}\n${code}\nexport default card;`);
       const module = (await import(join(folder, 'group.ts'))) as { default: define.FeatureGroup };
       expect(module.default.features.map((feature) => feature.name)).toContain('recent_7d_3');
-      expect(module.default.features).toHaveLength(25);
+      expect(module.default.features).toHaveLength(28);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('the vector and the label of their page are ones', async () => {
+    const code = /```ts\n([\s\S]*?)```/.exec(read('docs/build/vectors-and-labels.md'))?.[1] ?? '';
+    const folder = join(ROOT, '.tandem', `vectors-${String(process.pid)}`);
+    mkdirSync(folder, { recursive: true });
+    try {
+      const prelude = `import * as t from 'tandem';
+        const { category, vector, label } = t;
+        const clinicOf = (f) => ({ n: t.count().over('7d') });
+        const cases = t.source('cases', { id: 'caseId', time: 'at', key: 'clinicId', fields: {
+          caseId: t.id(), at: t.timestamp(), clinicId: t.key(), age: t.integer(), sex: t.text() } });
+        const findings = t.source('findings', { id: 'findingId', time: 'at', key: 'caseId', fields: {
+          findingId: t.id(), at: t.timestamp(), caseId: t.key(), finding: t.text() } });
+        const clinic = t.features('clinic', { from: cases, key: 'clinicId' }, clinicOf);`;
+      writeFileSync(join(folder, 'vector.ts'), `${prelude}\n${code}\nexport { patient, malignant };`);
+      const module = (await import(join(folder, 'vector.ts'))) as {
+        patient: define.Vector;
+        malignant: define.LabelDefinition;
+      };
+      expect(module.patient.values.map(({ name, categories }) => [name, categories])).toEqual([
+        ['age', undefined],
+        ['sex', ['F', 'M']],
+        ['clinic_n_7d', undefined],
+      ]);
+      expect(module.malignant).toMatchObject({ confirmed: true, maturesAfterMs: 3 * 86_400_000 });
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

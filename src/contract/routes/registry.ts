@@ -27,7 +27,15 @@ const versionInput = z
     onnx: stored,
     signature: z
       .object({
-        inputs: z.array(z.object({ name: z.string(), type: z.literal('float32'), nullable: z.boolean() })),
+        inputs: z.array(
+          z.object({
+            name: z.string(),
+            type: z.literal('float32'),
+            nullable: z.boolean(),
+            /** What the values 0, 1 ... of a categorical input stand for. */
+            categories: z.array(z.string()).optional(),
+          }),
+        ),
         outputs: z.array(z.object({ name: z.string(), type: z.literal('float32') })),
       })
       .strict(),

@@ -2,7 +2,7 @@ import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, inputOf, onlyAttributes, requireColumnAxis, textsOf } from './graph-reader.ts';
 import { INPUT_COLUMNS_MAX } from './limits.ts';
-import type { CategoryBlock, EncoderBlock, NumberBlock } from './row-encoder.ts';
+import type { CategoryBlock, CodeBlock, EncoderBlock, NumberBlock } from './row-encoder.ts';
 import type { OnnxNode } from './schema.ts';
 import { CATEGORIES_NAME, DATA_TYPE, FEATURES_NAME, INPUT_NAME, ML_DOMAIN } from './schema.ts';
 
@@ -84,7 +84,7 @@ class Parts {
       case 'IsNaN':
         return this.#indicators(inner);
       default:
-        return this.#oneHot(inner);
+        return this.#equal(inner);
     }
   }
 
@@ -150,9 +150,21 @@ class Parts {
     return { kind: 'lookup', width: 1, column: this.#textColumn(inputOf(encoder, 0)), values, otherwise };
   }
 
-  /** One column for each number that a text may have; another number is that of none. */
-  #oneHot(value: string): CategoryBlock {
+  #equal(value: string): EncoderBlock {
     const equal = this.#plain(value, 'Equal', 2);
+    const { operator } = this.#reader.source(inputOf(equal, 0)) ?? { operator: 'none' };
+    return operator === LABEL_ENCODER ? this.#oneHot(equal) : this.#codes(equal);
+  }
+
+  /** 1 for each number that is one of the codes. */
+  #codes(equal: OnnxNode): CodeBlock {
+    const columns = this.#columns(this.#cast(inputOf(equal, 0), DATA_TYPE.double));
+    const codes = this.#reader.doubles(inputOf(equal, 1), [columns.length]);
+    return { kind: 'codes', width: columns.length, columns, codes };
+  }
+
+  /** One column for each number that a text may have; another number is that of none. */
+  #oneHot(equal: OnnxNode): CategoryBlock {
     const encoder = this.#node(inputOf(equal, 0), LABEL_ENCODER, 1);
     onlyAttributes(encoder, ['keys_strings', 'values_int64s', 'default_int64']);
     const width = this.#reader.lengthOf(inputOf(equal, 1));

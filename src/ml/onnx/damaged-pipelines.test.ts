@@ -65,12 +65,13 @@ const SMALL: readonly (readonly [string, Pipeline])[] = [
   [
     'preprocessor',
     {
-      model: sumOf(6),
+      model: sumOf(8),
       preprocessor: Preprocessor.of({
         format: 'preprocessor',
         version: 1,
         steps: [
           { kind: 'numeric', column: 'n', fill: 1, indicator: true, mean: 0, scale: 2 },
+          { kind: 'codes', column: 'm', categories: ['x', 'y'] },
           { kind: 'one-hot', column: 'c', fill: 'a', indicator: true, categories: ['a', 'b'] },
           {
             kind: 'target',

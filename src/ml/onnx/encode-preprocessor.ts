@@ -1,7 +1,9 @@
 import type {
+  CodesStep,
   NumericStep,
   OneHotStep,
   PreprocessorDescription,
+  StepDescription,
   TargetStep,
 } from '../preprocess/description.ts';
 import type { GraphPart, NodeToEncode } from './encode-model.ts';
@@ -39,16 +41,20 @@ interface Blocks {
 /**
  * @internal The nodes of a preprocessor. All numeric columns go through the same nodes, side by side, in
  * float64. Each categorical column is looked up by LabelEncoder, which compares bytes and needs no locale;
- * the empty text is the missing category. A one-hot encoding compares the number of the category with all.
+ * the empty text is the missing category. A one-hot encoding compares the number of the category with all. Codes
+ * are numbers already: all columns of them are compared side by side.
  *
  * @throws RangeError when there are no output columns, or a category has a lone surrogate or a zero in it.
  */
 export function preprocessorPart({ steps }: PreprocessorDescription): PreprocessorPart {
-  const numbers = [...new Set(steps.filter(({ kind }) => kind === 'numeric').map(({ column }) => column))];
-  const categories = [...new Set(steps.filter(({ kind }) => kind !== 'numeric').map(({ column }) => column))];
+  const isNumber = ({ kind }: StepDescription): boolean => kind === 'numeric' || kind === 'codes';
+  const numbers = [...new Set(steps.filter(isNumber).map(({ column }) => column))];
+  const categories = [...new Set(steps.filter((step) => !isNumber(step)).map(({ column }) => column))];
   const blocks: Blocks = { nodes: [], initializers: [], values: [], width: 0 };
   const numeric = steps.filter((step) => step.kind === 'numeric');
   const first = numericBlocks(numeric, numbers, blocks);
+  const coded = steps.filter((step) => step.kind === 'codes');
+  let nextCode = codesBlock(coded, numbers, blocks);
   const order: number[] = [];
   let numericSeen = 0;
   steps.forEach((step, index) => {
@@ -56,6 +62,11 @@ export function preprocessorPart({ steps }: PreprocessorDescription): Preprocess
       order.push(first.values + numericSeen);
       if (step.indicator) order.push(first.missing + numericSeen);
       numericSeen += 1;
+      return;
+    }
+    if (step.kind === 'codes') {
+      step.categories.forEach((_, code) => order.push(nextCode + code));
+      nextCode += step.categories.length;
       return;
     }
     const start = blocks.width;
@@ -126,6 +137,29 @@ function numericBlocks(
   if (!steps.some((step) => step.indicator)) return { values, missing: values };
   blocks.nodes.push(castNode('number_missing', 'number_indicators', DATA_TYPE.float));
   return { values, missing: addBlock(blocks, 'number_indicators', count) };
+}
+
+/** Whether each number is each of its codes; gives the place of the first column. */
+function codesBlock(steps: readonly CodesStep[], numbers: readonly string[], blocks: Blocks): number {
+  const columns = steps.flatMap(({ column, categories }) => categories.map(() => numbers.indexOf(column)));
+  const codes = steps.flatMap(({ categories }) => categories.map((_, code) => code));
+  if (codes.length === 0) return blocks.width;
+  blocks.nodes.push(
+    {
+      operator: 'Gather',
+      inputs: [INPUT_NAME, 'code_columns'],
+      output: 'codes',
+      attributes: [integerAttribute('axis', 1)],
+    },
+    castNode('codes', 'wide_codes', DATA_TYPE.double),
+    { operator: 'Equal', inputs: ['wide_codes', 'known_codes'], output: 'equal_codes' },
+    castNode('equal_codes', 'code_features', DATA_TYPE.float),
+  );
+  blocks.initializers.push(
+    integerTensor('code_columns', [columns.length], columns),
+    doubleTensor('known_codes', [codes.length], codes),
+  );
+  return addBlock(blocks, 'code_features', codes.length);
 }
 
 function categoricalBlocks(

@@ -96,6 +96,7 @@ const OPERATORS: ReadonlySet<string> = new Set([
  * | features | | Gather(Concat(blocks), order) along the columns |
  * | numbers | | Cast(Div(Sub(Where(IsNaN(v), fills, Cast(v)), means), scales)) with v = Gather(input, columns) |
  * | indicators of numbers | | Cast(IsNaN(v)) |
+ * | codes | | Cast(Equal(Cast(Gather(input, columns)), codes)), the codes in float64 |
  * | one-hot | | Cast(Equal(LabelEncoder(Gather(categories)), 0 ... k-1)) |
  * | target mean, indicator | | LabelEncoder(Gather(categories)) of texts to floats |
  *

@@ -18,6 +18,8 @@ const scale = fc.double({ noNaN: true, min: 1e-6, max: 1e6 });
 const value = fc.oneof(
   { weight: 8, arbitrary: fc.float({ noNaN: true, min: -1000, max: 1000 }) },
   fc.constantFrom(Number.NaN, Infinity, -Infinity, -0, 1e-45, 3.4028234663852886e38),
+  // Codes, and what is none.
+  { weight: 3, arbitrary: fc.constantFrom(0, 1, 2, 5, 6, -1, 0.5) },
 );
 
 function vectorOf(values: fc.Arbitrary<number>, length: number): fc.Arbitrary<Float64Array> {
@@ -106,6 +108,11 @@ const step: fc.Arbitrary<StepDescription> = fc.oneof(
     fill,
     indicator: fc.boolean(),
     categories,
+  }),
+  fc.record({
+    kind: fc.constant('codes' as const),
+    column: fc.constantFrom('n0', 'n1', 'n2'),
+    categories: fc.uniqueArray(category, { minLength: 1, maxLength: 6 }),
   }),
   categories.chain((list) =>
     fc.record({

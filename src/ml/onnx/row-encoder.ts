@@ -28,6 +28,15 @@ export interface IndicatorBlock {
   readonly columns: Float64Array;
 }
 
+/** 1 for each number that is a certain code; there is a column for each code. */
+export interface CodeBlock {
+  readonly kind: 'codes';
+  readonly width: number;
+  /** The input column of each. */
+  readonly columns: Float64Array;
+  readonly codes: Float64Array;
+}
+
 /** Columns made of a text: its value, or 1 in the column that its value names. */
 export interface CategoryBlock {
   readonly kind: 'lookup' | 'one-hot';
@@ -39,7 +48,7 @@ export interface CategoryBlock {
   readonly otherwise: number;
 }
 
-export type EncoderBlock = NumberBlock | IndicatorBlock | CategoryBlock;
+export type EncoderBlock = NumberBlock | IndicatorBlock | CodeBlock | CategoryBlock;
 
 /** Evaluates rows of numbers and texts; sizes are checked by the caller. */
 export type MixedEvaluator = (input: MixedRows, rows: number, output: Float64Array) => void;
@@ -98,6 +107,12 @@ function fillColumns(blocks: readonly EncoderBlock[], columns: Float32Array, row
         for (let index = 0; index < block.width; index += 1) {
           const value = row.input.numbers[row.number + (block.columns[index] as number)] as number;
           columns[at + index] = Number.isNaN(value) ? 1 : 0;
+        }
+        break;
+      case 'codes':
+        for (let index = 0; index < block.width; index += 1) {
+          const value = row.input.numbers[row.number + (block.columns[index] as number)] as number;
+          columns[at + index] = value === block.codes[index] ? 1 : 0;
         }
         break;
       case 'lookup':

@@ -45,7 +45,19 @@ export interface TargetStep {
   readonly otherwise: number;
 }
 
-export type StepDescription = NumericStep | OneHotStep | TargetStep;
+/**
+ * One output column for each code of a numeric column: 1 where the value is that code, 0 elsewhere and where it is missing. In ONNX:
+ * `Equal` of the value, cast to double, and the codes, `Cast` to float.
+ */
+export interface CodesStep {
+  readonly kind: 'codes';
+  /** Name of the input column, which is numeric. */
+  readonly column: string;
+  /** What the codes 0, 1 ... stand for. */
+  readonly categories: readonly string[];
+}
+
+export type StepDescription = NumericStep | OneHotStep | TargetStep | CodesStep;
 
 /** A fitted preprocessor as plain data: JSON keeps every bit of it. */
 export interface PreprocessorDescription {
@@ -55,6 +67,8 @@ export interface PreprocessorDescription {
   readonly steps: readonly StepDescription[];
 }
 
+/** Codes of one column, which become columns each. */
+export const CODES_MAX = 10_000;
 /** Categories of one step. */
 export const CATEGORIES_MAX = 1_000_000;
 
@@ -83,6 +97,7 @@ type Fields = Readonly<Record<string, unknown>>;
 function readStep(fields: Fields, what: string): StepDescription {
   const { kind } = fields;
   const column = textAt(fields, 'column', what);
+  if (kind === 'codes') return { kind, column, categories: codesAt(fields, what) };
   const { indicator } = fields;
   if (typeof indicator !== 'boolean') throw new RangeError(`${what} must say whether it has an indicator`);
   if (kind === 'numeric') {
@@ -124,6 +139,26 @@ function numberAt(value: unknown, what: string): number {
     throw new RangeError(`${what} must be a finite number, not ${String(value)}`);
   }
   return value;
+}
+
+function codesAt({ categories }: Fields, what: string): string[] {
+  if (!Array.isArray(categories)) throw new RangeError(`${what} must have a list of categories`);
+  requireCodes(categories, what);
+  return [...categories];
+}
+
+/**
+ * @internal Checks what the codes of a column stand for.
+ *
+ * @throws RangeError when these are no different texts, or too few or too many.
+ */
+export function requireCodes(categories: readonly unknown[], what: string): asserts categories is string[] {
+  if (categories.length < 1 || categories.length > CODES_MAX) {
+    throw new RangeError(`${what} must have 1 to ${CODES_MAX} categories, not ${categories.length}`);
+  }
+  const other = categories.findIndex((category) => typeof category !== 'string');
+  if (other >= 0) throw new RangeError(`Category ${other} of ${what} must be a text`);
+  if (new Set(categories).size !== categories.length) throw new RangeError(`${what} has a category twice`);
 }
 
 function categoriesAt(fields: Fields, what: string): string[] {

@@ -45,4 +45,15 @@ export interface TargetPlan extends CategoricalPlan {
   readonly folds?: number;
 }
 
-export type ColumnPlan = NumericPlan | OneHotPlan | TargetPlan;
+/**
+ * One column of 0 and 1 for each code of a numeric column of codes: whole numbers from 0. A missing value, and one that is no
+ * code, is 0 in all of them.
+ */
+export interface CodesPlan {
+  readonly kind: 'codes';
+  readonly column: string;
+  /** What the codes stand for, in their order; different texts, 1 to 10,000. */
+  readonly categories: readonly string[];
+}
+
+export type ColumnPlan = NumericPlan | OneHotPlan | TargetPlan | CodesPlan;

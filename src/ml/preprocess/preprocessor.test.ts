@@ -22,6 +22,38 @@ function rowsOf(matrix: { rows: number; columns: number; values: Float32Array })
   ]);
 }
 
+describe('columns of codes', () => {
+  const plan: ColumnPlan = { kind: 'codes', column: 'sex', categories: ['F', 'M', ''] };
+
+  it('become a column for each code, all 0 where there is none', () => {
+    const { preprocessor, training } = Preprocessor.fit(numbers('sex', [0, 1, null, 3, -1, 0.5, -0]), [plan]);
+    expect(preprocessor.names).toEqual(['sex=F', 'sex=M', 'sex=']);
+    const none = [0, 0, 0];
+    expect(rowsOf(training)).toEqual([[1, 0, 0], [0, 1, 0], none, none, none, none, [1, 0, 0]]);
+    const again = Preprocessor.of(JSON.parse(JSON.stringify(preprocessor.describe())));
+    expect(rowsOf(again.transform(numbers('sex', [2, 1])))).toEqual([
+      [0, 0, 1],
+      [0, 1, 0],
+    ]);
+  });
+
+  it.each([[[]], [['F', 'F']], [[1]], [Array.from({ length: 10_001 }, String)]])(
+    'stand for 1 to 10,000 different texts',
+    (categories) => {
+      const wrong = { ...plan, categories: categories as string[] };
+      expect(() => Preprocessor.fit(numbers('sex', [0]), [wrong])).toThrow(RangeError);
+      const step = { kind: 'codes', column: 'sex', categories };
+      expect(() => Preprocessor.of({ format: 'preprocessor', version: 1, steps: [step] })).toThrow(
+        RangeError,
+      );
+    },
+  );
+
+  it('are no texts', () => {
+    expect(() => Preprocessor.fit(texts('sex', ['F']), [plan])).toThrow(/numeric column "sex"/);
+  });
+});
+
 describe('numeric columns', () => {
   const table = numbers('age', [1, null, 2, 2, 7]);
   const fill = (plan: Partial<NumericPlan>, weights?: number[]): unknown =>

@@ -1,8 +1,8 @@
 import { copyTargets, totalWeight } from '../linear/targets.ts';
 import type { Matrix } from '../matrix.ts';
 import { readWeights } from '../training-input.ts';
-import type { PreprocessorDescription, StepDescription } from './description.ts';
-import { readDescription } from './description.ts';
+import type { CodesStep, PreprocessorDescription, StepDescription } from './description.ts';
+import { readDescription, requireCodes } from './description.ts';
 import { fitOneHot } from './fit-categorical.ts';
 import { fitNumeric } from './fit-numeric.ts';
 import { fitTarget } from './fit-target.ts';
@@ -103,6 +103,9 @@ export class Preprocessor {
           return fitNumeric(plan, numericColumn(columns, plan.column), weights);
         case 'one-hot':
           return fitOneHot(plan, categoricalColumn(columns, plan.column), weights);
+        case 'codes':
+          requireCodes(plan.categories, `"${plan.column}"`);
+          return { kind: 'codes', column: plan.column, categories: [...plan.categories] };
         case 'target': {
           if (targets === undefined) {
             throw new RangeError(`The target encoding of "${plan.column}" needs targets`);
@@ -159,7 +162,9 @@ export class Preprocessor {
     this.#steps.forEach((step, index) => {
       const place = { values, stride, offset };
       const { description } = step;
-      if (description.kind === 'numeric') {
+      if (description.kind === 'codes') {
+        fillCodes(description, numericColumn(columns, description.column), place);
+      } else if (description.kind === 'numeric') {
         fillNumeric(description, numericColumn(columns, description.column), place);
       } else {
         fillCategorical(step, categoricalColumn(columns, description.column), place);
@@ -175,8 +180,15 @@ export class Preprocessor {
 
 function stepOf(description: StepDescription): Step {
   const { column } = description;
-  const indicator = description.indicator ? [`${column} missing`] : [];
+  const hasIndicator = description.kind !== 'codes' && description.indicator;
+  const indicator = hasIndicator ? [`${column} missing`] : [];
   switch (description.kind) {
+    case 'codes':
+      return {
+        description,
+        names: description.categories.map((category) => `${column}=${category}`),
+        indexes: new Map(),
+      };
     case 'numeric':
       return { description, names: [column, ...indicator], indexes: new Map() };
     case 'one-hot': {
@@ -212,9 +224,19 @@ function fillNumeric(
   }
 }
 
+function fillCodes({ categories }: CodesStep, column: NumericColumn, place: Place): void {
+  const { values, stride, offset } = place;
+  for (let row = 0; row < column.values.length; row += 1) {
+    const code = Math.fround(column.values[row] as number);
+    const isCode = Number.isInteger(code) && code >= 0 && code < categories.length;
+    // Whether 0 has a sign does not matter.
+    if (isCode) values[row * stride + offset + Math.abs(code)] = 1;
+  }
+}
+
 function fillCategorical(step: Step, column: CategoricalColumn, place: Place): void {
   const { description, indexes, names } = step;
-  if (description.kind === 'numeric') return;
+  if (description.kind === 'numeric' || description.kind === 'codes') return;
   const { values, stride, offset } = place;
   for (let row = 0; row < column.values.length; row += 1) {
     const found = categoryAt(column, row);

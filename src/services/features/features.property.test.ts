@@ -79,7 +79,15 @@ const returns = source('returns', {
   id: 'returnId',
   time: 'at',
   key: 'orderId',
-  fields: { returnId: id(), at: timestamp(), orderId: key() },
+  fields: { returnId: id(), at: timestamp(), orderId: key(), isBroken: boolean({ optional: true }) },
+});
+const seen = label('seen', {
+  of: orders,
+  from: returns,
+  on: 'orderId',
+  where: (r) => r.isBroken,
+  confirmed: true,
+  maturesAfter: '2h',
 });
 const returned = label('returned', { of: orders, from: returns, on: 'orderId', maturesAfter: '2h' });
 
@@ -196,6 +204,15 @@ const richGroups = {
       returnedLast: lastK(o.returned, 2).over('1d'),
       lost: histogram(o.total, [5]).over('1d'),
       returnedTotal: sum(o.total).over('1d').where(o.returned).ttl('6h'),
+    }),
+  ),
+  richSeen: features(
+    'rich_seen',
+    { from: seen.matured(), key: 'shopId', hop: 'exact', closed: 'right' },
+    (o) => ({
+      n: count().over('1h', '1d'),
+      rate: mean(o.seen).over('1d'),
+      broken: sum(o.total).over('1d').where(o.seen),
     }),
   ),
   sketchedExact: features('sketched_exact', { from: orders, key: 'shopId', hop: 'exact' }, sketched),

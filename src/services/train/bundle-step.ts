@@ -93,7 +93,12 @@ function bundleOf(
   return {
     onnx: fitted.onnx,
     signature: {
-      inputs: model.vector.values.map(({ name }) => ({ name, type: 'float32' as const, nullable: true })),
+      inputs: model.vector.values.map(({ name, categories }) => ({
+        name,
+        type: 'float32' as const,
+        nullable: true,
+        ...(categories === undefined ? {} : { categories: [...categories] }),
+      })),
       outputs: [{ name: OUTPUT_NAMES[taskOf(model)], type: 'float32' as const }],
     },
     metrics: { ...metrics },

@@ -14,7 +14,13 @@ function rowsOf({
   twins = 1,
   chanceOf = (signal: number) => 1 / (1 + Math.exp(2 - 1.5 * signal)),
 }): Uint8Array {
-  const { part, bytes } = createPart({ names: ['signal', 'noise'], rows, days: false, entities: false });
+  const { part, bytes } = createPart({
+    names: ['signal', 'noise'],
+    categories: {},
+    rows,
+    days: false,
+    entities: false,
+  });
   const random = new SeededRandom(seed);
   for (let row = 0; row < rows; row += 1) {
     const isTwin = row % twins > 0;

@@ -9,6 +9,7 @@ import type {
   ObjectReference,
 } from '../../runtime/index.ts';
 import type { CheckInput, CheckOutput } from './check-model-task.ts';
+import { FILES, jobOf } from './external-job.ts';
 import { EXTERNAL_METRICS, readExternalMetrics } from './external-metrics.ts';
 import { type Part, readPart } from './part-file.ts';
 import type { RunContext } from './run-context.ts';
@@ -30,17 +31,6 @@ export interface FittedOutside {
   readonly memoryLimit: string;
 }
 
-/** Version of the form of `job.json` and of the files beside it. */
-const JOB_FORM = 1;
-/** Names of the files, relative to the command's folder. */
-const FILES = {
-  job: 'job.json',
-  parquet: 'train.parquet',
-  values: 'train.f32',
-  labels: 'labels.u8',
-  model: 'model.onnx',
-  metrics: 'metrics.json',
-} as const;
 const MEBIBYTE = 1_048_576;
 /** How often it is looked whether the run is still this attempt's, in milliseconds. */
 const CLAIM_LOOK_MS = 2_000;
@@ -83,7 +73,7 @@ export async function fitOutside(
     command: trainer.command,
     programFiles: trainer.digests,
     inputs: [
-      { name: FILES.job, bytes: jobOf(context, trainer, part) },
+      { name: FILES.job, bytes: jobOf(model, trainer, part) },
       { name: FILES.parquet, path: parquet },
       { name: FILES.values, bytes: bytesOf(part.values) },
       { name: FILES.labels, bytes: part.labels },
@@ -127,23 +117,6 @@ async function whileClaimed<TResult>(
     end.abort();
     await watching;
   }
-}
-
-/** What the command is told. */
-function jobOf({ model }: RunContext, trainer: ExternalTrainer, { names, rows }: Part): Uint8Array {
-  const { parquet, values, labels } = FILES;
-  const job = {
-    form: JOB_FORM,
-    model: model.name,
-    label: model.label.name,
-    inputs: names,
-    rows,
-    seed: model.seed,
-    parameters: trainer.parameters,
-    read: { parquet, values, labels },
-    write: { model: FILES.model, metrics: FILES.metrics },
-  };
-  return new TextEncoder().encode(`${JSON.stringify(job, undefined, 2)}\n`);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {

@@ -10,6 +10,7 @@ const ROWS = 2_000;
 function part(isPositive: (chance: number, row: number) => boolean): Uint8Array {
   const { part: made, bytes } = createPart({
     names: ['signal', 'noise'],
+    categories: {},
     rows: ROWS,
     days: false,
     entities: false,

@@ -14,7 +14,9 @@ import {
   type ValidationSet,
 } from '../../ml/index.ts';
 import { calibrated, type CalibrationDeal } from './calibrated.ts';
+import { categoricalColumns } from './categories.ts';
 import { dealFolds } from './deal-folds.ts';
+import { linearInputs } from './linear-inputs.ts';
 import { type Part, readPart } from './part-file.ts';
 import { partRows } from './part-rows.ts';
 import { groupSizes, rowsBeforeNewestGroups } from './rank-groups.ts';
@@ -91,12 +93,15 @@ interface Learning<TTrainer extends InnerTrainer> {
 }
 
 function learnt(part: Part, { trainer, seed, context }: Learning<InnerTrainer>): Pipeline {
-  const features = matrix(part.rows, part.names.length, part.values);
   const inputNames = part.names;
   switch (trainer.kind) {
-    case 'logistic':
-      return { model: fitLinear(features, part, trainer), inputNames };
+    case 'logistic': {
+      const { features, preprocessor } = linearInputs(part);
+      const model = fitLinear(features, part, trainer);
+      return preprocessor === undefined ? { model, inputNames } : { model, preprocessor };
+    }
     case 'gbdt': {
+      const features = matrix(part.rows, part.names.length, part.values);
       const model = fitBoosted(features, part, { trainer, seed, context });
       return { model, inputNames, ...(trainer.objective === 'rank' ? { task: 'ranking' } : {}) };
     }
@@ -119,6 +124,7 @@ function fitBoosted(
   const isRanked = trainer.objective === 'rank';
   const loss = isRanked ? '1 - nDCG' : 'log loss';
   return fitTrees(firstRows(features, learnt), part.labels.subarray(0, learnt), {
+    categorical: categoricalColumns(part),
     ...(isRanked ? { objective: 'lambdaRank', groups: groupSizes(part, { from: 0, to: learnt }) } : {}),
     rounds: trainer.rounds,
     learningRate: trainer.learningRate,

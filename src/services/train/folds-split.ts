@@ -1,6 +1,7 @@
 import type { Dataset } from '../../contract/index.ts';
 import type { FoldSplit } from '../../define/index.ts';
 import type { ColumnValues } from '../../runtime/index.ts';
+import { categoriesMember, categoriesOf } from './categories.ts';
 import { dealFolds } from './deal-folds.ts';
 import { entityCodes } from './known-entities.ts';
 import { createPart } from './part-file.ts';
@@ -29,16 +30,25 @@ export function foldsSplitStep(
     split,
   }: { readonly dataset: Dataset; readonly periods: Periods; readonly split: FoldSplit },
 ): Promise<StepOutcome<Split>> {
-  const { seed } = context.model;
+  const { seed, vector } = context.model;
+  const categories = categoriesOf(vector);
   const { folds, groupBy = null } = split;
   return runStep(context, {
     name: 'split',
-    inputs: { file: dataset.file.digest, names: dataset.names, periods, folds, groupBy, seed },
+    inputs: {
+      file: dataset.file.digest,
+      names: dataset.names,
+      ...categoriesMember(categories),
+      periods,
+      folds,
+      groupBy,
+      seed,
+    },
     async work() {
       const { host, signal } = context;
       const path = await host.objects.path(dataset.file.digest);
       await using session = await host.warehouse.session();
-      const made = await allRows({ session, path, names: dataset.names, periods }, groupBy);
+      const made = await allRows({ session, path, names: dataset.names, categories, periods }, groupBy);
       signal.throwIfAborted();
       // Now, and not when the first fold is fitted: whoever waits for the run learns it at once.
       dealFolds(made.part, { folds, seed });
@@ -52,10 +62,10 @@ export function foldsSplitStep(
 }
 
 async function allRows(table: Table, groupBy: string | null): Promise<MadePart> {
-  const { names, periods } = table;
+  const { names, categories, periods } = table;
   const further = groupBy === null ? [] : [`${quoted(`key_${groupBy}`)}::varchar as entity`];
   const read = await readRows(table, further, periods.trainStart, periods.trainEnd);
-  const made = createPart({ names, rows: read.rows, days: false, entities: groupBy !== null });
+  const made = createPart({ names, categories, rows: read.rows, days: false, entities: groupBy !== null });
   fill(made.part, read, undefined);
   const entities = read.columns.get('entity');
   if (entities !== undefined) made.part.entities?.set(entityCodes(named(entities)));

@@ -17,7 +17,7 @@ interface Row {
 
 function rowsAsPart(rows: readonly Row[]): { part: Part; scores: Float64Array } {
   const entities = rows.some(({ entity }) => entity !== undefined);
-  const { part } = createPart({ names: ['ward'], rows: rows.length, days: false, entities });
+  const { part } = createPart({ names: ['ward'], categories: {}, rows: rows.length, days: false, entities });
   rows.forEach(({ label, ward, entity = 0 }, row) => {
     part.labels[row] = label;
     part.values[row] = ward;

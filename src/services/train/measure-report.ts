@@ -19,8 +19,10 @@ import {
   type SliceValue,
   type UnmeasuredSlice,
 } from '../../ml/index.ts';
+import { categoriesAt } from './categories.ts';
 import type { Part } from './part-file.ts';
 import type { Scorer } from './scorer.ts';
+import { categoryColumn } from './slice-categories.ts';
 import {
   type Importance,
   type InputReference,
@@ -179,7 +181,7 @@ function slicesOf({ test, scores, seed }: ReportInput): ModelReport['slices'] {
   );
   if (report === undefined) return { metric: COMPARED, list: [], worst: null };
   const worst = report.worst === undefined ? undefined : report.slices.indexOf(report.worst.slice);
-  const list = report.slices.map((slice) => toSlice(slice, { test, names: test.names }));
+  const list = report.slices.map((slice) => toSlice(slice, test, columns));
   const named = worst === undefined ? undefined : list[worst];
   return {
     metric: COMPARED,
@@ -197,6 +199,9 @@ export function sliceColumns(part: Part): SliceColumn[] {
 
 /** An input that tells rows apart, as something to slice by. */
 function columnOf(part: Part, name: string, column: number): SliceColumn[] {
+  const categories = categoriesAt(part, name);
+  if (categories !== undefined)
+    return categoryColumn(part, { column, categories, most: REPORT_LIMITS.categoriesMax });
   const values = Float32Array.from({ length: part.rows }, (_, row) => valueOf(part, row, column));
   const different = new Set<number>();
   for (const value of values) {
@@ -209,15 +214,12 @@ function columnOf(part: Part, name: string, column: number): SliceColumn[] {
   ];
 }
 
-function toSlice(
-  slice: MeasuredSlice | UnmeasuredSlice,
-  { test, names }: { readonly test: Part; readonly names: readonly string[] },
-): Slice {
+function toSlice(slice: MeasuredSlice | UnmeasuredSlice, test: Part, columns: readonly SliceColumn[]): Slice {
   const { column: input, value, rows } = slice;
-  const column = names.indexOf(input);
+  const values = columns.find(({ name }) => name === input)?.values ?? [];
   let positives = 0;
   for (let row = 0; row < test.rows; row += 1) {
-    if (isIn(value, valueOf(test, row, column))) positives += test.labels[row] as number;
+    if (isIn(value, values[row] ?? null)) positives += test.labels[row] as number;
   }
   const shared = { input, values: describe(value), rows, positives };
   if (!slice.measured) return { ...shared, value: null, interval: null };
@@ -225,14 +227,18 @@ function toSlice(
   return { ...shared, value: estimate, interval: { low: lower, high: upper, level } };
 }
 
-function isIn(slice: SliceValue, value: number): boolean {
+function isIn(slice: SliceValue, value: string | number | boolean | null): boolean {
   switch (slice.kind) {
     case 'missing':
-      return Number.isNaN(value);
+      return value === null || Number.isNaN(value);
     case 'category':
       return value === slice.category;
     case 'range':
-      return value >= slice.from && (slice.last ? value <= slice.to : value < slice.to);
+      return (
+        typeof value === 'number' &&
+        value >= slice.from &&
+        (slice.last ? value <= slice.to : value < slice.to)
+      );
   }
 }
 
@@ -291,9 +297,18 @@ export function referenceOf(part: Part, name: string, column: number): InputRefe
     .filter((value) => !Number.isNaN(value))
     .sort();
   const last = values.length - 1;
+  const missing = 1 - values.length / part.rows;
+  const categories = categoriesAt(part, name);
+  if (categories !== undefined) {
+    const shares = categories.map((category, code) => ({
+      category,
+      share: values.reduce((sum, value) => sum + (value === code ? 1 : 0), 0) / part.rows,
+    }));
+    return { name, missing, quantiles: [], shares };
+  }
   return {
     name,
-    missing: 1 - values.length / part.rows,
+    missing,
     quantiles:
       values.length === 0 ? [] : REFERENCE_SHARES.map((share) => values[Math.round(share * last)] as number),
   };

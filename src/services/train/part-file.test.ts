@@ -4,6 +4,9 @@ import { createPart, readPart, sealPart } from './part-file.ts';
 
 const sides = fc.record({
   names: fc.array(fc.string({ unit: 'binary', minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 9 }),
+  categories: fc.dictionary(fc.string(), fc.array(fc.string({ unit: 'binary' }), { minLength: 1 }), {
+    noNullPrototype: true,
+  }),
   rows: fc.integer({ min: 0, max: 33 }),
   days: fc.boolean(),
   entities: fc.boolean(),
@@ -29,7 +32,13 @@ describe('a part of a split', () => {
 
   it('has the same bytes whenever it has the same rows', () => {
     const filled = (bits: number): Uint8Array => {
-      const { part, bytes } = createPart({ names: ['a', 'b'], rows: 1, days: false, entities: false });
+      const { part, bytes } = createPart({
+        names: ['a', 'b'],
+        categories: {},
+        rows: 1,
+        days: false,
+        entities: false,
+      });
       new Uint32Array(part.values.buffer, part.values.byteOffset, 2).set([bits, 0x3f80_0000]);
       sealPart(part);
       return bytes;
@@ -39,7 +48,7 @@ describe('a part of a split', () => {
   });
 
   it('keeps its form from version to version', () => {
-    const { part, bytes } = createPart({ names: ['x'], rows: 2, days: true, entities: true });
+    const { part, bytes } = createPart({ names: ['x'], categories: {}, rows: 2, days: true, entities: true });
     part.values.set([1, Number.NaN]);
     part.labels.set([0, 1]);
     part.days?.set([0, 6]);
@@ -55,7 +64,7 @@ describe('a part of a split', () => {
   });
 
   it('is refused when it is something else', () => {
-    const { bytes } = createPart({ names: ['x'], rows: 2, days: false, entities: false });
+    const { bytes } = createPart({ names: ['x'], categories: {}, rows: 2, days: false, entities: false });
     expect(() => readPart(bytes.subarray(0, -1))).toThrow(/bytes instead of/);
     expect(() => readPart(new Uint8Array(3))).toThrow(/no part of a split/);
     bytes[8] = 2;

@@ -1,5 +1,6 @@
 // Not the whole contract: a thread would load all its schemas.
 import { PlatformError } from '../../contract/errors.ts';
+import { type Categories, categoriesMember } from './categories.ts';
 
 /**
  * The rows of one side of a split, as an artefact. Equal rows give equal bytes, so that equal training rows
@@ -10,7 +11,7 @@ import { PlatformError } from '../../contract/errors.ts';
  * | 8 | `TNDMPART` |
  * | 4 | version of the form, 1 |
  * | 4 | length of the header |
- * | header | JSON `{"names": [...], "rows": n, "days": bool, "entities": bool}`, filled up with spaces |
+ * | header | JSON `{"names": [...], "rows": n, "days": bool, "entities": bool}`, with `"categories"` by name where an input has some, filled up with spaces |
  * | 4 x rows x names | float32 values, row after row, NaN for missing |
  * | rows | labels, 0 or 1 |
  * | 4 x rows | int32 day of the test period, if `days` |
@@ -21,6 +22,8 @@ import { PlatformError } from '../../contract/errors.ts';
 export interface Part {
   /** What each value of a row is. */
   readonly names: readonly string[];
+  /** By name, what the values of categorical inputs stand for. */
+  readonly categories: Categories;
   readonly rows: number;
   /** The value of row r and name c is `values[r * names.length + c]`; NaN is missing. */
   readonly values: Float32Array;
@@ -33,6 +36,7 @@ export interface Part {
 
 interface Header {
   readonly names: readonly string[];
+  readonly categories: Categories;
   readonly rows: number;
   readonly days: boolean;
   readonly entities: boolean;
@@ -41,7 +45,7 @@ interface Header {
 const MAGIC = 'TNDMPART';
 const VERSION = 1;
 const PREFIX_BYTES = 16;
-const HEADER_BYTES_MAX = 1_048_576;
+const HEADER_BYTES_MAX = 16 * 1_048_576;
 /** The one NaN that is written, as a signalling or negative one would change the digest. */
 const NAN_BITS = 0x7fc0_0000;
 
@@ -55,9 +59,16 @@ export function createPart(header: Header): { readonly part: Part; readonly byte
     rows: header.rows,
     days: header.days,
     entities: header.entities,
+    ...categoriesMember(header.categories),
   });
   const text = new TextEncoder().encode(json);
   const headerBytes = padded(text.length);
+  if (headerBytes > HEADER_BYTES_MAX) {
+    throw new PlatformError(
+      'UNPROCESSABLE',
+      `The names and categories of the inputs take ${headerBytes} bytes, ${HEADER_BYTES_MAX} at most`,
+    );
+  }
   const layout = layoutOf(header, PREFIX_BYTES + headerBytes);
   const bytes = new Uint8Array(layout.end);
   bytes.set(new TextEncoder().encode(MAGIC));
@@ -92,9 +103,10 @@ export function readPart(given: Uint8Array): Part {
   if (version !== VERSION) throw malformed(`of version ${version}, not ${VERSION}`);
   const headerBytes = view.getUint32(12, true);
   if (headerBytes > HEADER_BYTES_MAX) throw malformed(`with a header of ${headerBytes} bytes`);
-  const header = JSON.parse(
+  const written = JSON.parse(
     decoder.decode(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerBytes)),
-  ) as Header;
+  ) as Omit<Header, 'categories'> & Partial<Header>;
+  const header: Header = { ...written, categories: written.categories ?? {} };
   const layout = layoutOf(header, PREFIX_BYTES + headerBytes);
   if (layout.end !== bytes.length) throw malformed(`of ${bytes.length} bytes instead of ${layout.end}`);
   return viewsOf(header, layout, bytes);
@@ -117,10 +129,11 @@ function layoutOf(header: Header, start: number): Layout {
 }
 
 function viewsOf(header: Header, layout: Layout, bytes: Uint8Array): Part {
-  const { names, rows } = header;
+  const { names, rows, categories } = header;
   const { buffer, byteOffset } = bytes;
   return {
     names,
+    categories,
     rows,
     values: new Float32Array(buffer, byteOffset + layout.values, rows * names.length),
     labels: new Uint8Array(buffer, byteOffset + layout.labels, rows),

@@ -2,7 +2,7 @@ import type { Part } from './part-file.ts';
 
 /** The given rows of a part, in their order. */
 export function partRows(part: Part, rows: ArrayLike<number>): Part {
-  const { names, days, entities } = part;
+  const { names, categories, days, entities } = part;
   const width = names.length;
   const values = new Float32Array(rows.length * width);
   const labels = new Uint8Array(rows.length);
@@ -15,5 +15,13 @@ export function partRows(part: Part, rows: ArrayLike<number>): Part {
     given === undefined
       ? undefined
       : ((given.constructor as Uint32ArrayConstructor).from(rows, (row) => given[row] as number) as TArray);
-  return { names, rows: rows.length, values, labels, days: pick(days), entities: pick(entities) };
+  return {
+    names,
+    categories,
+    rows: rows.length,
+    values,
+    labels,
+    days: pick(days),
+    entities: pick(entities),
+  };
 }

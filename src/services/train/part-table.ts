@@ -1,5 +1,6 @@
 import { PlatformError } from '../../contract/index.ts';
 import type { ResultColumns, WarehouseSession } from '../../runtime/index.ts';
+import type { Categories } from './categories.ts';
 import { type Part, sealPart } from './part-file.ts';
 import type { Periods } from './periods.ts';
 import type { RunContext } from './run-context.ts';
@@ -23,6 +24,7 @@ export interface Table {
   readonly session: WarehouseSession;
   readonly path: string;
   readonly names: readonly string[];
+  readonly categories: Categories;
   readonly periods: Periods;
 }
 

@@ -1,4 +1,5 @@
 import { type Dataset, PlatformError } from '../../contract/index.ts';
+import { categoriesMember, categoriesOf } from './categories.ts';
 import { createPart, type Part } from './part-file.ts';
 import {
   fill,
@@ -40,14 +41,21 @@ export function rankSplitStep(
     groupBy,
   }: { readonly dataset: Dataset; readonly periods: Periods; readonly groupBy: string },
 ): Promise<StepOutcome<RankSplit>> {
+  const categories = categoriesOf(context.model.vector);
   return runStep(context, {
     name: 'split',
-    inputs: { file: dataset.file.digest, names: dataset.names, periods, rank: groupBy },
+    inputs: {
+      file: dataset.file.digest,
+      names: dataset.names,
+      ...categoriesMember(categories),
+      periods,
+      rank: groupBy,
+    },
     async work() {
       const { host, signal } = context;
       const path = await host.objects.path(dataset.file.digest);
       await using session = await host.warehouse.session();
-      const table = { session, path, names: dataset.names, periods, groupBy };
+      const table = { session, path, names: dataset.names, categories, periods, groupBy };
       const train = await groupsWithin(table, periods.trainStart, periods.trainEnd);
       signal.throwIfAborted();
       const test = await groupsWithin(table, periods.testStart, periods.testEnd);
@@ -76,7 +84,7 @@ interface GroupTable extends Table {
 }
 
 async function groupsWithin(table: GroupTable, start: number, end: number): Promise<MadePart> {
-  const { names, session } = table;
+  const { names, categories, session } = table;
   const key = quoted(`key_${table.groupBy}`);
   const values = names.map((name, index) => `${quoted(name)}::float as v${index}`);
   const read = await session.query(
@@ -88,7 +96,7 @@ async function groupsWithin(table: GroupTable, start: number, end: number): Prom
      ) where _first >= ${start} and _last < ${end}
      order by _first, ${key}, file_row_number`,
   );
-  const made = createPart({ names, rows: read.rows, days: false, entities: true });
+  const made = createPart({ names, categories, rows: read.rows, days: false, entities: true });
   fill(made.part, read, undefined);
   made.part.entities?.set(numbers(read, 'group'));
   return made;

@@ -111,8 +111,10 @@ export interface InputReference {
   readonly name: string;
   /** Share of the rows without a value. */
   readonly missing: number;
-  /** Of the values that are there, at {@link REFERENCE_SHARES}; empty when there are none. */
+  /** Of the values that are there, at {@link REFERENCE_SHARES}; empty when there are none, and of a categorical input. */
   readonly quantiles: readonly number[];
+  /** Of a categorical input: the share of the rows that each category has, in the order of their codes. */
+  readonly shares?: readonly { readonly category: string; readonly share: number }[];
 }
 
 /** Shares at which the quantiles of an input are noted. */

@@ -1,5 +1,6 @@
 import { type Dataset, PlatformError } from '../../contract/index.ts';
 import { excludedEntity } from '../../define/index.ts';
+import { categoriesMember, categoriesOf } from './categories.ts';
 import { entityCodes, unknownRows } from './known-entities.ts';
 import { createPart, type Part } from './part-file.ts';
 import {
@@ -27,15 +28,23 @@ export function splitStep(
   dataset: Dataset,
   periods: Periods,
 ): Promise<StepOutcome<Split>> {
-  const excludeKnown = excludedEntity(context.model.split);
+  const { split: rule, vector } = context.model;
+  const excludeKnown = excludedEntity(rule);
+  const categories = categoriesOf(vector);
   return runStep(context, {
     name: 'split',
-    inputs: { file: dataset.file.digest, names: dataset.names, periods, excludeKnown: excludeKnown ?? null },
+    inputs: {
+      file: dataset.file.digest,
+      names: dataset.names,
+      ...categoriesMember(categories),
+      periods,
+      excludeKnown: excludeKnown ?? null,
+    },
     async work() {
       const { host, signal } = context;
       const path = await host.objects.path(dataset.file.digest);
       await using session = await host.warehouse.session();
-      const table: TimeTable = { session, path, names: dataset.names, periods, excludeKnown };
+      const table: TimeTable = { session, path, names: dataset.names, categories, periods, excludeKnown };
       const train = await trainPart(table);
       signal.throwIfAborted();
       const test = await testPart(table);
@@ -55,15 +64,15 @@ interface TimeTable extends Table {
 }
 
 async function trainPart(table: TimeTable): Promise<MadePart> {
-  const { names, periods } = table;
+  const { names, categories, periods } = table;
   const read = await readRows(table, [], periods.trainStart, periods.trainEnd);
-  const made = createPart({ names, rows: read.rows, days: false, entities: false });
+  const made = createPart({ names, categories, rows: read.rows, days: false, entities: false });
   fill(made.part, read, undefined);
   return made;
 }
 
 async function testPart(table: TimeTable): Promise<MadePart> {
-  const { names, periods, excludeKnown } = table;
+  const { names, categories, periods, excludeKnown } = table;
   const entity = excludeKnown === undefined ? undefined : quoted(`key_${excludeKnown}`);
   const further = [
     'time::double as "time"',
@@ -72,14 +81,14 @@ async function testPart(table: TimeTable): Promise<MadePart> {
   const read = await readRows(table, further, periods.testStart, periods.testEnd);
   const times = numbers(read, 'time');
   if (entity === undefined) {
-    const made = createPart({ names, rows: read.rows, days: true, entities: false });
+    const made = createPart({ names, categories, rows: read.rows, days: true, entities: false });
     fill(made.part, read, undefined);
     made.part.days?.set(times.map((time) => testDay(time, periods)));
     return made;
   }
   const entities = texts(read, 'entity');
   const rows = unknownRows(times, entities, await firstPositives(table, entity), periods);
-  const made = createPart({ names, rows: rows.length, days: true, entities: true });
+  const made = createPart({ names, categories, rows: rows.length, days: true, entities: true });
   fill(made.part, read, rows);
   made.part.days?.set(Array.from(rows, (row) => testDay(times[row] as number, periods)));
   made.part.entities?.set(entityCodes(Array.from(rows, (row) => entities[row] as string)));

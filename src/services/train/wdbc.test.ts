@@ -45,6 +45,7 @@ function part(): Uint8Array {
   const rows = lines.map((line) => line.split(',').map(Number));
   const { part: made, bytes } = createPart({
     names: INPUTS,
+    categories: {},
     rows: rows.length,
     days: false,
     entities: false,

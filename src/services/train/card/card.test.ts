@@ -66,6 +66,27 @@ describe('cardOf', () => {
     expect(markdown).toContain('| dataset | sha256:1 |');
   });
 
+  it('tells categories by their names, the most frequent first', () => {
+    const shares = [
+      { category: 'F', share: 0.3 },
+      { category: 'M', share: 0.65 },
+      { category: '', share: 0 },
+    ];
+    const inputs = [...report.inputs, { name: 'sex', missing: 0.05, quantiles: [], shares }];
+    const { markdown, html } = cardOf({ ...input, report: { ...report, inputs } });
+    expect(markdown).toContain(
+      "| input | missing | categories |\n| --- | --- | --- |\n| sex | 5 % | M 65 %, F 30 %, '' 0 % |",
+    );
+    expect(markdown).toContain('| amount | 2 % | 1 | 25 |');
+    expect(html).toContain('M 65 %');
+    const many = Array.from({ length: 14 }, (_, index) => ({ category: `c${String(index)}`, share: 0 }));
+    const wide = cardOf({
+      ...input,
+      report: { ...report, inputs: [{ name: 'sex', missing: 0, quantiles: [], shares: many }] },
+    });
+    expect(wide.markdown).toContain('c11 0 %, 2 more |');
+  });
+
   it('is one HTML file that loads nothing and runs nothing', () => {
     const { html } = cardOf(input);
     expect(html.match(/<svg /g)).toHaveLength(4);
@@ -83,11 +104,17 @@ describe('cardOf', () => {
         fc.string({ unit: fc.constantFrom('<', '>', '"', '&', '|', '\n', '`', 'a', '*') }),
         (name) => {
           const slices = { ...report.slices, worst: { input: name, values: name } };
-          const inputs = [{ name, missing: 0, quantiles: [] }];
-          const named = { ...input, model: name, report: { ...report, slices, inputs } };
-          const [plain, marked] = [cardOf(input), cardOf(named)];
+          const inputs = (of: string) => [
+            { name: of, missing: 0, quantiles: [] },
+            { name: of, missing: 0, quantiles: [], shares: [{ category: of, share: 1 }] },
+          ];
+          const named = { ...input, model: name, report: { ...report, slices, inputs: inputs(name) } };
+          const [plain, marked] = [
+            cardOf({ ...input, report: { ...report, inputs: inputs('x') } }),
+            cardOf(named),
+          ];
           const tags = (html: string): number => html.match(/<[a-z/!]/g)?.length ?? 0;
-          // The inputs' table has one row in both.
+          // The tables of inputs have one row each in both.
           expect(tags(marked.html)).toBe(tags(plain.html));
           const cells = (markdown: string): number => markdown.match(/(?<!\\)\|/g)?.length ?? 0;
           expect(cells(marked.markdown)).toBe(cells(plain.markdown));

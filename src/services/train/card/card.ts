@@ -40,6 +40,8 @@ const METRICS: Readonly<Record<string, string>> = {
   map10: 'precision down to each relevant row among the first ten, on average',
   mrr10: '1 / the place of the first relevant row, 0 beyond ten',
 };
+/** Categories of an input that its line shows. */
+const CATEGORIES_SHOWN_MAX = 12;
 /** Inputs that the picture of the importance shows. */
 const BARS_MAX = 20;
 
@@ -241,20 +243,46 @@ function importance({ importance: { metric, rows, inputs: list } }: ModelReport)
 
 function inputs({ inputs: list }: ModelReport): Block[] {
   const wanted = [0.01, 0.25, 0.5, 0.75, 0.99];
-  return [
-    text('Of the training rows. Later rows that look otherwise are a reason to train again.'),
-    table(
-      ['input', 'missing', ...wanted.map((share) => percent(share))],
-      list.map(({ name, missing, quantiles }) => [
-        name,
-        percent(missing),
-        ...wanted.map((share) => {
-          const value = quantiles[REFERENCE_SHARES.indexOf(share)];
-          return value === undefined ? '' : digits(value);
-        }),
-      ]),
-    ),
-  ];
+  const numeric = list.filter(({ shares }) => shares === undefined);
+  const categorical = list.flatMap(({ name, missing, shares }) =>
+    shares === undefined ? [] : [{ name, missing, shares }],
+  );
+  const blocks = [text('Of the training rows. Later rows that look otherwise are a reason to train again.')];
+  if (numeric.length > 0) {
+    blocks.push(
+      table(
+        ['input', 'missing', ...wanted.map((share) => percent(share))],
+        numeric.map(({ name, missing, quantiles }) => [
+          name,
+          percent(missing),
+          ...wanted.map((share) => {
+            const value = quantiles[REFERENCE_SHARES.indexOf(share)];
+            return value === undefined ? '' : digits(value);
+          }),
+        ]),
+      ),
+    );
+  }
+  if (categorical.length > 0) {
+    blocks.push(
+      table(
+        ['input', 'missing', 'categories'],
+        categorical.map(({ name, missing, shares }) => [name, percent(missing), sharesText(shares)]),
+      ),
+    );
+  }
+  return blocks;
+}
+
+/** The most frequent categories first; what the vector lists and no row has comes last. */
+function sharesText(shares: NonNullable<ModelReport['inputs'][number]['shares']>): string {
+  const falling = shares.toSorted((left, right) => right.share - left.share);
+  const shown = falling.slice(0, CATEGORIES_SHOWN_MAX).map(({ category, share }) => {
+    const name = category === '' ? "''" : category;
+    return `${name} ${percent(share)}`;
+  });
+  const others = falling.length - shown.length;
+  return [...shown, ...(others === 0 ? [] : [`${String(others)} more`])].join(', ');
 }
 
 function lineage(facts: Readonly<Record<string, unknown>>): Block[] {

@@ -4,9 +4,11 @@ import type { Config } from '../runtime/config.ts';
 import type { ClientOptions } from './client.ts';
 import { createOutput, EXIT, type Output, reportError } from './output.ts';
 import type { RenderVerbOptions } from './verbs/k8s.ts';
+import type { ReleaseVerbOptions } from './verbs/lifecycle.ts';
 import type { DeployVerbOptions } from './verbs/deploy.ts';
 import type { IngestVerbOptions } from './verbs/ingest.ts';
 import type { ListOptions, SelectOptions } from './verbs/quarantine.ts';
+import type { ReviewsVerbOptions, ReviewVerbOptions } from './verbs/reviews.ts';
 import type { FeaturesTestOptions } from './verbs/features-test.ts';
 import { VERSION } from './version.ts';
 
@@ -351,23 +353,64 @@ function addLifecycleVerbs(program: Command, exit: (code: number) => void): void
       await listReleases(decision, options, outputOf(options));
     },
   );
-  clientVerb(program, 'release <decision> <version>', 'put a model version in charge of a decision')
+  clientVerb(
+    program,
+    'release <decision> [version]',
+    'put a model version in charge of a decision, or versions in charge of a recommendation',
+  )
     .option('--reason <text>', 'why, for the record')
     .option('--threshold <number>', "threshold of the outcome (default: the decision's)")
+    .option(
+      '--ranker <version>',
+      "version of a recommendation's ranker, or 'none' (default: that of the release in charge)",
+    )
+    .option(
+      '--abstain <range>',
+      "scores that are left to a person, as 0.1..0.9 or 0.1..0.9:outcome (default: the decision's)",
+    )
+    .option('--no-abstain', 'answer every score')
     .action(
-      async (decision: string, version: string, options: CommonOptions & { readonly reason?: string }) => {
+      async (decision: string, version: string | undefined, options: CommonOptions & ReleaseVerbOptions) => {
         const { release } = await import('./verbs/lifecycle.ts');
         await release(decision, version, options, outputOf(options));
       },
     );
+  addReviewVerbs(program);
   clientVerb(
     program,
     'replay <decisionId>',
-    'recompute a decision; exit code 1 when it does not come out equal',
+    'recompute a decision or a recommendation; exit code 1 when it does not come out equal',
   ).action(async (decisionId: string, options: CommonOptions) => {
     const { replay } = await import('./verbs/lifecycle.ts');
     exit((await replay(decisionId, options, outputOf(options))) ? EXIT.done : EXIT.failed);
   });
+}
+
+function addReviewVerbs(program: Command): void {
+  clientVerb(program, 'explain <decisionId>', 'show what each input added to the score of a decision').action(
+    async (decisionId: string, options: CommonOptions) => {
+      const { explain } = await import('./verbs/explain.ts');
+      await explain(decisionId, options, outputOf(options));
+    },
+  );
+  clientVerb(program, 'reviews', 'list decisions that wait for a person, oldest first')
+    .option('--decision <name>', 'only of this decision')
+    .option('--answered', 'those that were answered instead, and by whom')
+    .option('-n, --lines <number>', 'how many', '20')
+    .option('--after <decisionId>', 'those behind this one')
+    .action(async (options: CommonOptions & ReviewsVerbOptions) => {
+      const { listReviews } = await import('./verbs/reviews.ts');
+      await listReviews(options, outputOf(options));
+    });
+  clientVerb(program, 'review <decisionId>', 'answer for a decision that waits: its label learns from it')
+    .option('--positive', 'the label is true of the event')
+    .option('--negative', 'it is not')
+    .option('--field <name=value...>', 'further fields of the outcome', [])
+    .option('--note <text>', 'why, for the record')
+    .action(async (decisionId: string, options: CommonOptions & ReviewVerbOptions) => {
+      const { answerReview } = await import('./verbs/reviews.ts');
+      await answerReview(decisionId, options, outputOf(options));
+    });
 }
 
 function addScheduleVerbs(program: Command): void {

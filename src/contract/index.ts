@@ -65,7 +65,7 @@ export {
   type VectorRow,
 } from './routes/features.ts';
 export { type KeyDescription } from './routes/gateway.ts';
-export { positionSets, positionsOfRow } from './row-positions.ts';
+export { positionSets, positionsOfRow, positionsOfRows } from './row-positions.ts';
 export { routes } from './routes/index.ts';
 export {
   type IngestResult,
@@ -75,19 +75,28 @@ export {
   type SourceDescription,
 } from './routes/ingest.ts';
 export {
+  type Fallback,
+  type RankedBy,
+  type RecommendationAnswer,
+  type RecommendationRecord,
+  type RecommendationWishes,
+  type RecommendedItem,
+} from './routes/recommendations.ts';
+export {
   type ModelVersion,
   type CardForm,
   type ModelVersionInput,
+  NO_LABEL_HASH,
   type Release,
+  type ReleasedRanker,
   RELEASE_SIGNAL,
 } from './routes/registry.ts';
+export { type DecisionExplanation, type InputReference } from './routes/explanations.ts';
 export { type Review, type ReviewAnswer } from './routes/reviews.ts';
 export {
   type DecisionAnswer,
-  type DecisionExplanation,
   type DecisionReason,
   type DecisionReplay,
-  type InputReference,
   LEDGER_READ_MAX,
   type LedgerEntry,
 } from './routes/serve.ts';

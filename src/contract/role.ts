@@ -2,7 +2,7 @@
  * What people and applications are allowed to do; a route names the roles that may call it.
  *
  * - `reader` sees what there is: sources, models, versions, releases, runs, metrics. No record of a single person.
- * - `producer` is an application: it sends events and asks for decisions.
+ * - `producer` is an application: it sends events and asks for decisions and recommendations.
  * - `scientist` builds datasets, reads vectors and trains.
  * - `reviewer` answers for decisions that wait for a person, and sees those.
  * - `operator` releases, corrects what is in quarantine and reads single decisions in the ledger.

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { positionSets, positionsOfRow } from './row-positions.ts';
+import { positionSets, positionsOfRow, positionsOfRows } from './row-positions.ts';
 import type { VectorRead } from './routes/features.ts';
 
 const sets = [{ a: [1] }, { a: [2] }, { a: [3] }] as const;
@@ -22,5 +22,29 @@ describe('positionsOfRow', () => {
     expect(positionsOfRow(whole, row)).toEqual(kept);
     const { sets: own, setOf } = positionSets(positionsOfRow(whole, row));
     for (const [group, set] of (groups ?? [0]).entries()) expect(own[setOf(group)]).toEqual(sets[set]);
+  });
+});
+
+describe('positionsOfRows', () => {
+  const rows = (...groups: (number[] | undefined)[]): { groups?: number[] }[] =>
+    groups.map((of) => (of === undefined ? {} : { groups: of }));
+
+  it.each([
+    ['one owner of all', rows(undefined, undefined), { positions: { a: [1] } }],
+    ['one owner that is not the first', rows([2, 2], [2, 2]), { positions: { a: [3] } }],
+    [
+      'two of three owners',
+      rows([2, 0], undefined),
+      {
+        positions: { a: [1] },
+        others: [{ a: [3] }],
+        groups: [
+          [1, 0],
+          [0, 0],
+        ],
+      },
+    ],
+  ])('keeps what rows of one read need: %s', (_, given, kept) => {
+    expect(positionsOfRows(read([0, 0]), given, 2)).toEqual(kept);
   });
 });

@@ -25,10 +25,13 @@ type KeyNames<TFields extends Fields> = {
 }[keyof TFields] &
   string;
 
-export interface FeaturesOptions<TFrom extends EventStream> {
+export interface FeaturesOptions<
+  TFrom extends EventStream,
+  TKey extends KeyNames<TFrom['fields']> = KeyNames<TFrom['fields']>,
+> {
   readonly from: TFrom;
-  /** The field of the stream by whose value the features are kept. */
-  readonly key: KeyNames<TFrom['fields']>;
+  /** The field of the stream by whose value the features are kept. A vector's candidate has it by the same name. */
+  readonly key: TKey;
   /**
    * `'exact'` keeps events and cuts windows to the millisecond: for keys with few events. Otherwise windows are made of
    * tiles of this length, at most a sixtieth of the window. Default: the largest usual length that fits each window.
@@ -111,13 +114,17 @@ export const TILES_PER_WINDOW_MIN = 60;
  *   amount: mean(p.amount).over('7d'),
  * }));
  */
-export function features<const TName extends string, TFrom extends EventStream>(
+export function features<
+  const TName extends string,
+  TFrom extends EventStream,
+  const TKey extends KeyNames<TFrom['fields']> = KeyNames<TFrom['fields']>,
+>(
   name: TName,
-  options: FeaturesOptions<TFrom> & {
+  options: FeaturesOptions<TFrom, TKey> & {
     readonly where?: (event: FieldExpressions<TFrom['fields']>) => Expression<'boolean'>;
   },
   build: (event: FieldExpressions<TFrom['fields']>) => Readonly<Record<string, FeatureItem>>,
-): FeatureGroup<TName, KeyNames<TFrom['fields']>> {
+): FeatureGroup<TName, TKey> {
   assertName('feature group', name);
   const exact = options.hop === 'exact';
   const closed = options.closed ?? 'left';

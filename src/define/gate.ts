@@ -1,3 +1,5 @@
+import { RECOMMENDER_METRICS, type RecommenderMetricName } from './recommender-metric.ts';
+
 /**
  * Metrics of the judged rows.
  *
@@ -7,6 +9,7 @@
  * | decisions at a threshold | `recall`, `precision`, `specificity` |
  * | the entities that are looked into on a day | `cardPrecision100` |
  * | rankings, the mean over groups of their first ten places | `ndcg10`, `map10`, `mrr10` |
+ * | recommenders, the mean over users | {@link RecommenderMetricName} |
  *
  * Each is in [0, 1] except log loss. Less is better of `logLoss`, `brier` and `calibrationError`, more of all others.
  */
@@ -18,7 +21,8 @@ export type MetricName =
   | 'calibrationError'
   | 'cardPrecision100'
   | ThresholdMetricName
-  | RankingMetricName;
+  | RankingMetricName
+  | RecommenderMetricName;
 
 /** Metrics of decisions at a threshold: of the positives, of the alarms, of the negatives the share that is decided right. */
 export type ThresholdMetricName = 'recall' | 'precision' | 'specificity';
@@ -41,7 +45,7 @@ const METRICS: readonly MetricName[] = [
   ...LOSSES,
   'cardPrecision100',
   ...THRESHOLD_METRICS,
-  ...RANKING_METRICS,
+  ...new Set([...RANKING_METRICS, ...RECOMMENDER_METRICS]),
 ];
 
 /** What a gate measures: all of it but the bound. */

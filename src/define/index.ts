@@ -24,7 +24,7 @@ export {
   topK,
   variance,
 } from './aggregate.ts';
-export { type App, type AppOptions, defineApp } from './app.ts';
+export { type App, type AppOptions, defineApp, type Trainable, trainableNamed, trainablesOf } from './app.ts';
 export { type Decision, decision, type DecisionOptions, type VerifiedGate } from './decision.ts';
 export {
   assertReplicas,
@@ -78,6 +78,7 @@ export {
   type FieldKind,
   type FieldOptions,
   id,
+  ID_LENGTH_MAX,
   integer,
   key,
   money,
@@ -129,12 +130,45 @@ export {
   type PostgresTableOptions,
 } from './poll.ts';
 export {
+  type EarlierRecommender,
+  type Ranking,
+  type RankOptions,
+  type Recommendation,
+  recommendation,
+  RECOMMENDATION_LIMITS,
+  type RecommendationOptions,
+} from './recommendation.ts';
+export {
+  boundedWeight,
+  defineRecommender,
+  historyVector,
+  lastOfUsers,
+  readHistory,
+  RECOMMENDER_LIMITS,
+  type Recommender,
+  type RecommenderOptions,
+  type UserHistory,
+  type UserSplit,
+} from './recommender.ts';
+export { RECOMMENDER_METRICS, type RecommenderMetricName } from './recommender-metric.ts';
+export {
+  ease,
+  type EaseTrainer,
+  itemKnn,
+  type ItemKnnTrainer,
+  mostPopular,
+  type MostPopularTrainer,
+  type RecommenderTrainer,
+} from './recommender-trainers.ts';
+export {
   every,
   type EveryOptions,
   type EveryRule,
   lastDueAt,
+  type NewEventsRule,
   type NewLabelsRule,
   nextDueAt,
+  onNewEvents,
   onNewLabels,
   RETRAIN_LIMITS,
   type RetrainRule,

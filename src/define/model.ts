@@ -237,6 +237,10 @@ export function defineModel<const TName extends string, TSource extends Source>(
   assertSplit(name, options, split);
   assertMonotone(name, options);
   assertTask(name, options, split);
+  const retrain = retrainRules(name, options.retrain);
+  if (retrain.some(({ kind }) => kind === 'onNewEvents')) {
+    throw new TypeError(`Model '${name}': onNewEvents() is of recommenders; onNewLabels() counts outcomes`);
+  }
   const definition = {
     type: 'model' as const,
     name,
@@ -247,7 +251,7 @@ export function defineModel<const TName extends string, TSource extends Source>(
     gates: options.gates ?? [],
     seed: options.seed ?? 0,
   };
-  return modelOf({ ...definition, retrain: retrainRules(name, options.retrain) });
+  return modelOf({ ...definition, retrain });
 }
 
 /** @internal The model with the hash of what it consists of; when it is trained again is no part of that. */

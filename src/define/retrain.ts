@@ -13,7 +13,13 @@ export interface NewLabelsRule {
   readonly labels: number;
 }
 
-export type RetrainRule = EveryRule | NewLabelsRule;
+/** Train a recommender when so many interactions have come that it has not seen. */
+export interface NewEventsRule {
+  readonly kind: 'onNewEvents';
+  readonly events: number;
+}
+
+export type RetrainRule = EveryRule | NewLabelsRule | NewEventsRule;
 
 export interface EveryOptions {
   /** Time of day in UTC, as `'03:00'`; only for whole days and weeks. Default `'00:00'`. */
@@ -24,7 +30,7 @@ export interface EveryOptions {
 export const RETRAIN_LIMITS = {
   /** Shortest time between two due instants, in milliseconds. */
   everyMsMin: 1_000,
-  /** Most labels that a rule can wait for. */
+  /** Most labels, and most events, that a rule can wait for. */
   labelsMax: 1_000_000_000,
 } as const;
 
@@ -68,12 +74,25 @@ function timeOfDayMs(at: string, everyMs: number): number {
  * Throws a TypeError unless it is a whole number above 0.
  */
 export function onNewLabels(labels: number): NewLabelsRule {
-  if (!Number.isSafeInteger(labels) || labels < 1 || labels > RETRAIN_LIMITS.labelsMax) {
-    throw new TypeError(
-      `onNewLabels(): expected a whole number from 1 to ${String(RETRAIN_LIMITS.labelsMax)}; got ${String(labels)}`,
-    );
-  }
+  assertCount('onNewLabels', labels);
   return { kind: 'onNewLabels', labels };
+}
+
+/**
+ * A rule that trains a recommender when `events` more interactions have come than its last run knew.
+ *
+ * Throws a TypeError unless it is a whole number above 0.
+ */
+export function onNewEvents(events: number): NewEventsRule {
+  assertCount('onNewEvents', events);
+  return { kind: 'onNewEvents', events };
+}
+
+function assertCount(what: string, count: number): void {
+  if (Number.isSafeInteger(count) && count >= 1 && count <= RETRAIN_LIMITS.labelsMax) return;
+  throw new TypeError(
+    `${what}(): expected a whole number from 1 to ${String(RETRAIN_LIMITS.labelsMax)}; got ${String(count)}`,
+  );
 }
 
 /** The latest due instant that is not after `now`, in milliseconds UTC. */
@@ -86,9 +105,16 @@ export function nextDueAt(rule: EveryRule, now: number): number {
   return lastDueAt(rule, now) + rule.everyMs;
 }
 
-/** The rule in words, the same for equal rules: `every 7d at 03:00`, `500 new labels`. */
+/** The rule in words, the same for equal rules: `every 7d at 03:00`, `500 new labels`, `500 new events`. */
 export function retrainText(rule: RetrainRule): string {
-  return rule.kind === 'every' ? ruleText(rule) : `${String(rule.labels)} new labels`;
+  switch (rule.kind) {
+    case 'every':
+      return ruleText(rule);
+    case 'onNewLabels':
+      return `${String(rule.labels)} new labels`;
+    case 'onNewEvents':
+      return `${String(rule.events)} new events`;
+  }
 }
 
 const UNITS = [

@@ -2,6 +2,7 @@ import { type App, defineApp } from './app.ts';
 import { type Decision, decisionOf } from './decision.ts';
 import type { ExternalTrainer } from './external.ts';
 import { type Model, modelOf } from './model.ts';
+import { type Recommendation, recommendationOf } from './recommendation.ts';
 
 /**
  * @internal The app with the digests of the files that its external trainers need: they are part of each such model's hash, and so
@@ -28,9 +29,20 @@ export function withTrainerFiles(
     const model = models.get(decision.model.name) ?? decision.model;
     decisions[name] = model === decision.model ? decision : decisionOf({ ...decision, model });
   }
+  const recommendations: Record<string, Recommendation> = {};
+  for (const [name, item] of app.recommendations) {
+    const { rank } = item;
+    const model = rank === undefined ? undefined : models.get(rank.model.name);
+    recommendations[name] =
+      rank === undefined || model === undefined
+        ? item
+        : recommendationOf({ ...item, rank: { ...rank, model } });
+  }
   return defineApp(app.name, {
     decisions,
+    recommendations,
     models: [...models.values()],
+    recommenders: [...app.recommenders.values()],
     sources: [...app.sources.values()],
   });
 }

@@ -81,9 +81,15 @@ export { TRAINING_VALUES_MAX } from './gbdt/bins.ts';
 export { predictTrees } from './gbdt/predict.ts';
 export { fitTrees } from './gbdt/train.ts';
 
-export { MalformedModel, UnsupportedGraph } from './onnx/errors.ts';
+export { MalformedModel, NotExplainable, UnsupportedGraph } from './onnx/errors.ts';
+export type { MarginScale, RowExplainer } from './onnx/explain-model.ts';
 export type { ReadLimits } from './onnx/limits.ts';
 export { READ_LIMITS } from './onnx/limits.ts';
+export type { ItemModelToEncode, ItemsToEncode } from './onnx/encode-items.ts';
+export { encodeItemModel } from './onnx/encode-items.ts';
+export type { ItemModel, KnownItems } from './onnx/load-items.ts';
+export { loadItemModel } from './onnx/load-items.ts';
+export type { ItemModelKind } from './onnx/items-form.ts';
 export { encodeLogistic } from './onnx/encode-logistic.ts';
 export { encodeTrees } from './onnx/encode-trees.ts';
 export type { ExportableModel, Pipeline } from './onnx/encode-pipeline.ts';
@@ -104,7 +110,8 @@ export type { Explanation } from './explain/explanation.ts';
 export { EXPLANATION_VALUES_MAX } from './explain/explanation.ts';
 export type { ExplainableCategories, ExplainableTrees } from './explain/explainable-trees.ts';
 export { EXPLAINED_NODES_MAX } from './explain/explainable-trees.ts';
-export { PATH_FEATURES_MAX, explainTrees, treeExplainer } from './explain/tree-shap.ts';
+export type { TreeRowExplainer } from './explain/tree-shap.ts';
+export { PATH_FEATURES_MAX, explainTrees, treeExplainer, treeRowExplainer } from './explain/tree-shap.ts';
 export type { ExplainableLinear, LinearExplanationOptions } from './explain/linear-shap.ts';
 export { explainLinear } from './explain/linear-shap.ts';
 export type {

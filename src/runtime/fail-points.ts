@@ -159,8 +159,8 @@ export const FAIL_POINTS = [
   },
   {
     name: 'serve.answer.before',
-    file: 'services/serve/decisions.ts',
-    text: 'A decision is recorded as it should be and not answered',
+    file: 'services/serve/record-answer.ts',
+    text: 'A decision or recommendation is recorded as it should be and not answered',
   },
   {
     name: 'discovery.announce.before',

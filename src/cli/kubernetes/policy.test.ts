@@ -210,7 +210,7 @@ describe('the network', () => {
       const callers = DEPLOYED.filter((other) => TRAITS[other].calls.includes(name));
       expect(allowed('from', name), name).toEqual([...callers].sort());
     }
-    expect(allowed('to', 'serve')).toEqual(['features', 'registry']);
+    expect(allowed('to', 'serve')).toEqual(['features', 'ingest', 'registry']);
     expect(allowed('to', 'train')).toEqual(['features', 'registry']);
     expect(allowed('from', 'train')).toEqual(['gateway']);
   });

@@ -61,7 +61,8 @@ export const TRAITS: Readonly<Record<ServiceName, ServiceTraits>> = {
     memory: 1_024,
     scratchMi: 1_024,
     hasWarehouse: false,
-    calls: ['features', 'registry'],
+    // The answer to a review becomes an outcome.
+    calls: ['ingest', 'features', 'registry'],
   },
   train: {
     replicas: { min: 1, max: 4 },

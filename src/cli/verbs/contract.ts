@@ -14,7 +14,7 @@ export async function showContract(file: string | undefined, output: Output): Pr
       names(provides),
       names(calls),
     ]);
-    const { sources, vectors, models, decisions } = contract.app;
+    const { sources, vectors, models, decisions, recommendations = {} } = contract.app;
     const facts = [
       ['contract', contractHash(contract)],
       ['platform', contract.platform],
@@ -23,6 +23,7 @@ export async function showContract(file: string | undefined, output: Output): Pr
       ['vectors', names(vectors)],
       ['models', names(models)],
       ['decisions', names(decisions)],
+      ['recommendations', names(recommendations)],
     ];
     return `${table(['FACT', ''], facts)}\n\n${table(['SERVICE', 'ANSWERS', 'CALLS'], services)}`;
   });

@@ -1,10 +1,10 @@
-import type { FieldContract, Party, SourceContract } from './description.ts';
+import type { BuildContract, FieldContract, Party, SourceContract } from './description.ts';
 import type { ServiceName } from '../route.ts';
 import { dependents, vectorDifferences } from './vector-difference.ts';
 
 /** What of an app a service takes from which other one: both must mean the same by it. */
 const SHARED: readonly {
-  readonly what: 'source' | 'vector' | 'label' | 'model' | 'decision';
+  readonly what: 'source' | 'vector' | 'label' | 'model' | 'decision' | 'recommendation';
   readonly user: ServiceName;
   readonly owner: ServiceName;
 }[] = [
@@ -15,6 +15,7 @@ const SHARED: readonly {
   { what: 'label', user: 'train', owner: 'features' },
   { what: 'model', user: 'train', owner: 'registry' },
   { what: 'decision', user: 'serve', owner: 'registry' },
+  { what: 'recommendation', user: 'serve', owner: 'registry' },
 ];
 
 /** Services that read events which an earlier build of themselves or of ingest accepted. */
@@ -33,6 +34,7 @@ export function appProblems(candidate: Party, other: Party): string[] {
 }
 
 type Shared = (typeof SHARED)[number]['what'];
+type AppContract = BuildContract['app'];
 
 /** What the user of something would miss at its owner. */
 function missing(what: Shared, pair: Pair): string[] {
@@ -49,6 +51,8 @@ function missing(what: Shared, pair: Pair): string[] {
       return missingNames('model', used.models, owned.models, pair);
     case 'decision':
       return missingNames('decision', used.decisions, owned.decisions, pair);
+    case 'recommendation':
+      return missingNames('recommendation', used.recommendations ?? {}, owned.recommendations ?? {}, pair);
   }
 }
 
@@ -93,7 +97,7 @@ function missingHashes(
 }
 
 function missingNames(
-  what: 'model' | 'decision',
+  what: 'model' | 'decision' | 'recommendation',
   used: Readonly<Record<string, unknown>>,
   owned: Readonly<Record<string, unknown>>,
   pair: Pair,
@@ -147,26 +151,59 @@ function sameServiceProblems(candidate: Party, running: Party): string[] {
     }
   }
   if (service === 'serve') {
-    for (const [name, { model }] of Object.entries(before.decisions)) {
-      if (!Object.hasOwn(after.decisions, name)) {
-        problems.push(`decision '${name}' of ${nameOf(running)} is gone`);
-        continue;
-      }
-      // Its releases were made for that vector, and answer until there is one for another.
-      const vector = before.models[model]?.vector ?? '';
-      if (before.vectors[vector] === after.vectors[vector]) continue;
-      const differences = vectorDifferences(vector, before, after);
-      const why =
-        after.vectors[vector] === undefined
-          ? 'does not have'
-          : `has changed${differences.length === 0 ? '' : ` (${differences.join(', ')})`}`;
-      problems.push(
-        `decision '${name}' is answered by releases of vector '${vector}', which ${nameOf(candidate)} ${why}: ` +
-          `keep it beside the new one (list its model in the app's models) until a release of the new one is in charge`,
-      );
+    for (const [name, vectors] of Object.entries(answeredBy(before))) {
+      const kind = Object.hasOwn(before.decisions, name) ? 'decision' : 'recommendation';
+      const stays = kind === 'decision' ? after.decisions : (after.recommendations ?? {});
+      if (!Object.hasOwn(stays, name)) problems.push(`${kind} '${name}' of ${nameOf(running)} is gone`);
+      else
+        problems.push(...vectors.flatMap((vector) => lostVector({ kind, name, vector }, candidate, running)));
     }
   }
   return problems;
+}
+
+/** Names of the vectors that releases of what an app answers are made for. */
+function answeredBy(app: AppContract): Record<string, string[]> {
+  const decisions = Object.entries(app.decisions).map(([name, { model }]): [string, string[]] => [
+    name,
+    [app.models[model]?.vector ?? ''],
+  ]);
+  const recommendations = Object.entries(app.recommendations ?? {}).map(
+    ([name, { history, ranking }]): [string, string[]] => [
+      name,
+      ranking === null ? [history] : [history, ranking],
+    ],
+  );
+  return Object.fromEntries([...decisions, ...recommendations]);
+}
+
+/** How an app keeps the vector of a model that no decision names any more. */
+const KEEP = {
+  decision: "list its model in the app's models",
+  recommendation: "list its ranker in the app's models, its recommender as an earlier one",
+} as const;
+
+/** Releases were made for the vector, and answer until there is one for another. */
+function lostVector(
+  {
+    kind,
+    name,
+    vector,
+  }: { readonly kind: keyof typeof KEEP; readonly name: string; readonly vector: string },
+  candidate: Party,
+  running: Party,
+): string[] {
+  const [after, before] = [candidate.contract.app, running.contract.app];
+  if (before.vectors[vector] === after.vectors[vector]) return [];
+  const differences = vectorDifferences(vector, before, after);
+  const why =
+    after.vectors[vector] === undefined
+      ? 'does not have'
+      : `has changed${differences.length === 0 ? '' : ` (${differences.join(', ')})`}`;
+  return [
+    `${kind} '${name}' is answered by releases of vector '${vector}', which ${nameOf(candidate)} ${why}: ` +
+      `keep it beside the new one (${KEEP[kind]}) until a release of the new one is in charge`,
+  ];
 }
 
 /** Why `reader` does not read every event that `writer` lets in, in words. */

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
+import { grownApp, shelf, shopApp, views } from '../../../test/support/recommend-shop.ts';
 import {
   boolean,
   count,
   decision,
   defineApp,
   defineModel,
+  defineRecommender,
+  ease,
   embedding,
   features,
   id,
@@ -281,6 +284,45 @@ describe('the app of a build', () => {
       "decision 'check' is answered by releases of vector 'basket', which serve (new) does not have: keep it beside the new one " +
         "(list its model in the app's models) until a release of the new one is in charge",
     ]);
+  });
+
+  it('may rank a recommendation by another model, or have another recommender, while those of its releases stay', () => {
+    const partyOf = (service: ServiceName, build: string, of: App): Party =>
+      party(service, build, { app: of });
+    const before = shopApp();
+    const running = partyOf('serve', 'old', before);
+    const grown = grownApp();
+    const next = [running, partyOf('features', 'new', grown), partyOf('registry', 'new', grown)];
+    expect(incompatibilities(partyOf('serve', 'new', grown), next)).toEqual([]);
+    expect(incompatibilities(partyOf('features', 'new', grown), [running])).toEqual([]);
+    const { rank } = grown.recommendations.get('for_you') ?? {};
+    const dropped = shopApp({ rank: { ...rank, item: 'itemId', score: 'candidateScore' } as never });
+    expect(incompatibilities(partyOf('serve', 'new', dropped), [running])).toEqual([
+      "recommendation 'for_you' is answered by releases of vector 'shown', which serve (new) does not have: keep it beside the " +
+        "new one (list its ranker in the app's models, its recommender as an earlier one) until a release of the new one is in charge",
+    ]);
+    const other = {
+      interactions: views,
+      user: 'userId',
+      item: 'itemId',
+      trainer: ease(),
+      recent: 5,
+    } as const;
+    const short = defineRecommender('short', other);
+    expect(
+      incompatibilities(partyOf('serve', 'new', shopApp({ candidates: short })), [running])[0],
+    ).toContain("is answered by releases of vector 'for_you_shelf', which serve (new) does not have");
+    const kept = shopApp({ candidates: short, earlier: [shelf] });
+    expect(incompatibilities(partyOf('serve', 'new', kept), [running])).toEqual([]);
+    // In place, a vector in use never changes.
+    const changed = shopApp({ candidates: defineRecommender('shelf', other) });
+    expect(incompatibilities(partyOf('features', 'new', changed), [running])[0]).toContain(
+      "it would break recommendation 'for_you'",
+    );
+    const [unknown] = incompatibilities(partyOf('serve', 'new', before), [partyOf('registry', 'old', app())]);
+    expect(unknown).toContain("has recommendation 'for_you', which registry (old) does not know");
+    const gone = incompatibilities(partyOf('serve', 'new', app({})), [running]);
+    expect(gone).toContain("recommendation 'for_you' of serve (old) is gone");
   });
 
   it('may add a vector, features first', () => {

@@ -54,6 +54,13 @@ const groupContract = z.object({
 
 const use = z.object({ group: z.string(), features: z.array(z.string()) });
 
+const recommendationContract = z.object({
+  recommender: z.string(),
+  /** Names of the vectors of the user's history, and of the ranker. */
+  history: z.string(),
+  ranking: z.string().nullable(),
+});
+
 const step = z.object({
   number: z.number().int(),
   name: z.string(),
@@ -88,6 +95,8 @@ const buildContract = z.object({
     labels: z.record(z.string(), z.string()),
     models: z.record(z.string(), z.object({ vector: z.string(), label: z.string() })),
     decisions: z.record(z.string(), z.object({ model: z.string() })),
+    /** Builds of before there were any say nothing of them. */
+    recommendations: z.record(z.string(), recommendationContract).optional(),
   }),
   /** Steps of the schema by owner, in order. */
   migrations: z.record(z.string(), z.array(step)),
@@ -208,7 +217,24 @@ function describeApp(app: App): BuildContract['app'] {
     decisions: Object.fromEntries(
       [...app.decisions].map(([name, { model }]) => [name, { model: model.name }]),
     ),
+    // Absent without any: the contract of an app of before stays what it was.
+    ...(app.recommendations.size === 0 ? {} : { recommendations: describeRecommendations(app) }),
   };
+}
+
+function describeRecommendations({
+  recommendations,
+}: App): Record<string, z.infer<typeof recommendationContract>> {
+  return Object.fromEntries(
+    [...recommendations].map(([name, { candidates, history, rank }]) => [
+      name,
+      {
+        recommender: candidates.name,
+        history: history.name,
+        ranking: rank === undefined ? null : rank.model.vector.name,
+      },
+    ]),
+  );
 }
 
 function describeGroup(group: FeatureGroup): z.infer<typeof groupContract> {

@@ -33,15 +33,22 @@ export function vectorDifferences(name: string, known: AppContract, other: AppCo
   return texts.length > 0 ? texts : ['its candidate, its expressions or the order of its values changed'];
 }
 
-/** What of an app goes by a vector: its models and the decisions that they answer. */
+/** What of an app goes by a vector: its models, the decisions that they answer, and recommendations. */
 export function dependents(vector: string, app: AppContract): string {
   const models = Object.keys(app.models).filter((name) => app.models[name]?.vector === vector);
   const decisions = Object.keys(app.decisions).filter((name) =>
     models.includes(app.decisions[name]?.model ?? ''),
   );
+  const recommendations = Object.entries(app.recommendations ?? {})
+    .filter(([, { history, ranking }]) => history === vector || ranking === vector)
+    .map(([name]) => name);
   const list = (what: string, names: readonly string[]): string[] =>
     names.length === 0
       ? []
       : [`${what}${names.length === 1 ? '' : 's'} ${names.map((name) => `'${name}'`).join(', ')}`];
-  return [...list('model', models), ...list('decision', decisions)].join(' and ');
+  return [
+    ...list('model', models),
+    ...list('decision', decisions),
+    ...list('recommendation', recommendations),
+  ].join(' and ');
 }

@@ -1,3 +1,4 @@
+import { explainDecision } from './explanations.ts';
 import {
   buildDataset,
   getDataset,
@@ -29,15 +30,9 @@ import {
   listVersions,
   registerVersion,
 } from './registry.ts';
+import { recommend } from './recommendations.ts';
 import { answerReview, listReviews } from './reviews.ts';
-import {
-  decide,
-  explainDecision,
-  getLedgerEntry,
-  readLedger,
-  replayDecision,
-  sampleLedger,
-} from './serve.ts';
+import { decide, getLedgerEntry, readLedger, replayDecision, sampleLedger } from './serve.ts';
 import {
   cancelRun,
   getRun,
@@ -86,6 +81,7 @@ export const routes = {
   getRelease,
   getCurrentReleases,
   decide,
+  recommend,
   getLedgerEntry,
   explainDecision,
   replayDecision,

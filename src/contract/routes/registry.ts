@@ -1,13 +1,19 @@
 import { z } from 'zod';
 import { ABSTENTION_OUTCOME_LENGTH_MAX } from '../../define/abstention.ts';
+import { definitionHash } from '../../define/index.ts';
 import { gateVerdict, modelParams } from './train.ts';
 import { READERS, digest, name, page, route, time } from './shared.ts';
+
+/** Stands for the hash of a label where there is none: a recommender learns from interactions, which have no outcome. */
+export const NO_LABEL_HASH: string = definitionHash({ label: null });
 
 /** Where a model version came from. */
 const lineage = z.object({
   run: z.string(),
   dataset: digest,
+  /** Of a recommender: the vector of its interactions. */
   vectorHash: digest,
+  /** Of a recommender: {@link NO_LABEL_HASH}. */
   labelHash: digest,
   modelHash: digest,
   appHash: digest,
@@ -107,7 +113,21 @@ export const listModels = route('registry', 'listModels', 'GET /v1/models', {
 /** Scores in [from, to) are answered with this outcome, and wait for a person. */
 export const abstention = z.object({ from: z.number(), to: z.number(), outcome: z.string() });
 
-/** What answers a decision: vector, model version and threshold, switched as one. */
+/** The version that ranks the candidates of a recommendation. */
+const ranker = z.object({
+  model: name,
+  version: z.number().int().positive(),
+  onnx: z.object({ digest, bytes: z.number().int() }),
+  vector: name,
+  vectorHash: digest,
+});
+export type ReleasedRanker = z.infer<typeof ranker>;
+
+/**
+ * What answers a decision: vector, model version and threshold, switched as one. What answers a recommendation is of the same form:
+ * `decision` is its name, `model` and `version` are its recommender's, `vector` is the user's history; its threshold is 0 and says
+ * nothing.
+ */
 export const release = z.object({
   /** `<decision>-<number>`. */
   id: z.string(),
@@ -124,16 +144,22 @@ export const release = z.object({
   abstain: abstention.optional(),
   createdAt: time,
   reason: z.string().nullable(),
+  /** Of a recommendation; `null` where candidates are answered in their own order. Releases of before there were any have none. */
+  ranker: ranker.nullable().optional(),
 });
 export type Release = z.infer<typeof release>;
 
 export const createRelease = route('registry', 'createRelease', 'POST /v1/releases', {
-  summary: 'Put a model version in charge of a decision; refused unless its gates passed',
+  summary: 'Put a model version in charge of a decision or a recommendation; refused unless its gates passed',
   roles: ['operator'],
   body: z
     .object({
+      /** A decision or a recommendation. */
       decision: name,
-      version: z.number().int().positive(),
+      /** Only of a recommendation it may be absent: then its recommender stays that of the release in charge. */
+      version: z.number().int().positive().optional(),
+      /** Version of a recommendation's ranker. Absent: that of the release in charge, if it has one; null: none. */
+      ranker: z.number().int().positive().nullable().optional(),
       threshold: z.number().min(0).max(1).optional(),
       /**
        * Which scores to abstain from instead of those that the decision names; its outcome unless one is given here. Null: none.

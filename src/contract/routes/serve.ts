@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { REASONS_MAX } from '../../define/decision.ts';
+import { recommendationRecord, replayedItems } from './recommendations.ts';
 import { digest, name, record, route, rowPositions, time } from './shared.ts';
 
 /** One input's part in a decision. */
@@ -8,6 +9,8 @@ export const decisionReason = z.object({
   input: z.string(),
   /** Null: missing. */
   value: z.number().nullable(),
+  /** What the value stands for, where the input is a category. */
+  category: z.string().optional(),
   /** What it added to the margin. */
   contribution: z.number(),
 });
@@ -17,9 +20,9 @@ export type DecisionReason = z.infer<typeof decisionReason>;
  * What the contributions add up to: the log odds of the score, or those before the curve of a calibrated model, of which the score
  * is made.
  */
-const scale = z.enum(['log odds', 'log odds before calibration', 'prediction']);
+export const marginScale = z.enum(['log odds', 'log odds before calibration', 'prediction']);
 
-const decisionAnswer = z.object({
+export const decisionAnswer = z.object({
   decisionId: z.string(),
   decision: name,
   outcome: z.string(),
@@ -34,7 +37,7 @@ const explainedAnswer = decisionAnswer.extend({
   reasons: z.array(decisionReason).optional(),
   /** Margin of the model when nothing is known of an event; with all contributions it adds up to that of the score. */
   base: z.number().optional(),
-  scale: scale.optional(),
+  scale: marginScale.optional(),
 });
 export type DecisionAnswer = z.infer<typeof explainedAnswer>;
 
@@ -64,10 +67,15 @@ const ledgerEntry = decisionAnswer.extend({
   ...rowPositions.shape,
   /** The trace that it was made in, for `tandem trace`; `null` for decisions of before there were any. */
   traceId: z.string().nullable(),
+  /**
+   * Of a recommendation, whose id, name and user are the decision's id, name and subject here, and whose vector is the user's
+   * history; the score is that of the first item. Absent for decisions.
+   */
+  recommendation: recommendationRecord.optional(),
 });
 export type LedgerEntry = z.infer<typeof ledgerEntry>;
 
-const ledgerParams = z.object({ decisionId: z.string().max(128) }).strict();
+export const ledgerParams = z.object({ decisionId: z.string().max(128) }).strict();
 
 export const getLedgerEntry = route('serve', 'getLedgerEntry', 'GET /v1/ledger/{decisionId}', {
   summary: 'The record of a decision',
@@ -76,45 +84,20 @@ export const getLedgerEntry = route('serve', 'getLedgerEntry', 'GET /v1/ledger/{
   result: ledgerEntry,
 });
 
-/** Where a value stands among those that the version learnt from. */
-const reference = z.object({
-  /** Share of the training rows without a value. */
-  missing: z.number(),
-  /** Share of those with a value that are lower than this one, at least; null when this one is missing. */
-  above: z.number().nullable(),
-  /** Share that are higher, at least. */
-  below: z.number().nullable(),
-  /** The same in words: `higher than 95 % of training rows`. */
-  text: z.string(),
-});
-export type InputReference = z.infer<typeof reference>;
-
-const explanation = decisionAnswer.extend({
-  model: name,
-  version: z.number().int(),
-  scale,
-  base: z.number(),
-  /** Base and all contributions: what the score is made of. */
-  margin: z.number(),
-  /** Every input, the strongest first. */
-  inputs: z.array(decisionReason.extend({ reference: reference.nullable() })),
-});
-export type DecisionExplanation = z.infer<typeof explanation>;
-
-export const explainDecision = route('serve', 'explainDecision', 'GET /v1/ledger/{decisionId}/explanation', {
-  summary: 'What each input added to the score of a decision, by the version that made it',
-  roles: ['scientist', 'operator', 'reviewer'],
-  params: ledgerParams,
-  result: explanation,
-  timeoutMs: 60_000,
+const replayedAnswer = z.object({
+  values: z.array(z.number().nullable()),
+  score: z.number(),
+  outcome: z.string(),
+  /** Of a recommendation. */
+  items: replayedItems.optional(),
 });
 
 const decisionReplay = z.object({
   decisionId: z.string(),
-  /** Whether vector and score came out equal bit for bit. */
+  /** Whether vector and score, of a recommendation all items and their scores, came out equal bit for bit. */
   equal: z.boolean(),
-  recorded: z.object({ values: z.array(z.number().nullable()), score: z.number(), outcome: z.string() }),
-  recomputed: z.object({ values: z.array(z.number().nullable()), score: z.number(), outcome: z.string() }),
+  recorded: replayedAnswer,
+  recomputed: replayedAnswer,
   /** Names of the values that differ. */
   differences: z.array(z.string()),
 });

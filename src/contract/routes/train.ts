@@ -56,7 +56,10 @@ export const run = z.object({
   /** Version number that the run registered. */
   version: z.number().int().nullable(),
   error: z.string().nullable(),
-  /** Why there is a run: somebody asked, or a rule of the model. Runs of older processes do not say it. */
+  /**
+   * Why there is a run: somebody asked, or a rule of the model; a rule by events is `scheduled`, like one by time. Runs of older
+   * processes do not say it.
+   */
   reason: runReason.optional(),
 });
 export type Run = z.infer<typeof run>;
@@ -102,7 +105,7 @@ export const cancelRun = route('train', 'cancelRun', 'POST /v1/runs/{id}/cancel'
 
 /** A rule by which a model is trained by itself. */
 const scheduleRule = z.object({
-  /** In words: `every 7d at 03:00`, `500 new labels`. */
+  /** In words: `every 7d at 03:00`, `500 new labels`, `500 new events`. */
   rule: z.string(),
   /** The reason that its runs have. */
   reason: runReason,
@@ -111,12 +114,12 @@ const scheduleRule = z.object({
   nextDueAt: time.nullable(),
   /** Whether a run is due and not queued yet. */
   isDue: z.boolean(),
-  /** What a rule by labels counts; null for other rules. */
+  /** What a rule by labels counts, or one by events; null for rules by time. */
   labels: z
     .object({
-      /** Source of the outcomes. */
+      /** Source of the outcomes, or of a recommender's interactions. */
       source: name,
-      /** Outcomes that have ever come. */
+      /** Outcomes, or interactions, that have ever come. */
       seen: z.number().int(),
       /** With so many a run is due. */
       dueAt: z.number().int(),

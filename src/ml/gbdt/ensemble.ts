@@ -71,7 +71,7 @@ interface Node {
 }
 
 /**
- * Most nodes of an ensemble, while it grows too: a model file of them takes 40 MB. Beyond that a training would run out of
+ * Most nodes of an ensemble, while it grows too: a model file of them takes 48 MB. Beyond that a training would run out of
  * memory, which ends its whole process.
  */
 export const NODES_MAX = 2_000_000;

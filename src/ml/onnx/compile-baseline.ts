@@ -36,6 +36,7 @@ export function compileConstant(reader: GraphReader, value: string): CompiledFor
     kind: 'constant',
     task: !isProbability ? 'regression' : outputCount === 1 ? 'binary' : 'multiclass',
     outputCount,
+    margin: { kind: 'unknown', reason: 'a constant looks at no input' },
     nodeCount: 3,
     evaluate(_, rows, output) {
       for (let row = 0; row < rows; row += 1) output.set(answer, row * outputCount);
@@ -70,6 +71,7 @@ export function compileLastValue(reader: GraphReader, value: string, inputCount:
     kind: 'last-value',
     task: 'regression',
     outputCount: 1,
+    margin: { kind: 'unknown', reason: 'the last value is the answer itself' },
     nodeCount: 6,
     evaluate(input, rows, output) {
       for (let row = 0, at = column; row < rows; row += 1, at += inputCount) {

@@ -79,17 +79,18 @@ function linearForm(
   margins: string,
   model: { readonly inputCount: number; readonly link: Link },
 ): CompiledForm {
-  const { evaluate, outputCount } = compileLinear(reader, margins, model);
+  const linear = compileLinear(reader, margins, model);
+  const { outputCount } = linear;
   const nodeCount = MARGIN_NODES + (model.link === 'identity' ? 0 : 1);
   switch (model.link) {
     case 'logistic':
-      return { kind: 'logistic', task: 'binary', outputCount, evaluate, nodeCount };
+      return { kind: 'logistic', task: 'binary', ...linear, nodeCount };
     case 'softmax':
-      return { kind: 'multinomial', task: 'multiclass', outputCount, evaluate, nodeCount };
+      return { kind: 'multinomial', task: 'multiclass', ...linear, nodeCount };
     case 'identity':
     case 'exponential':
       if (outputCount !== 1) throw new UnsupportedGraph('A linear regression must have one output', 'Gemm');
-      return { kind: 'regression', task: 'regression', outputCount, evaluate, nodeCount };
+      return { kind: 'regression', task: 'regression', ...linear, nodeCount };
   }
 }
 
@@ -128,6 +129,7 @@ function forestForm(reader: GraphReader, value: string, inputCount: number): Com
     kind: 'isolation-forest',
     task: 'anomaly',
     outputCount: 1,
+    margin: { kind: 'unknown', reason: 'an anomaly score is no sum of what its inputs add' },
     nodeCount: nodeCount + 2,
     evaluate(input, rows, output) {
       evaluate(input, rows, output);
@@ -147,6 +149,8 @@ function calibratedForm(
     kind: form.kind === 'trees' ? 'trees' : 'logistic',
     task: 'binary',
     outputCount: 1,
+    margin: form.margin,
+    isCalibrated: true,
     nodeCount: form.nodeCount + nodeCount,
     evaluate(input, rows, output) {
       evaluate(input, rows, output);

@@ -1,5 +1,6 @@
 import type { Link } from '../gbdt/link.ts';
 import { applyLink } from '../gbdt/link.ts';
+import type { MarginForm } from './margin-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { inputOf, onlyAttributes } from './graph-reader.ts';
@@ -29,7 +30,7 @@ export function compileLinear(
   reader: GraphReader,
   value: string,
   model: { readonly inputCount: number; readonly link: Link },
-): { readonly evaluate: Evaluator; readonly outputCount: number } {
+): { readonly evaluate: Evaluator; readonly outputCount: number; readonly margin: MarginForm } {
   const { inputCount, link } = model;
   const input = reader.graph.inputs[0]?.name ?? '';
   const gemm = reader.producer(value, 'Gemm', 3);
@@ -64,8 +65,16 @@ export function compileLinear(
   const isSingle = outputCount === 1 && link !== 'softmax';
   return {
     outputCount,
+    margin: marginOf(linear),
     evaluate: isSingle ? oneOutput(linear, link === 'logistic') : manyOutputs(linear, link),
   };
+}
+
+function marginOf({ intercepts, ...model }: Linear): MarginForm {
+  const [intercept] = intercepts;
+  if (intercepts.length !== 1 || intercept === undefined)
+    return { kind: 'unknown', reason: 'it gives an answer for each of several classes' };
+  return { kind: 'linear', model: { ...model, intercept } };
 }
 
 function oneOutput(model: Linear, isProbability: boolean): Evaluator {

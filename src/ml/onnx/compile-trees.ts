@@ -1,11 +1,13 @@
 import type { Link } from '../gbdt/link.ts';
 import { codingsOf } from './compile-ranks.ts';
 import type { Evaluator } from './compile-linear.ts';
+import type { MarginForm } from './margin-form.ts';
 import { UnsupportedGraph } from './errors.ts';
 import type { GraphReader } from './graph-reader.ts';
 import { attributeOf, onlyAttributes, requireText } from './graph-reader.ts';
 import type { OnnxNode } from './schema.ts';
 import { ML_DOMAIN } from './schema.ts';
+import { marginOfTrees } from './unpack-trees.ts';
 import type { PackedTrees } from './walk-trees.ts';
 import { NODE_WIDTH, walker } from './walk-trees.ts';
 
@@ -23,6 +25,7 @@ const INTEGER_LISTS = [
 const TARGET_LISTS = ['target_treeids', 'target_nodeids', 'target_ids'] as const;
 const OTHERS = [
   'nodes_values',
+  'nodes_hitrates',
   'nodes_modes',
   'target_weights',
   'n_targets',
@@ -48,6 +51,7 @@ export const TREES_OTHER_OPERATORS: readonly string[] = [
 /** Trees compiled, with what the graph says about them. */
 export interface CompiledTrees {
   readonly evaluate: Evaluator;
+  readonly margin: MarginForm;
   readonly outputCount: number;
   /** Nodes of the graph that were understood. */
   readonly nodeCount: number;
@@ -80,6 +84,7 @@ export function compileTrees(reader: GraphReader, inputCount: number): CompiledT
   const rankNodes = codings.length === 0 ? 0 : 2 * codings.length + 1;
   return {
     evaluate: walker(trees, { link, inputCount, codings }),
+    margin: marginOfTrees(trees, { inputCount, codings }),
     outputCount,
     nodeCount: rankNodes + (link === 'identity' ? 1 : 2),
   };
@@ -137,7 +142,9 @@ function pack(
     nodes[at + 2] = left * NODE_WIDTH;
     nodes[at + 3] = right * NODE_WIDTH;
   }
+  const covers = coversOf(ensemble, count);
   return {
+    ...(covers === undefined ? {} : { covers }),
     bases: basesOf(ensemble, shape.outputs),
     roots: offsets.subarray(0, -1).map((offset) => offset * NODE_WIDTH),
     nodes,
@@ -196,6 +203,14 @@ function leavesOf(
     targets[tree] = target;
   }
   return { leaves, targets };
+}
+
+/** What `encodeTrees` says of the training rows; other writers leave it out. */
+function coversOf(ensemble: OnnxNode, count: number): Float32Array | undefined {
+  const rates = ensemble.attributes.get('nodes_hitrates')?.floats;
+  if (rates === undefined) return undefined;
+  if (rates.length !== count) throw unsupported(`has ${count} nodes but ${rates.length} nodes_hitrates`);
+  return Float32Array.from(rates);
 }
 
 function basesOf(ensemble: OnnxNode, outputs: number): Float64Array {

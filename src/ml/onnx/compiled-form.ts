@@ -1,4 +1,5 @@
 import type { Evaluator } from './compile-linear.ts';
+import type { MarginForm } from './margin-form.ts';
 
 /** Kinds of models that a graph may hold. */
 export type ModelKind =
@@ -22,6 +23,9 @@ export interface CompiledForm {
   readonly task: ModelTask;
   readonly outputCount: number;
   readonly evaluate: Evaluator;
+  readonly margin: MarginForm;
+  /** Whether a curve stands behind the margin or its probability. */
+  readonly isCalibrated?: true;
   /** Nodes of the graph that were understood. */
   readonly nodeCount: number;
 }

@@ -110,7 +110,8 @@ function requireNames(names: readonly string[] | undefined, count: number, what:
   }
 }
 
-function encodeNode(node: NodeToEncode): ProtobufWriter {
+/** @internal A node as a message. */
+export function encodeNode(node: NodeToEncode): ProtobufWriter {
   const written = new ProtobufWriter();
   for (const input of node.inputs) written.bytes(NODE.input, input);
   written.bytes(NODE.output, node.output).bytes(NODE.operator, node.operator);
@@ -119,8 +120,8 @@ function encodeNode(node: NodeToEncode): ProtobufWriter {
   return written;
 }
 
-/** A tensor [n, columns]. */
-function encodeValue(name: string, columns: number, elementType: number): ProtobufWriter {
+/** @internal A tensor [n, columns], as an input or output of a graph. */
+export function encodeValue(name: string, columns: number, elementType: number): ProtobufWriter {
   const shape = new ProtobufWriter()
     .bytes(SHAPE.dimension, new ProtobufWriter().bytes(DIMENSION.parameter, 'n'))
     .bytes(SHAPE.dimension, new ProtobufWriter().integer(DIMENSION.value, columns));

@@ -34,6 +34,8 @@ const LINK_OPERATORS: Readonly<Record<Exclude<Link, 'identity'>, string>> = {
  * target is not a sigmoid in every runtime. The output is called `probability`, or `prediction` where it is
  * none; it has a column for each output.
  *
+ * The weight of the training rows that reached each node goes along as `nodes_hitrates` (float32), so that the file can be explained.
+ *
  * Each categorical column is picked out (Gather), its codes become ranks (LabelEncoder, NaN for unknown ones),
  * and these stand behind the inputs (Concat), where the trees read them.
  *
@@ -152,6 +154,8 @@ function nodeAttributes(
     integersAttribute('nodes_truenodeids', trueIds),
     integersAttribute('nodes_falsenodeids', falseIds),
     integersAttribute('nodes_missing_value_tracks_true', model.missingLeft),
+    // No runtime reads them. They are what exact Shapley values need beside the trees.
+    floatsAttribute('nodes_hitrates', model.cover),
     integersAttribute(
       'target_treeids',
       leaves.map((node) => treeIds[node] as number),

@@ -22,3 +22,11 @@ export class UnsupportedGraph extends Error {
     this.operator = operator;
   }
 }
+
+/** The model can be evaluated, but not explained. The message says why, to follow upon `cannot be explained: `. */
+export class NotExplainable extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'NotExplainable';
+  }
+}

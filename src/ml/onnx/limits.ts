@@ -4,7 +4,7 @@ export interface ReadLimits {
   readonly bytesMax: number;
   /** Messages within messages. Default 16; the models written here need 5. */
   readonly depthMax: number;
-  /** Fields and list elements in the whole file. Default 50 million: 5 million tree nodes. */
+  /** Fields and list elements in the whole file. Default 50 million: 4.5 million tree nodes. */
   readonly elementsMax: number;
 }
 

@@ -4,12 +4,14 @@ import { compilePreprocessor } from './compile-preprocessor.ts';
 import { TREES_OPERATOR, TREES_OTHER_OPERATORS } from './compile-trees.ts';
 import type { CompiledForm, ModelKind, ModelTask } from './compiled-form.ts';
 import { UnsupportedGraph } from './errors.ts';
+import type { RowExplainer } from './explain-model.ts';
+import { explainerOf } from './explain-model.ts';
 import { GraphReader } from './graph-reader.ts';
 import type { ReadLimits } from './limits.ts';
 import { INPUT_COLUMNS_MAX, READ_LIMITS } from './limits.ts';
 import { readModel } from './read-model.ts';
-import type { MixedEvaluator, MixedRows } from './row-encoder.ts';
-import { preprocessed } from './row-encoder.ts';
+import type { MixedEvaluator, MixedRows, RowEncoder } from './row-encoder.ts';
+import { preprocessed, rowEncoder } from './row-encoder.ts';
 import type { OnnxGraph, OnnxModel, OnnxValue } from './schema.ts';
 import {
   CATEGORIES_NAME,
@@ -57,6 +59,14 @@ export interface CompiledModel {
    * @throws RangeError when an array is too short.
    */
   predictMixed(input: MixedRows, rows: number, output: Float64Array): void;
+  /**
+   * What takes the answers apart. Made anew at each call, which unpacks the trees: keep it. It uses memory of its own, so one row at a
+   * time.
+   *
+   * @throws NotExplainable when the file does not tell what that takes: trees without `nodes_hitrates`, several answers to a row,
+   *   anomaly scores and baselines.
+   */
+  explainer(): RowExplainer;
 }
 
 const LINEAR_OPERATORS = ['IsNaN', 'Cast', 'Clip', 'Where', 'Sub', 'Div', 'Gemm', 'Sigmoid', 'Softmax'];
@@ -118,14 +128,15 @@ export function loadModel(bytes: Uint8Array, limits: ReadLimits = READ_LIMITS): 
   }
   requireOpsets(model);
   const sizes = inputSizesOf(graph);
-  const { form, evaluate, evaluateMixed } = compileGraph(graph, sizes);
+  const { form, evaluate, evaluateMixed, encoder } = compileGraph(graph, sizes);
+  const task = taskOf(model, form);
   const inputNames = namesOf(model, FEATURE_NAMES_KEY, sizes.numbers);
   const categoryNames = namesOf(model, CATEGORY_NAMES_KEY, sizes.texts);
   const outputNames = namesOf(model, OUTPUT_NAMES_KEY, form.outputCount);
   const checked = { ...sizes, outputs: form.outputCount };
   return {
     kind: form.kind,
-    task: taskOf(model, form),
+    task,
     inputCount: sizes.numbers,
     ...(inputNames === undefined ? {} : { inputNames }),
     categoryCount: sizes.texts,
@@ -146,6 +157,7 @@ export function loadModel(bytes: Uint8Array, limits: ReadLimits = READ_LIMITS): 
       requireLengths(checked, rows, found);
       evaluateMixed(input, rows, output);
     },
+    explainer: () => explainerOf({ form, task, sizes, ...(encoder === undefined ? {} : { encoder }) }),
   };
 }
 
@@ -153,6 +165,8 @@ interface CompiledGraph {
   readonly form: CompiledForm;
   readonly evaluate: CompiledForm['evaluate'];
   readonly evaluateMixed: MixedEvaluator;
+  /** Where there is a preprocessor. */
+  readonly encoder?: RowEncoder;
 }
 
 /** Where there is a preprocessor, the model behind it is compiled as a graph whose input is the features. */
@@ -173,10 +187,11 @@ function compileGraph(graph: OnnxGraph, sizes: InputSizes): CompiledGraph {
   };
   const form = compileForm(new GraphReader({ ...graph, inputs: [features] }), preprocessor.order.length);
   requireNodes(graph, form.kind, form.nodeCount + preprocessor.nodeCount);
-  const evaluateMixed = preprocessed(preprocessor, sizes, form);
+  const encoder = rowEncoder(preprocessor, sizes);
+  const evaluateMixed = preprocessed(encoder, form);
   const evaluate: CompiledForm['evaluate'] = (numbers, rows, output) =>
     evaluateMixed({ numbers, categories: [] }, rows, output);
-  return { form, evaluate, evaluateMixed };
+  return { form, evaluate, evaluateMixed, encoder };
 }
 
 /** The meaning of operators depends on the version of their set. */

@@ -41,6 +41,11 @@ export class ProtobufWriter {
     return this;
   }
 
+  /** The beginning of a field of so many bytes, which the caller puts behind what this writer has written. */
+  head(field: number, length: number): this {
+    return this.#tag(field, WIRE.bytes).#varint(length);
+  }
+
   /** A packed list of 32-bit floats. */
   floats(field: number, values: ArrayLike<number>): this {
     this.#tag(field, WIRE.bytes).#varint(values.length * 4);

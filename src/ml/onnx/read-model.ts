@@ -1,7 +1,15 @@
 import { MalformedModel } from './errors.ts';
 import type { ReadLimits } from './limits.ts';
 import { ProtobufReader } from './protobuf-reader.ts';
-import type { OnnxAttribute, OnnxGraph, OnnxModel, OnnxNode, OnnxTensor, OnnxValue } from './schema.ts';
+import type {
+  OnnxAttribute,
+  OnnxGraph,
+  OnnxModel,
+  OnnxNode,
+  OnnxSparseTensor,
+  OnnxTensor,
+  OnnxValue,
+} from './schema.ts';
 import {
   ATTRIBUTE,
   DIMENSION,
@@ -11,6 +19,7 @@ import {
   NODE,
   OPSET,
   SHAPE,
+  SPARSE,
   TENSOR,
   TENSOR_TYPE,
   TYPE,
@@ -83,6 +92,7 @@ function readEntry(reader: ProtobufReader): { key: string; value: string } {
 function readGraph(reader: ProtobufReader): OnnxGraph {
   const nodes: OnnxNode[] = [];
   const initializers = new Map<string, OnnxTensor>();
+  const sparseInitializers = new Map<string, OnnxSparseTensor>();
   const inputs: OnnxValue[] = [];
   const outputs: OnnxValue[] = [];
   while (reader.next()) {
@@ -91,6 +101,9 @@ function readGraph(reader: ProtobufReader): OnnxGraph {
     } else if (reader.field === GRAPH.initializer) {
       const { name, tensor } = readTensor(reader.message());
       initializers.set(name, tensor);
+    } else if (reader.field === GRAPH.sparseInitializer) {
+      const { name, tensor } = readSparseTensor(reader.message());
+      sparseInitializers.set(name, tensor);
     } else if (reader.field === GRAPH.input) {
       inputs.push(readValue(reader.message()));
     } else if (reader.field === GRAPH.output) {
@@ -99,7 +112,7 @@ function readGraph(reader: ProtobufReader): OnnxGraph {
       reader.skip();
     }
   }
-  return { nodes, initializers, inputs, outputs };
+  return { nodes, initializers, sparseInitializers, inputs, outputs };
 }
 
 function readNode(reader: ProtobufReader): OnnxNode {
@@ -162,6 +175,22 @@ function readTensor(reader: ProtobufReader): { name: string; tensor: OnnxTensor 
     else reader.skip();
   }
   return { name, tensor: { dimensions, dataType, rawData } };
+}
+
+/** Its name is that of its values. */
+function readSparseTensor(reader: ProtobufReader): { name: string; tensor: OnnxSparseTensor } {
+  const empty: OnnxTensor = { dimensions: [], dataType: 0, rawData: undefined };
+  let name = '';
+  let values = empty;
+  let indices = empty;
+  const dimensions: number[] = [];
+  while (reader.next()) {
+    if (reader.field === SPARSE.values) ({ name, tensor: values } = readTensor(reader.message()));
+    else if (reader.field === SPARSE.indices) ({ tensor: indices } = readTensor(reader.message()));
+    else if (reader.field === SPARSE.dimensions) reader.integersInto(dimensions);
+    else reader.skip();
+  }
+  return { name, tensor: { dimensions, values, indices } };
 }
 
 function readValue(reader: ProtobufReader): OnnxValue {

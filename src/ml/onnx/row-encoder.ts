@@ -53,8 +53,43 @@ export type EncoderBlock = NumberBlock | IndicatorBlock | CodeBlock | CategoryBl
 /** Evaluates rows of numbers and texts; sizes are checked by the caller. */
 export type MixedEvaluator = (input: MixedRows, rows: number, output: Float64Array) => void;
 
+/** Makes the features of a model, row by row. */
+export interface RowEncoder {
+  /** Features of a row. */
+  readonly width: number;
+  /** The input that each feature is made of: its place among the numbers, or behind them among the texts. */
+  readonly inputs: Int32Array;
+  /** Writes the features of one row of the input. */
+  encode(input: MixedRows, row: number, features: Float32Array): void;
+}
+
 /** Rows whose features are made before the model reads them. */
 const BLOCK_ROWS = 64;
+
+/** @internal What a preprocessor does to a row. */
+export function rowEncoder(
+  preprocessor: { readonly blocks: readonly EncoderBlock[]; readonly order: Float64Array },
+  sizes: { readonly numbers: number; readonly texts: number },
+): RowEncoder {
+  const { blocks, order } = preprocessor;
+  const width = blocks.reduce((sum, block) => sum + block.width, 0);
+  const columns = new Float32Array(width);
+  const sources = blocks.flatMap((block) =>
+    'columns' in block
+      ? Array.from(block.columns)
+      : Array.from({ length: block.width }, () => sizes.numbers + block.column),
+  );
+  return {
+    width: order.length,
+    inputs: Int32Array.from(order, (column) => sources[column] as number),
+    encode(input, row, features) {
+      fillColumns(blocks, columns, { input, number: row * sizes.numbers, text: row * sizes.texts });
+      for (let feature = 0; feature < order.length; feature += 1) {
+        features[feature] = columns[order[feature] as number] as number;
+      }
+    },
+  };
+}
 
 /**
  * @internal Puts a preprocessor before a model: makes the features of some rows, then their answers.
@@ -62,27 +97,19 @@ const BLOCK_ROWS = 64;
  * @param model what evaluates features, and how many answers a row has
  */
 export function preprocessed(
-  preprocessor: { readonly blocks: readonly EncoderBlock[]; readonly order: Float64Array },
-  sizes: { readonly numbers: number; readonly texts: number },
+  encoder: RowEncoder,
   model: { readonly evaluate: Evaluator; readonly outputCount: number },
 ): MixedEvaluator {
-  const { blocks, order } = preprocessor;
-  const width = blocks.reduce((sum, block) => sum + block.width, 0);
-  const columns = new Float32Array(width);
-  const features = new Float32Array(BLOCK_ROWS * order.length);
+  const { width } = encoder;
+  const features = new Float32Array(BLOCK_ROWS * width);
+  const places = Array.from({ length: BLOCK_ROWS }, (_, row) =>
+    features.subarray(row * width, (row + 1) * width),
+  );
   return (input, rows, output) => {
     for (let start = 0; start < rows; start += BLOCK_ROWS) {
       const count = Math.min(rows - start, BLOCK_ROWS);
       for (let row = 0; row < count; row += 1) {
-        fillColumns(blocks, columns, {
-          input,
-          number: (start + row) * sizes.numbers,
-          text: (start + row) * sizes.texts,
-        });
-        const at = row * order.length;
-        for (let feature = 0; feature < order.length; feature += 1) {
-          features[at + feature] = columns[order[feature] as number] as number;
-        }
+        encoder.encode(input, start + row, places[row] as Float32Array);
       }
       model.evaluate(features, count, output.subarray(start * model.outputCount));
     }

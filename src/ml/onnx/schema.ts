@@ -6,7 +6,14 @@
 export const MODEL = { irVersion: 1, producerName: 2, graph: 7, opsetImport: 8, metadata: 14 } as const;
 export const OPSET = { domain: 1, version: 2 } as const;
 export const ENTRY = { key: 1, value: 2 } as const;
-export const GRAPH = { node: 1, name: 2, initializer: 5, input: 11, output: 12 } as const;
+export const GRAPH = {
+  node: 1,
+  name: 2,
+  initializer: 5,
+  input: 11,
+  output: 12,
+  sparseInitializer: 15,
+} as const;
 export const NODE = { input: 1, output: 2, operator: 4, attribute: 5, domain: 7 } as const;
 export const ATTRIBUTE = {
   name: 1,
@@ -18,6 +25,8 @@ export const ATTRIBUTE = {
   texts: 9,
   type: 20,
 } as const;
+/** `indices` count along the flattened tensor, or have one column for each dimension. */
+export const SPARSE = { values: 1, indices: 2, dimensions: 3 } as const;
 export const TENSOR = { dimensions: 1, dataType: 2, name: 8, rawData: 9 } as const;
 export const VALUE = { name: 1, type: 2 } as const;
 export const TYPE = { tensor: 1 } as const;
@@ -68,6 +77,7 @@ export interface OnnxModel {
 export interface OnnxGraph {
   readonly nodes: readonly OnnxNode[];
   readonly initializers: ReadonlyMap<string, OnnxTensor>;
+  readonly sparseInitializers: ReadonlyMap<string, OnnxSparseTensor>;
   readonly inputs: readonly OnnxValue[];
   readonly outputs: readonly OnnxValue[];
 }
@@ -95,6 +105,12 @@ export interface OnnxTensor {
   readonly dataType: number;
   /** Little-endian; undefined when the values are stored in another way. */
   readonly rawData: Uint8Array | undefined;
+}
+
+export interface OnnxSparseTensor {
+  readonly dimensions: readonly number[];
+  readonly values: OnnxTensor;
+  readonly indices: OnnxTensor;
 }
 
 export interface OnnxValue {

@@ -22,6 +22,8 @@ export interface PackedTrees {
   readonly nodes: Int32Array;
   readonly thresholds: Float32Array;
   readonly leaves: Float64Array;
+  /** Weight of the training rows that reached each node; absent where the file does not tell. */
+  readonly covers?: Float32Array;
   /** Whether any node asks for equality. */
   readonly mixed: boolean;
 }

@@ -1,4 +1,5 @@
 import { PlatformError, routes, type Schedule, sourceTopic } from '../../contract/index.ts';
+import { trainablesOf } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import type { GatewayOptions } from './options.ts';
 
@@ -43,7 +44,7 @@ export class TrainWaker {
   /** Does nothing for an app without rules. */
   start(): void {
     const { app } = this.#host;
-    if ([...app.models.values()].some(({ retrain }) => retrain.length > 0)) this.#loop = this.#run();
+    if (trainablesOf(app).some(({ retrain }) => retrain.length > 0)) this.#loop = this.#run();
   }
 
   async stop(): Promise<void> {

@@ -85,5 +85,19 @@ export const registryMigrations: MigrationSet = {
   migrations: [
     { number: 1, name: 'versions, releases and their audit', sql: TABLES },
     { number: 2, name: 'what is written stays', sql: IMMUTABLE },
+    {
+      number: 3,
+      name: 'releases of recommendations',
+      additive: true,
+      // Hash of the history vector, and the ranker; null for a decision.
+      sql: 'alter table registry_release add column recommendation json;',
+    },
+    {
+      number: 4,
+      name: 'releases that abstain',
+      additive: true,
+      // Range and outcome; null for a release that answers every score.
+      sql: 'alter table registry_release add column abstain json;',
+    },
   ],
 };

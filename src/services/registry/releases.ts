@@ -1,19 +1,23 @@
 import {
-  type GateVerdict,
-  gateVerdictText,
   type InputOf,
   PlatformError,
   type Release,
   RELEASE_SIGNAL,
   type routes,
 } from '../../contract/index.ts';
-import { type Decision, definitionHash } from '../../define/index.ts';
+import {
+  type Abstention,
+  type App,
+  type Decision,
+  definitionHash,
+  type Recommendation,
+} from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { appendAudit } from './audit.ts';
-import { judgeGates } from './gates.ts';
+import { chooseForDecision, type Choice, type RecommendationChoice } from './choose-version.ts';
+import { chooseForRecommendation } from './choose-recommendation.ts';
 import { assertStorable, cutPage, isStorable, numberBefore } from './page.ts';
 import { askVerified } from './verified-gate.ts';
-import { getVersion } from './versions.ts';
 
 type ReleaseRequest = InputOf<typeof routes.createRelease>['body'];
 
@@ -32,10 +36,14 @@ interface ReleaseRow extends Record<string, unknown> {
   readonly created_at: number;
   readonly reason: string | null;
   readonly request_hash: string;
+  /** Of a decision null. */
+  readonly recommendation: RecommendationChoice | null;
+  readonly abstain: Abstention | null;
 }
 
 const COLUMNS = `r.decision, r.number, r.revision, r.model, r.version, v.onnx_digest, v.onnx_bytes,
-  r.vector, v.vector_hash, r.threshold, r.outcomes, r.created_at, r.reason, r.request_hash`;
+  r.vector, v.vector_hash, r.threshold, r.outcomes, r.created_at, r.reason, r.request_hash,
+  r.recommendation, r.abstain`;
 
 const FROM = `registry_release r join registry_version v on v.model = r.model and v.version = r.version`;
 
@@ -69,51 +77,70 @@ const NEXT_REVISION = `update registry_state set revision = revision + 1 returni
 const INSERT = `
 insert into registry_release
   (decision, number, revision, model, version, vector, threshold, outcomes, created_at, reason, idempotency_key,
-   request_hash)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`;
+   request_hash, recommendation, abstain)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`;
 
 const POINT = `update registry_decision set current = $2 where name = $1`;
 
 /**
- * Puts a version in charge of a decision, in one transaction: release row, current pointer, revision, audit,
- * signal.
+ * Puts a version in charge of a decision, or versions in charge of a recommendation, in one transaction: release row, current
+ * pointer, revision, audit, signal.
  *
- * Rejects with DECISION_NOT_FOUND, MODEL_NOT_FOUND (no such version of the decision's model), GATE_FAILED
- * with the verdicts or the verification of features, UNPROCESSABLE (trained for another version of the vector), CONFLICT (another release is
- * in charge than `expected`, or the key came before with another body).
+ * Rejects with DECISION_NOT_FOUND, MODEL_NOT_FOUND (no such version of the model), GATE_FAILED with the verdicts or the
+ * verification of features, UNPROCESSABLE (trained for another version of the vector), BAD_REQUEST (what the other kind of
+ * release has was asked for), CONFLICT (another release is in charge than `expected`, or the key came before with another body).
  */
 export async function createRelease(
   host: ServiceHost,
   request: ReleaseRequest,
   actor: string,
 ): Promise<Release> {
-  const decision = host.app.decisions.get(request.decision);
-  if (decision === undefined) {
-    throw new PlatformError(
-      'DECISION_NOT_FOUND',
-      `App '${host.app.name}' defines no decision '${request.decision}'`,
-      {
-        details: { decision: request.decision, decisions: [...host.app.decisions.keys()] },
-      },
-    );
-  }
+  const answering = answeringOf(host.app, request.decision);
+  const { name } = answering;
   assertStorable('reason', request.reason);
   assertStorable('idempotencyKey', request.idempotencyKey);
   const requestHash = definitionHash({ ...request, idempotencyKey: undefined });
-  const assertVerified = await askVerified(host, decision);
+  const assertVerified =
+    answering.type === 'decision' ? await askVerified(host, answering) : (): void => undefined;
   const created = await host.tables.transaction(async (tx) => {
-    await tx.query(ENSURE_DECISION, [decision.name]);
-    const [state] = await tx.query<{ current: number | null }>(LOCK_DECISION, [decision.name]);
+    await tx.query(ENSURE_DECISION, [name]);
+    const [state] = await tx.query<{ current: number | null }>(LOCK_DECISION, [name]);
     const repeated = await findByKey(tx, request.idempotencyKey, requestHash);
     if (repeated !== undefined) return repeated;
-    await checkVersion(tx, decision, request.version);
-    checkExpected(decision.name, request.expected, state?.current ?? null);
+    const number = state?.current ?? null;
+    checkExpected(name, request.expected, number);
+    const choice =
+      answering.type === 'decision'
+        ? await chooseForDecision(tx, answering, request)
+        : await chooseForRecommendation({
+            tx,
+            app: host.app,
+            recommendation: answering,
+            request,
+            current: number === null ? undefined : await getRelease(tx, releaseId(name, number)),
+          });
     // Nothing was served before the first release.
-    if (state?.current != null) assertVerified();
-    return insert(host, tx, { decision, request, requestHash, actor });
+    if (number !== null) assertVerified();
+    return insert(host, tx, { name, choice, request, requestHash, actor });
   });
   await host.failPoints.pass('registry.release.committed');
   return created;
+}
+
+function answeringOf(app: App, name: string): Decision | Recommendation {
+  const found = app.decisions.get(name) ?? app.recommendations.get(name);
+  if (found !== undefined) return found;
+  throw new PlatformError(
+    'DECISION_NOT_FOUND',
+    `App '${app.name}' defines no decision and no recommendation '${name}'`,
+    {
+      details: {
+        decision: name,
+        decisions: [...app.decisions.keys()],
+        recommendations: [...app.recommendations.keys()],
+      },
+    },
+  );
 }
 
 /** One page of releases, of one decision or of all, newest first. */
@@ -175,36 +202,6 @@ async function findByKey(
   );
 }
 
-async function checkVersion(tx: Tables, decision: Decision, number: number): Promise<void> {
-  const { model } = decision;
-  const version = await getVersion(tx, model.name, number);
-  if (!version.passed) {
-    const { failed, missing } = judgeGates(model.gates, version.gates);
-    throw new PlatformError(
-      'GATE_FAILED',
-      `Version ${String(number)} of '${model.name}' ${explain(failed)}`,
-      {
-        details: { model: model.name, version: number, failed, missing },
-      },
-    );
-  }
-  const trained = version.lineage.vectorHash;
-  if (trained === model.vector.hash) return;
-  throw new PlatformError(
-    'UNPROCESSABLE',
-    `Version ${String(number)} of '${model.name}' was trained for vector '${model.vector.name}' ${trained}, ` +
-      `but the app now has ${model.vector.hash}: train it again`,
-    { details: { model: model.name, version: number, trained, current: model.vector.hash } },
-  );
-}
-
-function explain(failed: readonly GateVerdict[]): string {
-  const texts = failed.map((verdict) => gateVerdictText(verdict));
-  return texts.length === 0
-    ? 'came without the verdicts that its model asks for'
-    : `failed: ${texts.join('; ')}`;
-}
-
 function checkExpected(decision: string, expected: string | null | undefined, number: number | null): void {
   const current = number === null ? null : releaseId(decision, number);
   if (expected === undefined || expected === current) return;
@@ -218,7 +215,9 @@ function checkExpected(decision: string, expected: string | null | undefined, nu
 }
 
 interface Insertion {
-  readonly decision: Decision;
+  /** Of the decision or recommendation. */
+  readonly name: string;
+  readonly choice: Choice;
   readonly request: ReleaseRequest;
   readonly requestHash: string;
   /** Subject of who asked for it. */
@@ -226,19 +225,21 @@ interface Insertion {
 }
 
 async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Promise<Release> {
-  const { decision, request, requestHash, actor } = insertion;
-  const { name, model } = decision;
+  const { name, choice, request, requestHash, actor } = insertion;
+  const { model, version, threshold, abstain, recommendation } = choice;
   const at = host.clock.now();
-  const threshold = request.threshold ?? decision.threshold;
   const reason = request.reason ?? null;
   const [counted] = await tx.query<{ number: number }>(COUNT_UP, [name]);
   // From here on the state row is locked: what comes after is short.
   const [state] = await tx.query<{ revision: number }>(NEXT_REVISION);
   if (counted === undefined || state === undefined)
     throw new Error('The registry has lost a row that it keeps');
-  const identity = [name, counted.number, state.revision, model.name, request.version, model.vector.name];
-  const answer = [threshold, JSON.stringify(decision.outcomes)];
-  await tx.query(INSERT, [...identity, ...answer, at, reason, request.idempotencyKey ?? null, requestHash]);
+  const identity = [name, counted.number, state.revision, model, version, choice.vector];
+  const answer = [threshold, JSON.stringify(choice.outcomes)];
+  const rest = [at, reason, request.idempotencyKey ?? null, requestHash];
+  const ranked = recommendation === undefined ? null : JSON.stringify(recommendation);
+  const abstaining = abstain === undefined ? null : JSON.stringify(abstain);
+  await tx.query(INSERT, [...identity, ...answer, ...rest, ranked, abstaining]);
   await tx.query(POINT, [name, counted.number]);
   const id = releaseId(name, counted.number);
   await appendAudit(tx, {
@@ -246,9 +247,10 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
     action: 'release.created',
     subject: id,
     details: {
-      model: model.name,
-      version: request.version,
-      threshold,
+      model,
+      version,
+      ...(recommendation === undefined ? { threshold } : { ranker: rankerText(recommendation) }),
+      ...(abstain === undefined ? {} : { abstain }),
       reason,
       revision: state.revision,
       actor,
@@ -257,6 +259,10 @@ async function insert(host: ServiceHost, tx: Tables, insertion: Insertion): Prom
   await host.failPoints.pass('registry.release.switched');
   await host.signals.notify(RELEASE_SIGNAL, tx);
   return getRelease(tx, id);
+}
+
+function rankerText({ ranker }: RecommendationChoice): string | null {
+  return ranker === null ? null : `${ranker.model}/${String(ranker.version)}`;
 }
 
 function releaseId(decision: string, number: number): string {
@@ -272,10 +278,12 @@ function toRelease(row: ReleaseRow): Release {
     version: row.version,
     onnx: { digest: row.onnx_digest, bytes: row.onnx_bytes },
     vector: row.vector,
-    vectorHash: row.vector_hash,
+    vectorHash: row.recommendation?.vectorHash ?? row.vector_hash,
     threshold: row.threshold,
     outcomes: row.outcomes,
+    ...(row.abstain === null ? {} : { abstain: row.abstain }),
     createdAt: row.created_at,
     reason: row.reason,
+    ...(row.recommendation === null ? {} : { ranker: row.recommendation.ranker }),
   };
 }

@@ -1,5 +1,5 @@
 import { type ModelVersion, type ModelVersionInput, PlatformError } from '../../contract/index.ts';
-import { definitionHash, type Model } from '../../define/index.ts';
+import { definitionHash, type Trainable, trainableNamed, trainablesOf } from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { appendAudit } from './audit.ts';
 import { falseClaims, judgeGates } from './gates.ts';
@@ -125,21 +125,21 @@ export async function getVersion(tables: Tables, model: string, version: number)
   });
 }
 
-/** Every model of the app with its newest version, in the order in which the app defines them. */
+/** Every model and recommender of the app with its newest version, in the order in which the app defines them. */
 export async function listModels(
   host: ServiceHost,
 ): Promise<{ models: { model: string; newest: ModelVersion | null }[] }> {
-  const names = [...host.app.models.keys()];
+  const names = trainablesOf(host.app).map(({ name }) => name);
   const rows = await host.tables.query<VersionRow>(LIST_NEWEST, [names]);
   const newest = new Map(rows.map((row) => [row.model, toVersion(row)]));
   return { models: names.map((model) => ({ model, newest: newest.get(model) ?? null })) };
 }
 
-function modelOf(host: ServiceHost, name: string): Model {
-  const model = host.app.models.get(name);
+function modelOf(host: ServiceHost, name: string): Trainable {
+  const model = trainableNamed(host.app, name);
   if (model !== undefined) return model;
   throw new PlatformError('MODEL_NOT_FOUND', `App '${host.app.name}' defines no model '${name}'`, {
-    details: { model: name, models: [...host.app.models.keys()] },
+    details: { model: name, models: trainablesOf(host.app).map((one) => one.name) },
   });
 }
 

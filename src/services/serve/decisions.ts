@@ -7,11 +7,14 @@ import {
 } from '../../contract/index.ts';
 import type { Decision } from '../../define/index.ts';
 import { type CallContext, RecentSamples, type ServiceHost } from '../../runtime/index.ts';
+import type { Admission } from './admission.ts';
 import type { Ledger } from './ledger.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { recordAnswer } from './record-answer.ts';
 import type { LoadedRelease, ReleaseWatch } from './release-watch.ts';
-import { outcomeOf, servedValues } from './served-model.ts';
+import { type Reasons, reasonsOf } from './reasons.ts';
+import { isForReview, outcomeOf, servedValues } from './served-model.ts';
 import { type ServedRow, VectorReads } from './vector-reads.ts';
 
 /** What {@link Decisions} needs. */
@@ -19,6 +22,7 @@ export interface DecisionsParts {
   readonly host: ServiceHost<ServeOptions>;
   readonly watch: ReleaseWatch;
   readonly ledger: Ledger;
+  readonly admission: Admission;
   readonly metrics: ServeMetrics;
 }
 
@@ -27,6 +31,17 @@ interface Endpoint {
   readonly read: EventReader;
 }
 
+/** What is to be decided. */
+export interface DecisionRequest {
+  /** The event. */
+  readonly request: Record<string, unknown>;
+  /** How many reasons to give. Default: as many as the decision says, if its version can be explained. */
+  readonly reasonCount?: number | undefined;
+}
+
+/** Marks an entry of the ledger as one that waits for a person. */
+const FOR_REVIEW = { forReview: true } as const;
+
 /** Answers decisions: validate, read the vector, predict, record, answer. */
 export class Decisions {
   readonly #parts: DecisionsParts;
@@ -34,9 +49,6 @@ export class Decisions {
   readonly #waits: RecentSamples;
   /** By vector: decisions on the same one share its reads. */
   readonly #reads = new Map<string, VectorReads>();
-  #inFlight = 0;
-  #stopped = false;
-  #onIdle: (() => void) | undefined;
 
   constructor(parts: DecisionsParts) {
     this.#parts = parts;
@@ -48,24 +60,19 @@ export class Decisions {
    * Decides on an event.
    *
    * Rejects with DECISION_NOT_FOUND, BAD_REQUEST (with the quarantine's code, field and reason), NO_RELEASE,
-   * OVERLOADED, DEADLINE_EXCEEDED, and with UNAVAILABLE when features cannot be read or a durable record
+   * UNPROCESSABLE (reasons were asked for, and the version cannot be explained), OVERLOADED, DEADLINE_EXCEEDED, and with UNAVAILABLE when features cannot be read or a durable record
    * cannot be written.
    */
   async decide(
     name: string,
-    request: Record<string, unknown>,
+    { request, reasonCount }: DecisionRequest,
     context: CallContext,
   ): Promise<DecisionAnswer> {
-    const { metrics } = this.#parts;
+    const { admission, metrics } = this.#parts;
     const endpoint = this.#endpoints.get(name);
     try {
       if (endpoint === undefined) throw unknown(name, [...this.#endpoints.keys()]);
-      this.#admit();
-      try {
-        return await this.#answer(endpoint, request, context);
-      } finally {
-        this.#leave();
-      }
+      return await admission.within(() => this.#answer(endpoint, { request, reasonCount }, context));
     } catch (error) {
       const code = PlatformError.is(error) ? error.code : 'INTERNAL';
       metrics.errors.add(1, { decision: endpoint === undefined ? 'unknown' : name, code });
@@ -78,40 +85,9 @@ export class Decisions {
     return this.#waits.average();
   }
 
-  /** Refuses new decisions and waits for those under way, for `graceMs` at most. */
-  async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
-    if (this.#inFlight === 0) return;
-    const over = new AbortController();
-    const idle = new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
-    });
-    await Promise.race([idle, this.#parts.host.clock.sleep(graceMs, over.signal)]);
-    over.abort();
-  }
-
-  #admit(): void {
-    const { host, metrics } = this.#parts;
-    if (this.#stopped) throw new PlatformError('UNAVAILABLE', 'This replica is stopping; ask another one');
-    const { inFlightMax } = host.options;
-    if (this.#inFlight >= inFlightMax) {
-      throw new PlatformError('OVERLOADED', `${String(inFlightMax)} decisions are under way`, {
-        details: { inFlightMax },
-      });
-    }
-    this.#inFlight += 1;
-    metrics.inFlight.set(this.#inFlight);
-  }
-
-  #leave(): void {
-    this.#inFlight -= 1;
-    this.#parts.metrics.inFlight.set(this.#inFlight);
-    if (this.#inFlight === 0) this.#onIdle?.();
-  }
-
   async #answer(
     endpoint: Endpoint,
-    request: Record<string, unknown>,
+    { request, reasonCount }: DecisionRequest,
     context: CallContext,
   ): Promise<DecisionAnswer> {
     const { host, metrics } = this.#parts;
@@ -120,6 +96,7 @@ export class Decisions {
     const event = validate(endpoint, request);
     // Taken once: whatever takes over while this decision is under way, this release answers it.
     const loaded = this.#released(endpoint.decision.name);
+    const reasonsMax = reasonsToGive(endpoint.decision, loaded, reasonCount);
     const vector = loaded.vector.name;
     const served = await host.trace.span('read vector', () => this.#readsOf(vector).read(request, context), {
       'ml.feature.set': vector,
@@ -130,6 +107,8 @@ export class Decisions {
     const score = loaded.model.predict(values);
     const outcome = outcomeOf(score, loaded.release);
     const predictedAt = clock.monotonic();
+    const explained = reasonsMax === 0 ? undefined : explain(loaded, values, reasonsMax);
+    const explainedAt = clock.monotonic();
     host.trace.done('predict', readAt, {
       attributes: {
         'ml.model.name': loaded.release.model,
@@ -156,21 +135,23 @@ export class Decisions {
       values,
       ...served.at,
       traceId: host.trace.traceId ?? null,
+      ...(isForReview(score, loaded.release) ? FOR_REVIEW : undefined),
     };
     const { ledger } = this.#parts;
-    if (endpoint.decision.ledger === 'durable') await ledger.recordDurable(entry, context);
-    else await ledger.recordBuffered(entry, context);
-    await host.failPoints.pass('serve.answer.before');
+    const { ledger: mode } = endpoint.decision;
+    await recordAnswer({ ledger, failPoints: host.failPoints, mode }, entry, context);
     const doneAt = clock.monotonic();
-    host.trace.done('record decision', predictedAt, {
-      attributes: { 'tandem.ledger': endpoint.decision.ledger },
+    host.trace.done('record decision', explainedAt, {
+      attributes: { 'tandem.ledger': mode },
     });
     metrics.decisions.add(1, { decision: answer.decision, outcome, release: answer.release });
     metrics.seconds.observe((readAt - startedAt) / 1_000, { part: 'features' });
     metrics.seconds.observe((predictedAt - readAt) / 1_000, { part: 'model' });
-    metrics.seconds.observe((doneAt - predictedAt) / 1_000, { part: 'ledger' });
+    if (explained !== undefined)
+      metrics.seconds.observe((explainedAt - predictedAt) / 1_000, { part: 'explanation' });
+    metrics.seconds.observe((doneAt - explainedAt) / 1_000, { part: 'ledger' });
     metrics.seconds.observe((doneAt - startedAt) / 1_000, { part: 'total' });
-    return answer;
+    return explained === undefined ? answer : { ...answer, ...explained };
   }
 
   #readsOf(vector: string): VectorReads {
@@ -187,18 +168,7 @@ export class Decisions {
     const { watch } = this.#parts;
     const loaded = watch.get(decision);
     if (loaded !== undefined) return loaded;
-    const failure = watch.failure(decision);
-    const why =
-      failure === undefined
-        ? watch.registryError
-        : `release ${failure.release} is not loaded: ${failure.reason}`;
-    throw new PlatformError(
-      'NO_RELEASE',
-      `No release answers '${decision}'${why === undefined ? '' : `: ${why}`}`,
-      {
-        details: { decision },
-      },
-    );
+    throw watch.noRelease(decision);
   }
 }
 
@@ -224,6 +194,27 @@ function validate(endpoint: Endpoint, request: Record<string, unknown>): Event {
   throw new PlatformError('BAD_REQUEST', reason, {
     details: { code, reason, ...(field === undefined ? {} : { field }) },
   });
+}
+
+/** Nothing is read or recorded for somebody who asks for reasons that cannot be given. */
+function reasonsToGive(decision: Decision, { model, release }: LoadedRelease, asked?: number): number {
+  const count = asked ?? decision.explain ?? 0;
+  if (count === 0) return 0;
+  const why = model.notExplained;
+  if (why === undefined) return count;
+  // Whoever did not ask gets his answer: a version that cannot be explained may be the one that was gone back to.
+  if (asked === undefined) return 0;
+  throw new PlatformError('UNPROCESSABLE', `This version cannot be explained: ${why}`, {
+    details: { decision: decision.name, release: release.id, version: release.version },
+  });
+}
+
+function explain(
+  { model, names, categories }: LoadedRelease,
+  values: readonly (number | null)[],
+  count: number,
+): Reasons {
+  return reasonsOf(model, { names, values, categories }, count);
 }
 
 function assertVersion(loaded: LoadedRelease, served: ServedRow): void {

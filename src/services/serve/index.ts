@@ -11,6 +11,14 @@ export const serve: ServiceDefinition<ServeOptions> = {
   summary: 'Answers decisions by the releases in charge, and keeps the ledger of them',
   options: serveOptions,
   migrations: serveMigrations,
-  calls: [routes.getCurrentReleases, routes.getRelease, routes.readVector, routes.replayVector],
+  calls: [
+    routes.getCurrentReleases,
+    routes.getRelease,
+    routes.getCard,
+    routes.readVector,
+    routes.replayVector,
+    routes.getFeaturesStatus,
+    routes.ingestEvents,
+  ],
   start: async (host) => (await import('./start.ts')).start(host),
 };

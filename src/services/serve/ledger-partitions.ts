@@ -7,7 +7,7 @@ const DAY_MS = 86_400_000;
 const DAYS_AHEAD = 2;
 /** After a failure the next attempt waits this long, in milliseconds. */
 const RETRY_MS = 60_000;
-/** Rows outside of every day's table that one run removes when they are too old. */
+/** Rows outside of every day's table that one run removes when they are too old, and reviews that one statement removes. */
 const REST_ROWS_MAX = 10_000;
 /** Any number, the same in every version: who changes the ledger's tables holds this advisory lock. */
 const LOCK = 7_239_401_183;
@@ -20,6 +20,12 @@ where inhparent = 'serve_ledger'::regclass`;
 const TRIM_REST = `
 delete from serve_ledger_rest where decision_id in (
   select decision_id from serve_ledger_rest where decision_id < $1 order by decision_id limit $2)`;
+
+/** Reviews go when their decisions go. */
+const TRIM_REVIEWS = `
+delete from serve_review where decision_id in (
+  select decision_id from serve_review where decision_id < $1 order by decision_id limit $2)
+returning decision_id`;
 
 /** What {@link LedgerPartitions} needs. */
 export interface LedgerPartitionsOptions {
@@ -90,7 +96,9 @@ export class LedgerPartitions {
         await tx.query(`drop table if exists ${name}`);
       });
     }
-    await tables.query(TRIM_REST, [firstIdAt(oldest * DAY_MS), REST_ROWS_MAX]);
+    const bounds = [firstIdAt(oldest * DAY_MS), REST_ROWS_MAX];
+    await tables.query(TRIM_REST, bounds);
+    while ((await tables.query(TRIM_REVIEWS, bounds)).length === REST_ROWS_MAX);
   }
 
   async #names(): Promise<Set<string>> {

@@ -1,4 +1,4 @@
-import type { LedgerEntry, RowPositions } from '../../contract/index.ts';
+import type { LedgerEntry, RecommendationRecord, RowPositions } from '../../contract/index.ts';
 import type { Vector } from '../../define/index.ts';
 import type { Tables } from '../../runtime/index.ts';
 import { firstIdAt } from './ledger-partitions.ts';
@@ -18,6 +18,10 @@ export interface NewEntry extends RowPositions {
   readonly values: readonly (number | null)[];
   /** The trace that the decision was made in. */
   readonly traceId: string | null;
+  /** Of a recommendation, whose vector is the user's history. */
+  readonly recommendation?: RecommendationRecord;
+  /** Present when it waits for a person: it then enters the queue of reviews with the ledger. */
+  readonly forReview?: true;
 }
 
 /** Which entries are drawn. */
@@ -40,7 +44,7 @@ interface EntryRow extends Record<string, unknown> {
   readonly as_of: number;
   readonly score: number;
   readonly outcome: string;
-  readonly entry: Pick<LedgerEntry, 'request' | 'values'> & RowPositions;
+  readonly entry: Pick<LedgerEntry, 'request' | 'values' | 'recommendation'> & RowPositions;
   readonly vector: string;
   readonly hash: string;
   readonly names: string[];
@@ -54,6 +58,15 @@ select * from unnest(
   $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::integer[], $7::bigint[], $8::double precision[],
   $9::text[], $10::json[], $11::text[])
 on conflict (decision_id) do nothing`;
+
+/** One statement, hence one transaction. Only for groups in which somebody must look at something. */
+const INSERT_WITH_REVIEWS = `
+with waiting as (
+  insert into serve_review (decision_id, decision, at)
+  select * from unnest($12::uuid[], $13::text[], $14::bigint[])
+  on conflict (decision_id) do nothing
+)
+${INSERT}`;
 
 const SELECT = `
 select l.decision_id, l.at, l.decision, l.subject, l.release, l.as_of, l.score, l.outcome, l.entry, l.trace_id,
@@ -79,9 +92,14 @@ const INSERT_VECTOR = `insert into serve_vector (hash, vector, names) values ($1
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
+/** Whether a text is an id that a decision may have. */
+export function isDecisionId(text: string): boolean {
+  return UUID.test(text);
+}
+
 /** Inserts the entries; those that are there already stay as they are, so that a repeated insert is safe. */
 export async function insertEntries(tables: Tables, entries: readonly NewEntry[]): Promise<void> {
-  await tables.query(INSERT, [
+  const columns = [
     entries.map((entry) => entry.decisionId),
     entries.map((entry) => entry.at),
     entries.map((entry) => entry.decision),
@@ -91,10 +109,21 @@ export async function insertEntries(tables: Tables, entries: readonly NewEntry[]
     entries.map((entry) => entry.asOf),
     entries.map((entry) => entry.score),
     entries.map((entry) => entry.outcome),
-    entries.map(({ request, values, ...entry }) =>
-      JSON.stringify({ request, values, ...rowPositionsOf(entry) }),
+    entries.map(({ request, values, recommendation, ...entry }) =>
+      JSON.stringify({ request, values, ...rowPositionsOf(entry), recommendation }),
     ),
     entries.map((entry) => entry.traceId),
+  ];
+  const waiting = entries.filter((entry) => entry.forReview === true);
+  if (waiting.length === 0) {
+    await tables.query(INSERT, columns);
+    return;
+  }
+  await tables.query(INSERT_WITH_REVIEWS, [
+    ...columns,
+    waiting.map((entry) => entry.decisionId),
+    waiting.map((entry) => entry.decision),
+    waiting.map((entry) => entry.at),
   ]);
 }
 
@@ -105,14 +134,14 @@ export function rowPositionsOf({ positions, others, groups }: RowPositions): Row
 
 /** Reads an entry; `undefined` when there is none. */
 export async function findEntry(tables: Tables, decisionId: string): Promise<LedgerEntry | undefined> {
-  if (!UUID.test(decisionId)) return undefined;
+  if (!isDecisionId(decisionId)) return undefined;
   const [row] = await tables.query<EntryRow>(GET, [decisionId]);
   return row === undefined ? undefined : toEntry(row);
 }
 
 /** Reads entries; ids that there is no entry of are left out. */
 export async function findEntries(tables: Tables, ids: readonly string[]): Promise<LedgerEntry[]> {
-  const rows = await tables.query<EntryRow>(GET_MANY, [ids.filter((id) => UUID.test(id))]);
+  const rows = await tables.query<EntryRow>(GET_MANY, [ids.filter(isDecisionId)]);
   return rows.map(toEntry);
 }
 
@@ -147,6 +176,7 @@ function toEntry(row: EntryRow): LedgerEntry {
     values: row.entry.values,
     ...rowPositionsOf(row.entry),
     traceId: row.trace_id,
+    ...(row.entry.recommendation === undefined ? {} : { recommendation: row.entry.recommendation }),
   };
 }
 

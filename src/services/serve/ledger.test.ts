@@ -115,6 +115,14 @@ async function stored(entries: readonly NewEntry[]): Promise<number> {
   return rows.length;
 }
 
+async function inReview(entries: readonly NewEntry[]): Promise<string[]> {
+  const rows = await postgres.tables.query<{ decision_id: string }>(
+    'select decision_id from serve_review where decision_id = any($1) order by decision_id',
+    [entries.map((item) => item.decisionId)],
+  );
+  return rows.map((row) => row.decision_id);
+}
+
 describe('an entry', () => {
   it('comes back exactly as it went in', async () => {
     const value = fc.option(fc.double(), { nil: null });
@@ -294,6 +302,42 @@ describe('a buffered entry', () => {
   });
 });
 
+describe('an entry for a person to look at', () => {
+  it('enters the queue with its group, once, and others do not', async () => {
+    const { ledger } = ledgerOn(postgres.tables);
+    const entries = Array.from({ length: 20 }, (_, index) =>
+      entry(index % 3 === 0 ? { forReview: true } : {}),
+    );
+    await Promise.all(entries.slice(0, 10).map((item) => ledger.recordDurable(item, context())));
+    for (const item of entries.slice(10)) await ledger.recordBuffered(item, context());
+    await ledger.close(5_000);
+    const wanted = entries.filter(({ forReview }) => forReview === true).map((item) => item.decisionId);
+    expect(await inReview(entries)).toEqual(wanted.toSorted());
+    expect(await stored(entries)).toBe(20);
+    // As after a commit whose answer was lost: an answer that came meanwhile stays.
+    await postgres.tables.query('update serve_review set answered_at = 1 where decision_id = $1', [
+      wanted[0],
+    ]);
+    await insertEntries(postgres.tables, entries);
+    const [row] = await postgres.tables.query('select answered_at from serve_review where decision_id = $1', [
+      wanted[0],
+    ]);
+    expect(row).toEqual({ answered_at: 1 });
+  });
+
+  it('that the database cannot hold leaves neither', async () => {
+    const { ledger } = ledgerOn(postgres.tables);
+    const bad = entry({ forReview: true, subject: '\0' });
+    const good = entry({ forReview: true });
+    const outcomes = await Promise.allSettled(
+      [bad, good].map((item) => ledger.recordDurable(item, context())),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(await inReview([bad, good])).toEqual([good.decisionId]);
+    await ledger.close(5_000);
+  });
+});
+
 describe('the tables of the ledger', () => {
   const DAY_MS = 86_400_000;
 
@@ -316,9 +360,10 @@ describe('the tables of the ledger', () => {
     expect(made.filter((name) => name.includes('2040'))).toEqual(
       ['20400101', '20400102', '20400103'].map((day) => `serve_ledger_d${day}`),
     );
-    const first = entry({ decisionId: firstIdAt(start + 5) });
-    const last = entry({ decisionId: firstIdAt(start + 3 * DAY_MS - 1) });
+    const first = entry({ decisionId: firstIdAt(start + 5), forReview: true });
+    const last = entry({ decisionId: firstIdAt(start + 3 * DAY_MS - 1), forReview: true });
     await insertEntries(postgres.tables, [first, last]);
+    expect(await inReview([first, last])).toEqual([first.decisionId, last.decisionId]);
     const rows = await postgres.tables.query(`select decision_id from serve_ledger_d20400101`);
     expect(rows).toEqual([{ decision_id: first.decisionId }]);
     await replicas[0]?.prepare(start + 4 * DAY_MS);
@@ -326,6 +371,8 @@ describe('the tables of the ledger', () => {
       ['02', '03', '05', '06', '07'].map((day) => `serve_ledger_d204001${day}`),
     );
     expect(await stored([first, last])).toBe(1);
+    // Reviews go with their decisions.
+    expect(await inReview([first, last])).toEqual([last.decisionId]);
   });
 
   it('hold also what belongs to no day', async () => {

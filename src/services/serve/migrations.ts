@@ -31,6 +31,25 @@ create table serve_ledger (
 create table serve_ledger_rest partition of serve_ledger default;
 `;
 
+/**
+ * Decisions that a person must look at, written with their records. What is decided on stands in the ledger, found by the same
+ * id. The indexes are as large as what waits: to be answered, or to be sent on as an outcome.
+ */
+const REVIEWS = `
+create table serve_review (
+  decision_id uuid primary key,
+  decision text not null,
+  at bigint not null,
+  answered_at bigint,
+  answer json,
+  outcome json,
+  sent_at bigint
+);
+
+create index serve_review_waiting on serve_review (decision_id) include (decision, at) where answered_at is null;
+create index serve_review_unsent on serve_review (decision_id) where outcome is not null and sent_at is null;
+`;
+
 /** The tables of serve. */
 export const serveMigrations: MigrationSet = {
   owner: 'serve',
@@ -42,5 +61,6 @@ export const serveMigrations: MigrationSet = {
       additive: true,
       sql: 'alter table serve_ledger add column trace_id text;',
     },
+    { number: 3, name: 'the queue of reviews', additive: true, sql: REVIEWS },
   ],
 };

@@ -15,14 +15,24 @@ function whole(
 export const serveOptions = z
   .object({
     pollMs: whole(10, 60_000, 500, 'How often the registry is asked for releases besides signals, in ms'),
-    inFlightMax: whole(1, 1_000_000, 2_048, 'Decisions at work at a time; beyond it OVERLOADED'),
+    inFlightMax: whole(
+      1,
+      1_000_000,
+      2_048,
+      'Decisions and recommendations at work at a time; beyond it OVERLOADED',
+    ),
     queueMax: whole(
       1,
       1_000_000,
       1_024,
-      'Decisions that wait for a vector read, by vector; beyond it OVERLOADED',
+      'Decisions, or recommendations, that wait for a vector read, by vector; beyond it OVERLOADED',
     ),
-    batchMax: whole(1, CANDIDATES_MAX, 256, 'Candidates in one vector read'),
+    batchMax: whole(
+      1,
+      CANDIDATES_MAX,
+      256,
+      'Candidates in one vector read; those of one recommendation are never split',
+    ),
     readsMax: whole(
       1,
       64,
@@ -48,7 +58,30 @@ export const serveOptions = z
       'How far the buffer may be behind while the database answers, in ms',
     ),
     ledgerDays: whole(0, 36_500, 400, 'Days after which a day of the ledger is dropped; 0 keeps it for ever'),
-    replayModelsMax: whole(1, 1_000, 8, 'Models of earlier releases kept loaded for replays'),
+    reviewsMax: whole(
+      1,
+      10_000_000,
+      100_000,
+      'Decisions that wait for a person; beyond it the oldest leave the queue (not the ledger)',
+    ),
+    reviewUpkeepMs: whole(
+      100,
+      3_600_000,
+      10_000,
+      'How often the queue of reviews is counted and held to its bound, and outcomes that were not sent are sent, in ms',
+    ),
+    replayModelsMax: whole(
+      1,
+      1_000,
+      8,
+      'Models of earlier releases kept loaded for replays and explanations',
+    ),
+    replayItemModelsMax: whole(
+      1,
+      100,
+      2,
+      'Recommenders of earlier releases kept loaded for replays; one of 5,000 items takes 100 MB',
+    ),
     readyMs: whole(1, 60_000, 2_000, 'How long readiness waits for each other part, in ms'),
   })
   .strict();

@@ -1,10 +1,12 @@
 import { PlatformError, type Release, RELEASE_SIGNAL, routes } from '../../contract/index.ts';
-import type { Decision, Vector } from '../../define/index.ts';
+import type { Decision, Recommendation, Vector } from '../../define/index.ts';
 import type { ServiceHost } from '../../runtime/index.ts';
 import { textOf } from './failures.ts';
 import { vectorIdOf } from './ledger-store.ts';
+import { loadRecommendation, type LoadedRecommendation } from './load-recommendation.ts';
 import type { ServeMetrics } from './metrics.ts';
 import type { ServeOptions } from './options.ts';
+import { type Categories, categoriesOf } from './reasons.ts';
 import { loadServedModel, type ServedModel } from './served-model.ts';
 
 /** How long the registry may take to answer, in milliseconds. */
@@ -21,6 +23,9 @@ export interface LoadedRelease {
   readonly model: ServedModel;
   /** The release's own: the decision's model may have another one by now. */
   readonly vector: Vector;
+  /** Of its values. */
+  readonly names: readonly string[];
+  readonly categories: Categories;
   /** How the ledger refers to the vector. */
   readonly vectorId: number;
 }
@@ -43,6 +48,7 @@ export class ReleaseWatch {
   readonly #host: ServiceHost<ServeOptions>;
   readonly #metrics: Pick<ServeMetrics, 'releaseAge' | 'releaseLoads'>;
   readonly #loaded = new Map<string, LoadedRelease>();
+  readonly #recommendations = new Map<string, LoadedRecommendation>();
   readonly #failures = new Map<string, LoadFailure>();
   /** By their number in the ledger. */
   readonly #vectors = new Map<number, Vector>();
@@ -64,14 +70,33 @@ export class ReleaseWatch {
     return this.#loaded.get(decision);
   }
 
+  /** The release that answers a recommendation now. */
+  recommendation(name: string): LoadedRecommendation | undefined {
+    return this.#recommendations.get(name);
+  }
+
   /** The vector that entries of the ledger mean by this number, if a release of this process had it. */
   vectorOf(vectorId: number): Vector | undefined {
     return this.#vectors.get(vectorId);
   }
 
-  /** Why the release in charge of a decision does not answer it. */
+  /** Why the release in charge of a decision or recommendation does not answer it. */
   failure(decision: string): LoadFailure | undefined {
     return this.#failures.get(decision);
+  }
+
+  /** That no release answers a decision or recommendation, and why. */
+  noRelease(name: string): PlatformError {
+    const failure = this.failure(name);
+    const why =
+      failure === undefined
+        ? this.registryError
+        : `release ${failure.release} is not loaded: ${failure.reason}`;
+    return new PlatformError(
+      'NO_RELEASE',
+      `No release answers '${name}'${why === undefined ? '' : `: ${why}`}`,
+      { details: { decision: name } },
+    );
   }
 
   /** Whether the registry ever answered: before that nobody knows whether there is a release. */
@@ -134,10 +159,10 @@ export class ReleaseWatch {
 
   async #follow(release: Release): Promise<void> {
     const { app, clock, logger, failPoints } = this.#host;
-    const decision = app.decisions.get(release.decision);
-    const before = this.#loaded.get(release.decision)?.release.id;
-    // A decision that only another version of the app knows is that one's business.
-    if (decision === undefined || this.#stopping.signal.aborted) return;
+    const known = app.decisions.get(release.decision) ?? app.recommendations.get(release.decision);
+    const before = (this.get(release.decision) ?? this.recommendation(release.decision))?.release.id;
+    // What only another version of the app knows is that one's business.
+    if (known === undefined || this.#stopping.signal.aborted) return;
     if (before === release.id) {
       this.#failures.delete(release.decision);
       return;
@@ -145,14 +170,14 @@ export class ReleaseWatch {
     const failed = this.#failures.get(release.decision);
     if (failed?.release === release.id && clock.monotonic() < failed.nextAttemptAt) return;
     try {
-      const loaded = await this.#host.trace.span('load release', () => this.#load(release, decision), {
+      const takeOver = await this.#host.trace.span('load release', () => this.#loadAs(known, release), {
         'tandem.release.id': release.id,
         'ml.model.name': release.model,
         'ml.model.version': String(release.version),
         'ml.model.digest': release.onnx.digest,
       });
       await failPoints.pass('serve.release.loaded');
-      this.#loaded.set(release.decision, loaded);
+      takeOver();
       this.#failures.delete(release.decision);
       this.#metrics.releaseLoads.add(1, { decision: release.decision, result: 'loaded' });
       logger.info('A release took over', { release: release.id, before, revision: this.#revision });
@@ -172,6 +197,18 @@ export class ReleaseWatch {
         error: reason,
       });
     }
+  }
+
+  /** Loads the release; what comes back puts it in charge, in one assignment. */
+  async #loadAs(known: Decision | Recommendation, release: Release): Promise<() => void> {
+    if (known.type === 'decision') {
+      const loaded = await this.#load(release, known);
+      return () => this.#loaded.set(known.name, loaded);
+    }
+    const before = this.recommendation(known.name);
+    const loaded = await loadRecommendation(this.#host, { release, recommendation: known, before });
+    this.#vectors.set(loaded.vectorId, loaded.history);
+    return () => this.#recommendations.set(known.name, loaded);
   }
 
   async #load(release: Release, decision: Decision): Promise<LoadedRelease> {
@@ -203,6 +240,19 @@ export class ReleaseWatch {
     model.predict(vector.values.map(() => 0));
     const vectorId = await vectorIdOf(tables, vector);
     this.#vectors.set(vectorId, vector);
-    return { release, model, vector, vectorId };
+    const names = vector.values.map((value) => value.name);
+    this.#noteExplanation(release, decision, model);
+    return { release, model, vector, names, categories: categoriesOf(vector), vectorId };
+  }
+
+  /** Prepares what a decision that gives reasons needs, so that its first answer does not wait for it. */
+  #noteExplanation(release: Release, decision: Decision, model: ServedModel): void {
+    if (decision.explain === undefined) return;
+    const why = model.notExplained;
+    if (why === undefined) return;
+    this.#host.logger.warn('A decision gives reasons, but this version cannot be explained', {
+      release: release.id,
+      why,
+    });
   }
 }

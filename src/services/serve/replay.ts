@@ -1,17 +1,23 @@
 import { type DecisionReplay, type LedgerEntry, PlatformError, routes } from '../../contract/index.ts';
+import type { ItemModel } from '../../ml/onnx/load-items.ts';
 import type { CallContext, ServiceHost } from '../../runtime/index.ts';
 import type { Ledger } from './ledger.ts';
 import { findEntry, rowPositionsOf } from './ledger-store.ts';
 import type { ServeOptions } from './options.ts';
 import type { ReleaseWatch } from './release-watch.ts';
+import type { RankModel } from './rank-model.ts';
+import type { RecentModels } from './recent-models.ts';
+import { replayRecommendation } from './replay-recommendation.ts';
 import { type ModelCache, outcomeOf, servedValues } from './served-model.ts';
 
 /** What looking back needs. */
 export interface ReplayParts {
   readonly host: ServiceHost<ServeOptions>;
   readonly ledger: Ledger;
-  readonly watch: Pick<ReleaseWatch, 'vectorOf'>;
+  readonly watch: Pick<ReleaseWatch, 'vectorOf' | 'recommendation'>;
   readonly models: ModelCache;
+  readonly itemModels: RecentModels<ItemModel>;
+  readonly rankModels: RecentModels<RankModel>;
 }
 
 /** The record of a decision. Rejects with DECISION_NOT_FOUND. */
@@ -27,14 +33,13 @@ export async function getEntry(parts: ReplayParts, decisionId: string): Promise<
       details: { decisionId },
     });
   }
-  const { vectorId: _, ...entry } = waiting;
+  const { vectorId: _, forReview: __, ...entry } = waiting;
   const names = vector.values.map((value) => value.name);
   return { ...entry, values: [...entry.values], vector: vector.name, vectorHash: vector.hash, names };
 }
 
 /**
- * Recomputes a decision: the vector from the log as it was at the entry's instant and positions, the score by
- * the release's own model. Everything is compared bit for bit.
+ * Recomputes a decision or a recommendation. Everything is compared bit for bit.
  *
  * Rejects with DECISION_NOT_FOUND, and with what the features service or the registry answer.
  */
@@ -43,8 +48,23 @@ export async function replay(
   decisionId: string,
   context: CallContext,
 ): Promise<DecisionReplay> {
-  const { call, clock } = parts.host;
   const entry = await getEntry(parts, decisionId);
+  const { recommendation } = entry;
+  if (recommendation === undefined) return replayDecision(parts, entry, context);
+  return replayRecommendation(parts, { ...entry, recommendation }, context);
+}
+
+/**
+ * Recomputes a decision: the vector from the log as it was at the entry's instant and positions, the score by
+ * the release's own model.
+ */
+async function replayDecision(
+  parts: ReplayParts,
+  entry: LedgerEntry,
+  context: CallContext,
+): Promise<DecisionReplay> {
+  const { call, clock } = parts.host;
+  const { decisionId } = entry;
   const options = {
     timeoutMs: Math.max(1, Math.ceil(context.deadlineMs - clock.monotonic())),
     signal: context.signal,

@@ -1,12 +1,26 @@
-import { PlatformError } from '../../contract/index.ts';
+import { PlatformError, type Release } from '../../contract/index.ts';
+import { abstains } from '../../define/abstention.ts';
+import { NotExplainable } from '../../ml/onnx/errors.ts';
+import type { MarginScale, RowExplainer } from '../../ml/onnx/explain-model.ts';
 import { type CompiledModel, loadModel } from '../../ml/onnx/load-model.ts';
 import type { Objects } from '../../runtime/index.ts';
+import { RecentModels } from './recent-models.ts';
+
+/** A score taken apart: base and contributions add up to its margin. */
+export interface Contributions {
+  readonly scale: MarginScale;
+  readonly base: number;
+  /** Of each value. */
+  readonly parts: readonly number[];
+}
 
 /** A compiled model with buffers of its own: one prediction at a time, nothing allocated. */
 export class ServedModel {
   readonly #model: CompiledModel;
   readonly #input: Float32Array;
   readonly #output = new Float64Array(1);
+  /** Made when somebody asks for the first time: most models are never explained. */
+  #explainer: RowExplainer | NotExplainable | undefined;
 
   constructor(model: CompiledModel) {
     this.#model = model;
@@ -21,6 +35,33 @@ export class ServedModel {
    * The probability for one vector, null being a missing value. Throws INTERNAL when the model gives none.
    */
   predict(values: readonly (number | null)[]): number {
+    this.#fill(values);
+    this.#model.predict(this.#input, 1, this.#output);
+    const score = this.#output[0] ?? Number.NaN;
+    if (score >= 0 && score <= 1) return score + 0;
+    throw new PlatformError('INTERNAL', `The model gave ${String(score)}, which is no probability`);
+  }
+
+  /** Why the model cannot be explained, to follow upon `cannot be explained: `; `undefined` when it can. */
+  get notExplained(): string | undefined {
+    const explainer = this.#explained();
+    return explainer instanceof NotExplainable ? explainer.message : undefined;
+  }
+
+  /** What each value of one vector adds to the margin of its score. Throws UNPROCESSABLE when the model cannot be explained. */
+  explain(values: readonly (number | null)[]): Contributions {
+    const explainer = this.#explained();
+    if (explainer instanceof NotExplainable) {
+      throw new PlatformError('UNPROCESSABLE', `This version cannot be explained: ${explainer.message}`);
+    }
+    this.#fill(values);
+    const parts = new Float64Array(values.length);
+    explainer.explain(this.#input, parts);
+    // JSON has neither infinity nor a sign of zero.
+    return { scale: explainer.scale, base: explainer.base, parts: Array.from(parts, nearestFinite) };
+  }
+
+  #fill(values: readonly (number | null)[]): void {
     if (values.length !== this.#input.length) {
       const { length } = this.#input;
       throw new PlatformError(
@@ -29,16 +70,31 @@ export class ServedModel {
       );
     }
     for (let index = 0; index < values.length; index += 1) this.#input[index] = values[index] ?? Number.NaN;
-    this.#model.predict(this.#input, 1, this.#output);
-    const score = this.#output[0] ?? Number.NaN;
-    if (score >= 0 && score <= 1) return score + 0;
-    throw new PlatformError('INTERNAL', `The model gave ${String(score)}, which is no probability`);
   }
+
+  #explained(): RowExplainer | NotExplainable {
+    if (this.#explainer !== undefined) return this.#explainer;
+    try {
+      this.#explainer = this.#model.explainer();
+    } catch (error) {
+      if (!(error instanceof NotExplainable)) throw error;
+      this.#explainer = error;
+    }
+    return this.#explainer;
+  }
+}
+
+function nearestFinite(value: number): number {
+  return Math.min(Math.max(value, -Number.MAX_VALUE), Number.MAX_VALUE) + 0;
 }
 
 /** Fetches the ONNX file, whose digest the store verifies, and compiles it. */
 export async function loadServedModel(objects: Objects, digest: string): Promise<ServedModel> {
-  return new ServedModel(loadModel(await objects.get(digest)));
+  return compileServedModel(await objects.get(digest));
+}
+
+function compileServedModel(bytes: Uint8Array): ServedModel {
+  return new ServedModel(loadModel(bytes));
 }
 
 /**
@@ -50,40 +106,26 @@ export function servedValues(values: readonly (number | null)[]): (number | null
   return values.map((value) => (value !== null && Number.isFinite(value) ? value + 0 : null));
 }
 
-/** The outcome of a score. */
-export function outcomeOf(
-  score: number,
-  answer: { threshold: number; outcomes: readonly [string, string] },
-): string {
-  return score >= answer.threshold ? answer.outcomes[1] : answer.outcomes[0];
+/** What of a release makes an outcome of a score. */
+export interface Answering extends Pick<Release, 'threshold' | 'abstain'> {
+  readonly outcomes: readonly [below: string, above: string];
 }
 
-/**
- * Keeps the models that were used last, by digest. Models that are asked for at the same time are loaded
- * once.
- */
-export class ModelCache {
-  readonly #objects: Objects;
-  readonly #modelsMax: number;
-  readonly #models = new Map<string, Promise<ServedModel>>();
+/** Whether a release leaves a score to a person. */
+export function isForReview(score: number, { abstain }: Answering): boolean {
+  return abstain !== undefined && abstains(abstain, score);
+}
 
+/** The outcome of a score. */
+export function outcomeOf(score: number, answer: Answering): string {
+  const { abstain, threshold, outcomes } = answer;
+  if (abstain !== undefined && abstains(abstain, score)) return abstain.outcome;
+  return score >= threshold ? outcomes[1] : outcomes[0];
+}
+
+/** The models of decisions that were used last, by digest. */
+export class ModelCache extends RecentModels<ServedModel> {
   constructor(objects: Objects, modelsMax: number) {
-    this.#objects = objects;
-    this.#modelsMax = modelsMax;
-  }
-
-  async get(digest: string): Promise<ServedModel> {
-    const model = this.#models.get(digest) ?? loadServedModel(this.#objects, digest);
-    // The map keeps the order of insertion: what was used last stands last.
-    this.#models.delete(digest);
-    this.#models.set(digest, model);
-    const [oldest] = this.#models.keys();
-    if (this.#models.size > this.#modelsMax && oldest !== undefined) this.#models.delete(oldest);
-    try {
-      return await model;
-    } catch (error) {
-      if (this.#models.get(digest) === model) this.#models.delete(digest);
-      throw error;
-    }
+    super({ objects, modelsMax, compile: compileServedModel });
   }
 }

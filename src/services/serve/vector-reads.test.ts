@@ -71,6 +71,30 @@ describe('VectorReads', () => {
     expect(rows.map(({ row }) => row.values[0])).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
+  it('never splits candidates that were given together, and shares reads with others as far as they fit', async () => {
+    const { calls, reads } = byHand();
+    const numbers = (from: number, count: number): Candidate[] =>
+      Array.from({ length: count }, (_, place) => ({ number: from + place }));
+    const asked = [
+      reads.readAll(numbers(0, 6), context()),
+      reads.readAll(numbers(10, 3), context()),
+      reads.read({ number: 20 }, context()).then(({ row }) => ({ rows: [row] })),
+      reads.readAll(numbers(30, 2), context()),
+    ];
+    for (let index = 0; index < 3; index += 1) {
+      calls[index]?.answer();
+      await settled();
+    }
+    expect(calls.map((call) => call.candidates.length)).toEqual([6, 4, 2]);
+    const answers = await Promise.all(asked);
+    expect(answers.map(({ rows }) => rows.map(({ values }) => values[0]))).toEqual([
+      [0, 1, 2, 3, 4, 5],
+      [10, 11, 12],
+      [20],
+      [30, 31],
+    ]);
+  });
+
   it('says how long decisions wait for their read to begin, not how long the read takes', async () => {
     const { calls, reads, waits, pass } = byHand();
     const first = reads.read({ number: 0 }, context());

@@ -20,6 +20,14 @@ export interface ServedRow {
   readonly row: VectorRow;
 }
 
+/** The part of a read that belongs to candidates which were given together: all rows are of one read. */
+export interface ServedRows {
+  /** The whole read. */
+  readonly read: VectorRead;
+  /** In the order of the candidates. */
+  readonly rows: readonly VectorRow[];
+}
+
 /** What {@link VectorReads} needs. */
 export interface VectorReadsParts {
   readonly vector: string;
@@ -33,12 +41,12 @@ export interface VectorReadsParts {
 }
 
 interface Waiting {
-  readonly candidate: Record<string, unknown>;
+  readonly candidates: readonly Record<string, unknown>[];
   readonly deadlineMs: number;
   readonly sinceMs: number;
   readonly signal: AbortSignal;
   readonly scope: TraceScope | undefined;
-  settle(outcome: ServedRow | PlatformError | Error): void;
+  settle(outcome: ServedRows | PlatformError | Error): void;
 }
 
 /**
@@ -54,7 +62,7 @@ const BLAMES_CANDIDATE: ReadonlySet<ErrorCode> = new Set([
 const RECENT = 0.2;
 
 /**
- * Reads one vector for many decisions at once. A read starts as soon as one is allowed to; while all allowed
+ * Reads one vector for many requests at once. A read starts as soon as one is allowed to; while all allowed
  * ones are under way, the next batch collects. So a lone decision never waits, and a crowd shares.
  */
 export class VectorReads {
@@ -71,12 +79,23 @@ export class VectorReads {
    * Rejects with OVERLOADED (the queue is full, or the deadline cannot be met), DEADLINE_EXCEEDED, and with
    * what the features service answers.
    */
-  read(candidate: Record<string, unknown>, context: CallContext): Promise<ServedRow> {
+  async read(candidate: Record<string, unknown>, context: CallContext): Promise<ServedRow> {
+    const { read, rows } = await this.readAll([candidate], context);
+    const row = rows[0];
+    if (row === undefined) throw tooFewRows();
+    return { hash: read.hash, at: positionsOfRow(read, row), row };
+  }
+
+  /**
+   * Reads all candidates in one read, which others may share, but which is not split for the number of candidates. There is at
+   * least one and there are {@link CANDIDATES_MAX} at most. Rejects as {@link read}.
+   */
+  readAll(candidates: readonly Record<string, unknown>[], context: CallContext): Promise<ServedRows> {
     const refusal = this.#refusal(context);
     if (refusal !== undefined) return Promise.reject(refusal);
     const { deadlineMs, signal } = context;
     return new Promise((resolve, reject) => {
-      const settle = (outcome: ServedRow | Error): void => {
+      const settle = (outcome: ServedRows | Error): void => {
         signal.removeEventListener('abort', giveUp);
         if (outcome instanceof Error) reject(outcome);
         else resolve(outcome);
@@ -85,7 +104,7 @@ export class VectorReads {
       signal.addEventListener('abort', giveUp, { once: true });
       const { clock, trace } = this.#parts;
       const sinceMs = clock.monotonic();
-      this.#queue.push({ candidate, deadlineMs, sinceMs, signal, scope: trace.scope, settle });
+      this.#queue.push({ candidates, deadlineMs, sinceMs, signal, scope: trace.scope, settle });
       this.#start();
     });
   }
@@ -124,21 +143,27 @@ export class VectorReads {
 
   /** The next batch, without those that nobody waits for any more. */
   #take(): Waiting[] {
-    const now = this.#parts.clock.monotonic();
+    const { clock, limits, waits } = this.#parts;
+    const now = clock.monotonic();
     const batch: Waiting[] = [];
-    const taken = this.#queue.splice(0, this.#parts.limits.batchMax);
-    for (const waiting of taken) {
-      this.#parts.waits?.add(now - waiting.sinceMs);
+    let room = limits.batchMax;
+    let taken = 0;
+    for (const waiting of this.#queue) {
+      room -= waiting.candidates.length;
+      if (room < 0 && taken > 0) break;
+      taken += 1;
+      waits?.add(now - waiting.sinceMs);
       if (waiting.signal.aborted || waiting.deadlineMs <= now) waiting.settle(expired());
       else batch.push(waiting);
     }
+    this.#queue.splice(0, taken);
     return batch;
   }
 
   async #run(batch: readonly Waiting[]): Promise<void> {
     const { clock, metrics, vector } = this.#parts;
     this.#underWay += 1;
-    metrics.batchRows.observe(batch.length, { vector });
+    metrics.batchRows.observe(candidatesIn(batch), { vector });
     const startedAt = clock.monotonic();
     const isAnswered = await this.#read(batch);
     const readMs = clock.monotonic() - startedAt;
@@ -153,17 +178,13 @@ export class VectorReads {
   async #read(batch: readonly Waiting[]): Promise<boolean> {
     try {
       const read = await this.#call(batch);
-      batch.forEach((waiting, index) => {
-        const row = read.rows[index];
-        waiting.settle(
-          row === undefined
-            ? new PlatformError(
-                'UNAVAILABLE',
-                'The features service answered with fewer rows than candidates',
-              )
-            : { hash: read.hash, at: positionsOfRow(read, row), row },
-        );
-      });
+      let from = 0;
+      for (const waiting of batch) {
+        const { length } = waiting.candidates;
+        const rows = read.rows.slice(from, from + length);
+        from += length;
+        waiting.settle(rows.length === length ? { read, rows } : tooFewRows());
+      }
       return true;
     } catch (error) {
       if (batch.length > 1 && PlatformError.is(error) && BLAMES_CANDIDATE.has(error.code)) {
@@ -183,13 +204,21 @@ export class VectorReads {
     const latest = batch.reduce((most, { deadlineMs }) => Math.max(most, deadlineMs), 0);
     const timeoutMs = Math.max(1, Math.ceil(latest - clock.monotonic()));
     const body = {
-      candidates: batch.map(({ candidate }) => candidate),
+      candidates: batch.flatMap(({ candidates }) => candidates),
       waitMs: 0,
       atClock: false,
       record: false,
     };
     return call(routes.readVector, { params: { vector }, query: {}, body }, { timeoutMs });
   }
+}
+
+function candidatesIn(batch: readonly Waiting[]): number {
+  return batch.reduce((sum, { candidates }) => sum + candidates.length, 0);
+}
+
+function tooFewRows(): PlatformError {
+  return new PlatformError('UNAVAILABLE', 'The features service answered with fewer rows than candidates');
 }
 
 /**

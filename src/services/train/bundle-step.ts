@@ -5,7 +5,7 @@ import { cardOf } from './card/card.ts';
 import type { Fitted } from './fit-step.ts';
 import type { Periods } from './periods.ts';
 import type { ModelReport } from './report.ts';
-import { type RunContext, runStep, type StepOutcome } from './run-context.ts';
+import { type RunContext, runStep, type StepContext, type StepOutcome } from './run-context.ts';
 import { CODE_VERSION } from './steps.ts';
 
 /** What a bundle consists of. */
@@ -34,7 +34,7 @@ const CLAIMED = `select run from train_bundle where key = $1`;
 
 /** Registers the model version. The same bundle is the same version, whichever run comes to it. */
 export function bundleStep(context: RunContext, parts: BundleParts): Promise<StepOutcome<Bundle>> {
-  const { host, run, model, signal } = context;
+  const { model, signal } = context;
   const bundle = bundleOf(context, parts);
   return runStep<Bundle>(context, {
     name: 'bundle',
@@ -42,21 +42,38 @@ export function bundleStep(context: RunContext, parts: BundleParts): Promise<Ste
     async work(key) {
       const card = await storeCard(context, parts, bundle.lineage);
       signal.throwIfAborted();
-      const body: ModelVersionInput = {
-        ...bundle,
-        card,
-        lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
-        idempotencyKey: key,
-      };
-      await host.failPoints.pass('train.bundle.claimed');
-      const call = { params: { model: model.name }, query: {}, body };
-      const { version, passed } = await host.call(routes.registerVersion, call, { signal });
+      const output = await registerBundle(context, { key, model: model.name, bundle: { ...bundle, card } });
       const artefacts = [parts.fitted.onnx, parts.report, card.markdown, card.html];
-      return { output: { version, passed }, artefacts: artefacts.map(({ digest }) => digest) };
+      return { output, artefacts: artefacts.map(({ digest }) => digest) };
     },
     note: ({ version, passed }) =>
       `version ${version}, ${passed ? 'can be released' : 'did not pass its gates'}`,
   });
+}
+
+/** A bundle that is to be registered under its key. The run in its lineage is for {@link registerBundle} to say. */
+interface KeyedBundle {
+  readonly key: string;
+  readonly model: string;
+  readonly bundle: Omit<ModelVersionInput, 'lineage' | 'idempotencyKey'> & {
+    readonly lineage: Omit<ModelVersionInput['lineage'], 'run'>;
+  };
+}
+
+/** Registers a bundle for the run that stands in its lineage. */
+export async function registerBundle(
+  { host, run, signal }: StepContext,
+  { key, model, bundle }: KeyedBundle,
+): Promise<Bundle> {
+  const body: ModelVersionInput = {
+    ...bundle,
+    lineage: { run: await claimBundle(host.tables, key, run.id), ...bundle.lineage },
+    idempotencyKey: key,
+  };
+  await host.failPoints.pass('train.bundle.claimed');
+  const call = { params: { model }, query: {}, body };
+  const { version, passed } = await host.call(routes.registerVersion, call, { signal });
+  return { version, passed };
 }
 
 /** Stores the model card; the same bundle has the same. */

@@ -1,4 +1,4 @@
-import { type EveryRule, lastDueAt, type NewLabelsRule } from '../../define/index.ts';
+import { type EveryRule, lastDueAt, type NewEventsRule, type NewLabelsRule } from '../../define/index.ts';
 
 /** What a rule asks for now. */
 export interface Due {
@@ -21,7 +21,10 @@ export function dueByTime(rule: EveryRule, settledAt: number | null, now: number
   return last > settledAt ? { due: last, settled: last } : { due: undefined, settled: settledAt };
 }
 
-/** What is known of a model's outcomes. */
+/** A rule that counts: outcomes of a model, or interactions of a recommender. */
+export type CountRule = NewLabelsRule | NewEventsRule;
+
+/** What is known of a model's outcomes, or of a recommender's interactions. */
 export interface LabelCounts {
   /** Outcomes that have ever come. */
   readonly seen: number;
@@ -32,12 +35,12 @@ export interface LabelCounts {
 }
 
 /** With how many outcomes a rule by labels asks for a run: a run that failed counts as asked for, so that it is not tried for ever. */
-export function labelsDueAt(rule: NewLabelsRule, { known, asked }: Omit<LabelCounts, 'seen'>): number {
-  return Math.max(known, asked ?? 0) + rule.labels;
+export function labelsDueAt(rule: CountRule, { known, asked }: Omit<LabelCounts, 'seen'>): number {
+  return Math.max(known, asked ?? 0) + (rule.kind === 'onNewLabels' ? rule.labels : rule.events);
 }
 
-/** Whether a rule by labels asks for a run. */
-export function dueByLabels(rule: NewLabelsRule, counts: LabelCounts): Due {
+/** Whether a rule that counts asks for a run. */
+export function dueByLabels(rule: CountRule, counts: LabelCounts): Due {
   const dueAt = labelsDueAt(rule, counts);
   const isDue = counts.seen >= dueAt;
   return { due: isDue ? dueAt : undefined, settled: isDue ? counts.seen : (counts.asked ?? 0) };

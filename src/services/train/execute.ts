@@ -1,9 +1,11 @@
 import { PlatformError } from '../../contract/index.ts';
+import { trainableNamed } from '../../define/index.ts';
 import type { JobAttempt, ServiceHost } from '../../runtime/index.ts';
 import type { TrainMetrics } from './metrics.ts';
 import type { TrainOptions } from './options.ts';
-import { runPipeline } from './pipeline.ts';
-import type { RunContext } from './run-context.ts';
+import { runPipeline, type RunResult } from './pipeline.ts';
+import { runRecommenderPipeline } from './recommender-pipeline.ts';
+import type { StepContext } from './run-context.ts';
 import { RunProgress } from './run-progress.ts';
 import { claimRun, finishRun, releaseRun, type RunEnd, type StoredRun } from './run-store.ts';
 
@@ -65,8 +67,7 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
     if (ended) metrics.runs.add(1, { state: how.state });
   };
   try {
-    const context = contextOf(host, { run, progress, metrics, signal });
-    const { version } = await runPipeline(context);
+    const { version } = await pipelineOf(host, { run, progress, metrics, signal });
     await host.failPoints.pass('train.run.ending');
     await end({ state: 'done', version, error: null });
     host.logger.info('run done', { run: run.id, model: run.model, reason: run.reason, version });
@@ -85,16 +86,22 @@ async function workOn({ host, metrics, job }: Attempt, run: StoredRun, progress:
   }
 }
 
-function contextOf(
+function pipelineOf(
   host: ServiceHost<TrainOptions>,
-  parts: Pick<RunContext, 'run' | 'progress' | 'metrics' | 'signal'>,
-): RunContext {
-  const model = host.app.models.get(parts.run.model);
-  if (model !== undefined) return { host, model, ...parts };
-  throw new PlatformError(
-    'MODEL_NOT_FOUND',
-    `App '${host.app.name}' no longer defines model '${parts.run.model}'`,
-  );
+  parts: Pick<StepContext, 'run' | 'progress' | 'metrics' | 'signal'>,
+): Promise<RunResult> {
+  const model = trainableNamed(host.app, parts.run.model);
+  switch (model?.type) {
+    case 'model':
+      return runPipeline({ host, model, ...parts });
+    case 'recommender':
+      return runRecommenderPipeline({ host, recommender: model, ...parts });
+    case undefined:
+      throw new PlatformError(
+        'MODEL_NOT_FOUND',
+        `App '${host.app.name}' no longer defines model '${parts.run.model}'`,
+      );
+  }
 }
 
 function isPassing(error: unknown): boolean {

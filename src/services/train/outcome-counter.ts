@@ -1,11 +1,11 @@
 import { compileRecordReader, PlatformError, sourceTopic } from '../../contract/index.ts';
-import { compileExpression, type LabelDefinition } from '../../define/index.ts';
+import { compileExpression, type LabelDefinition, type Source } from '../../define/index.ts';
 import type { EventLog, RecordBatch } from '../../runtime/index.ts';
 
 /** Most records in one read of the log. */
 const READ_RECORDS_MAX = 16_000;
 
-/** Outcomes of a label, by the log: records sent twice count twice. */
+/** Outcomes of a label, or events of a source, by the log: records sent twice count twice. */
 export interface OutcomeCount {
   /** Records of the source that have ever come. */
   readonly records: number;
@@ -36,10 +36,15 @@ export class OutcomeCounter {
     this.#log = log;
   }
 
-  /** `known`: next offsets of each partition that the model's last run knew; empty when it had none. */
-  async count(label: LabelDefinition, known: readonly number[]): Promise<OutcomeCount> {
-    const ranges = await this.#ranges(label);
+  /**
+   * Counts the outcomes of a label, or all events of a source. `known`: next offsets of each partition that the model's last run knew;
+   * empty when it had none.
+   */
+  async count(counted: LabelDefinition | Source, known: readonly number[]): Promise<OutcomeCount> {
+    const ranges = await this.#ranges(counted.type === 'label' ? counted.from : counted);
     const records = ranges.reduce((sum, { next }) => sum + next, 0);
+    if (counted.type === 'source') return { records, seen: records };
+    const label = counted;
     if (label.where === undefined || label.confirmed === true) return { records, seen: records };
     const before = this.#counted.get(label.hash);
     const isSame = before !== undefined && before.known.join() === known.join();
@@ -53,9 +58,9 @@ export class OutcomeCounter {
     return { records, seen: known.reduce((sum, next) => sum + next, 0) + taken };
   }
 
-  async #ranges({ from }: LabelDefinition): ReturnType<EventLog['ranges']> {
+  async #ranges({ name }: Source): ReturnType<EventLog['ranges']> {
     try {
-      return await this.#log.ranges(sourceTopic(from.name));
+      return await this.#log.ranges(sourceTopic(name));
     } catch (error) {
       // Nothing was ever sent to that source.
       if (PlatformError.is(error) && error.code === 'TOPIC_NOT_FOUND') return [];

@@ -9,7 +9,7 @@ import { foldsSplitStep } from './folds-split.ts';
 import type { Split } from './part-table.ts';
 import { type Periods, periodsOf } from './periods.ts';
 import { rankSplitStep } from './rank-split.ts';
-import { patiently, type RunContext, type StepOutcome } from './run-context.ts';
+import { patiently, type RunContext, type StepContext, type StepOutcome } from './run-context.ts';
 import { setAsOf } from './run-store.ts';
 import { splitStep } from './split-step.ts';
 
@@ -67,7 +67,7 @@ function partRowsStep(context: RunContext, dataset: Dataset, periods: Periods): 
  * The instant that the run was asked for, else the clock of the features; an attempt keeps what an earlier
  * one found.
  */
-async function resolveAsOf(context: RunContext): Promise<number> {
+export async function resolveAsOf(context: StepContext): Promise<number> {
   const { host, run, signal } = context;
   if (run.asOf !== null) return run.asOf;
   const nothing = { params: {}, query: {}, body: {} };

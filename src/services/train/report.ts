@@ -117,5 +117,4 @@ export interface InputReference {
   readonly shares?: readonly { readonly category: string; readonly share: number }[];
 }
 
-/** Shares at which the quantiles of an input are noted. */
-export const REFERENCE_SHARES: readonly number[] = [0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1];
+export { REFERENCE_SHARES } from '../../contract/reference-shares.ts';

@@ -8,15 +8,19 @@ import type { StoredRun } from './run-store.ts';
 import { findStep, recordStep, type StepRecord, type StepResult } from './step-store.ts';
 import { type StepName, stepKey, type UnitName } from './steps.ts';
 
-/** What every step of an attempt at a run has. */
-export interface RunContext {
+/** What every step of an attempt at a run has, whatever is trained. */
+export interface StepContext {
   readonly host: ServiceHost<TrainOptions>;
   readonly run: StoredRun;
-  readonly model: Model;
   readonly progress: RunProgress;
   readonly metrics: TrainMetrics;
   /** Aborted when the run is cancelled, taken over, expires, or the process stops. */
   readonly signal: AbortSignal;
+}
+
+/** What the steps of a model have. */
+export interface RunContext extends StepContext {
+  readonly model: Model;
 }
 
 /** Work of which a record is kept, so that it is done once. */
@@ -48,7 +52,7 @@ const PAUSE_MS_MAX = 10_000;
  * for `options.waitMs`.
  */
 export async function runStep<TOutput>(
-  context: RunContext,
+  context: StepContext,
   plan: StepPlan<TOutput>,
 ): Promise<StepOutcome<TOutput>> {
   const { host, run, progress } = context;
@@ -66,7 +70,7 @@ export async function runStep<TOutput>(
 
 /** What was recorded under the key, or what the work comes to, which is recorded then. */
 export async function findOrDo<TOutput>(
-  { host, run, metrics, signal }: RunContext,
+  { host, run, metrics, signal }: StepContext,
   plan: UnitPlan<TOutput>,
   key: string,
 ): Promise<{ readonly record: StepRecord<TOutput>; readonly found: boolean }> {
@@ -111,7 +115,7 @@ async function unlessAborted<TResult>(signal: AbortSignal, work: Promise<TResult
  * Tries again while the failure is one that passes. Rejects with the last failure, or the signal's reason.
  */
 export async function patiently<TResult>(
-  { host, progress, signal }: RunContext,
+  { host, progress, signal }: StepContext,
   step: StepName,
   work: () => Promise<TResult>,
 ): Promise<TResult> {

@@ -1,5 +1,5 @@
 import { PlatformError, type Run } from '../../contract/index.ts';
-import { excludedEntity, type Model } from '../../define/index.ts';
+import { excludedEntity, type Trainable, trainableNamed, trainablesOf } from '../../define/index.ts';
 import type { JobStatus, ServiceHost, Tables } from '../../runtime/index.ts';
 import type { RunJob } from './execute.ts';
 import { QUEUE, type TrainOptions } from './options.ts';
@@ -151,16 +151,19 @@ function resumeOrEnd(host: Host, run: StoredRun): Promise<boolean> {
 }
 
 /** Throws MODEL_NOT_FOUND. */
-export function modelOf(host: Host, name: string): Model {
-  const model = host.app.models.get(name);
+export function modelOf(host: Host, name: string): Trainable {
+  const model = trainableNamed(host.app, name);
   if (model !== undefined) return model;
   throw new PlatformError('MODEL_NOT_FOUND', `App '${host.app.name}' defines no model '${name}'`, {
-    details: { model: name, models: [...host.app.models.keys()] },
+    details: { model: name, models: trainablesOf(host.app).map((one) => one.name) },
   });
 }
 
 /** Throws UNPROCESSABLE when the model can never pass its gates. */
-export function assertGates({ name, gates, split }: Model): void {
+export function assertGates(model: Trainable): void {
+  // The gates of a recommender are checked where it is defined.
+  if (model.type === 'recommender') return;
+  const { name, gates, split } = model;
   if (excludedEntity(split) !== undefined || !gates.some((gate) => gate.metric === 'cardPrecision100'))
     return;
   throw new PlatformError(

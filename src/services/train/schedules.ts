@@ -1,5 +1,14 @@
 import { PlatformError, type RunReason, type Schedule, type ScheduleRule } from '../../contract/index.ts';
-import { lastDueAt, type Model, nextDueAt, type RetrainRule, retrainText } from '../../define/index.ts';
+import {
+  type LabelDefinition,
+  lastDueAt,
+  nextDueAt,
+  type RetrainRule,
+  retrainText,
+  type Source,
+  type Trainable,
+  trainablesOf,
+} from '../../define/index.ts';
 import type { ServiceHost, Tables } from '../../runtime/index.ts';
 import { type Due, dueByLabels, dueByTime, labelsDueAt, retryAt } from './due.ts';
 import type { TrainMetrics } from './metrics.ts';
@@ -33,6 +42,8 @@ const AFTER_ERROR_MS = 60_000;
 const REASONS: Readonly<Record<RetrainRule['kind'], RunReason>> = {
   every: 'scheduled',
   onNewLabels: 'new-labels',
+  // Older callers know no other reason.
+  onNewEvents: 'scheduled',
 };
 
 /** Queues the runs that are due, whenever it is asked to look. Any number of processes may look at the same rules. */
@@ -40,7 +51,7 @@ export class Scheduler {
   readonly #host: Host;
   readonly #metrics: TrainMetrics;
   readonly #outcomes: OutcomeCounter;
-  readonly #models: readonly Model[];
+  readonly #models: readonly Trainable[];
   readonly #countedMs = new Map<string, number>();
   readonly #failedMs = new Map<string, number>();
 
@@ -70,7 +81,7 @@ export class Scheduler {
     }
   }
 
-  async #lookAt(model: Model): Promise<void> {
+  async #lookAt(model: Trainable): Promise<void> {
     const { tables, clock } = this.#host;
     const pausedAt = await readPause(tables, model.name);
     for (const rule of model.retrain) {
@@ -87,7 +98,7 @@ export class Scheduler {
   }
 
   /** Outcomes are counted once a minute at most. */
-  #isTime({ name }: Model, rule: RetrainRule): boolean {
+  #isTime({ name }: Trainable, rule: RetrainRule): boolean {
     if (rule.kind === 'every') return true;
     const nowMs = this.#host.clock.monotonic();
     if (nowMs - (this.#countedMs.get(name) ?? -Infinity) < COUNT_MS) return false;
@@ -95,7 +106,7 @@ export class Scheduler {
     return true;
   }
 
-  async #measure(model: Model, isPaused: boolean, now: number): Promise<void> {
+  async #measure(model: Trainable, isPaused: boolean, now: number): Promise<void> {
     const rule = model.retrain.find(({ kind }) => kind === 'every');
     if (rule?.kind !== 'every') return;
     const { settledAt } = await readRule(this.#host.tables, model.name, retrainText(rule));
@@ -104,12 +115,12 @@ export class Scheduler {
   }
 }
 
-function scheduledModels({ app }: Host): Model[] {
-  return [...app.models.values()].filter(({ retrain }) => retrain.length > 0);
+function scheduledModels({ app }: Host): Trainable[] {
+  return trainablesOf(app).filter(({ retrain }) => retrain.length > 0);
 }
 
 interface RuleLook {
-  readonly model: Model;
+  readonly model: Trainable;
   readonly rule: RetrainRule;
   readonly state: RuleState;
   /** Outcomes that have ever come; of no use to rules by time. */
@@ -118,7 +129,7 @@ interface RuleLook {
 
 async function dueNow(host: Host, tables: Tables, { model, rule, state, seen }: RuleLook): Promise<Due> {
   if (rule.kind === 'every') return dueByTime(rule, state.settledAt, host.clock.now());
-  const known = total(await knownPositions(tables, model.name, model.label.from.name));
+  const known = total(await knownPositions(tables, model.name, countedSource(model).name));
   return dueByLabels(rule, { seen, known, asked: state.labelsSeen });
 }
 
@@ -134,7 +145,7 @@ function isSettled({ settledAt, labelsSeen }: RuleState, { due, settled }: Due):
  */
 async function decide(
   host: Host,
-  model: Model,
+  model: Trainable,
   { rule, seen }: Pick<RuleLook, 'rule' | 'seen'>,
 ): Promise<StoredRun | undefined> {
   const text = retrainText(rule);
@@ -168,21 +179,31 @@ async function decide(
   return run;
 }
 
-const SETTLED = { every: 'settledAt', onNewLabels: 'labelsSeen' } as const;
+const SETTLED = { every: 'settledAt', onNewLabels: 'labelsSeen', onNewEvents: 'labelsSeen' } as const;
 
 /** The same for the same reason, so that the table of runs has it once. */
 function keyOf(rule: RetrainRule, due: number): string {
-  return rule.kind === 'every' ? `due:${new Date(due).toISOString()}` : `due:labels:${String(due)}`;
+  if (rule.kind === 'every') return `due:${new Date(due).toISOString()}`;
+  return `due:${rule.kind === 'onNewLabels' ? 'labels' : 'events'}:${String(due)}`;
 }
 
-/** Outcomes of the model's label, and how many of them its last run knew. */
+/** What a rule that counts waits for: outcomes of a model's label, interactions of a recommender. */
+function countedIn(model: Trainable): LabelDefinition | Source {
+  return model.type === 'model' ? model.label : model.interactions;
+}
+
+function countedSource(model: Trainable): Source {
+  return model.type === 'model' ? model.label.from : model.interactions;
+}
+
+/** What of {@link countedIn} has ever come, and how much of it the model's last run knew. */
 async function countOutcomes(
   tables: Tables,
-  { name, label }: Model,
+  model: Trainable,
   outcomes: OutcomeCounter,
 ): Promise<{ readonly count: OutcomeCount; readonly known: number }> {
-  const known = await knownPositions(tables, name, label.from.name);
-  return { count: await outcomes.count(label, known), known: total(known) };
+  const known = await knownPositions(tables, model.name, countedSource(model).name);
+  return { count: await outcomes.count(countedIn(model), known), known: total(known) };
 }
 
 function total(positions: readonly number[]): number {
@@ -220,7 +241,7 @@ export function resumeSchedule(host: Host, name: string, outcomes: OutcomeCounte
 
 async function change(
   { host, name, outcomes }: { readonly host: Host; readonly name: string; readonly outcomes: OutcomeCounter },
-  work: (tx: Tables, known: { readonly model: Model; readonly pausedAt: number | null }) => Promise<void>,
+  work: (tx: Tables, known: { readonly model: Trainable; readonly pausedAt: number | null }) => Promise<void>,
 ): Promise<Schedule> {
   const model = modelOf(host, name);
   if (model.retrain.length === 0) {
@@ -235,7 +256,7 @@ async function change(
   return describe(host, model, outcomes);
 }
 
-async function describe(host: Host, model: Model, outcomes: OutcomeCounter): Promise<Schedule> {
+async function describe(host: Host, model: Trainable, outcomes: OutcomeCounter): Promise<Schedule> {
   const { tables } = host;
   const [pausedAt, ends, last] = await Promise.all([
     readPause(tables, model.name),
@@ -253,7 +274,7 @@ async function describe(host: Host, model: Model, outcomes: OutcomeCounter): Pro
 
 async function describeRule(
   host: Host,
-  { model, rule }: { readonly model: Model; readonly rule: RetrainRule },
+  { model, rule }: { readonly model: Trainable; readonly rule: RetrainRule },
   outcomes: OutcomeCounter,
 ): Promise<ScheduleRule> {
   const { tables, clock } = host;
@@ -278,6 +299,6 @@ async function describeRule(
     nextDueAt: null,
     isDue: seen >= dueAt,
     // Whoever counts records by the log alone need not look again before there are so many.
-    labels: { source: model.label.from.name, seen: records, dueAt: records + dueAt - seen },
+    labels: { source: countedSource(model).name, seen: records, dueAt: records + dueAt - seen },
   };
 }

@@ -14,7 +14,7 @@ export type UnitName = StepName | 'fold';
 export const STEP_VERSIONS: Readonly<Record<StepName, number>> = {
   dataset: 1,
   split: 1,
-  fit: 1,
+  fit: 2,
   evaluate: 3,
   gate: 2,
   bundle: 3,

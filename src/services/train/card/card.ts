@@ -130,7 +130,8 @@ function baselineText({ task, baseline, groups: counts }: ModelReport): string {
   return `The baseline is an order by chance.${judged}`;
 }
 
-function gates({ gates: verdicts }: CardInput): Block[] {
+/** The verdicts on the gates. */
+export function gates({ gates: verdicts }: Pick<CardInput, 'gates'>): Block[] {
   if (verdicts.length === 0) return [text('None: every version may be released.')];
   return [
     table(
@@ -285,7 +286,8 @@ function sharesText(shares: NonNullable<ModelReport['inputs'][number]['shares']>
   return [...shown, ...(others === 0 ? [] : [`${String(others)} more`])].join(', ');
 }
 
-function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
+/** Where a version comes from. */
+export function lineage(facts: Readonly<Record<string, unknown>>): Block[] {
   return [
     table(
       ['', ''],
@@ -307,7 +309,7 @@ function at(points: readonly (readonly [number, number])[], x: number): number {
   return points.find((point) => point[0] >= x)?.[1] ?? 0;
 }
 
-function levelOf(intervals: Readonly<Record<string, Interval>>): string {
+export function levelOf(intervals: Readonly<Record<string, Interval>>): string {
   const [first] = Object.values(intervals);
   return first === undefined ? 'most' : percent(first.level);
 }

@@ -7,7 +7,7 @@ import type { Field, FieldKind } from './field.ts';
 import { definitionHash } from './hash.ts';
 import type { Gate } from './gate.ts';
 import { assertName, NAME_LENGTH_MAX } from './name.ts';
-import { RECOMMENDER_METRICS, type RecommenderMetricName } from './recommender-metric.ts';
+import { RECOMMENDER_METRICS } from './recommender-metric.ts';
 import type { RecommenderTrainer } from './recommender-trainers.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
 import type { Fields, Source } from './source.ts';
@@ -85,7 +85,7 @@ export interface RecommenderOptions<TSource extends Source> {
   readonly itemsMax?: number;
   /** Default `lastOfUsers()`. */
   readonly split?: UserSplit;
-  /** Bounds of {@link RecommenderMetricName}s. Default none. */
+  /** Bounds of {@link RECOMMENDER_METRICS}. Default none. */
   readonly gates?: readonly Gate[];
   /** Seed of everything random in training: the users who are judged by, where there are very many. Default 0. */
   readonly seed?: number;

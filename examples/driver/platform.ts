@@ -53,6 +53,8 @@ export interface GateAnswer {
   readonly passed: boolean;
   /** The slice that the value is of, for a gate on the worst one. */
   readonly where?: { readonly input: string; readonly values: string; readonly rows: number };
+  /** The value is that end of its 95 % interval. */
+  readonly end?: 'lower' | 'upper';
   /** The value is how much better than the baseline's it is. */
   readonly against?: 'baseline';
   /** Why nothing could be measured. */

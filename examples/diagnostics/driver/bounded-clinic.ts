@@ -125,7 +125,7 @@ export class BoundedClinic {
     this.trainings.push(report);
     timeline.say(
       '',
-      `batch ${String(batch)}, ${day(sendAt)}: ${grouped(report.cases)} cases, AUC ${metricText(report.auc)}; ` +
+      `batch ${String(batch)}, ${day(sendAt)}: ${grouped(report.cases)} cases, AUC ${metricText(report.estimate.auc)}; ` +
         `version ${String(report.version)} ${report.release === null ? 'not released' : 'released'}: ${report.reason}`,
     );
     const [next] = this.clinic.cases.filter(({ at }) => at >= sendAt);

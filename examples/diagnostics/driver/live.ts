@@ -202,8 +202,8 @@ class LiveClinic {
     const isFirst = this.#keeper.inCharge === undefined;
     await this.#desk.settled();
     const report = await this.#keeper.train(batch, sendAt);
-    const { version, cases, auc, reason, release } = report;
-    timeline.say('', `as of ${day(sendAt)} with ${grouped(cases)} cases: AUC ${metricText(auc)}`);
+    const { version, cases, estimate, reason, release } = report;
+    timeline.say('', `as of ${day(sendAt)} with ${grouped(cases)} cases: AUC ${metricText(estimate.auc)}`);
     timeline.say(
       release === null ? 'kept' : 'release',
       `version ${String(version)} ${release === null ? 'is not released' : `is ${release}`}: ${reason}`,

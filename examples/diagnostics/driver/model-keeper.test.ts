@@ -9,27 +9,45 @@ const gate = {
   value: 0.95,
   passed: true,
 } as const;
-const inCharge = { release: 'triage-1', version: 1, auc: 0.95, aucLow: 0.93 };
+const before = { version: 1, estimate: { auc: 0.95, low: 0.93, high: 0.97 } };
 
 describe('a version takes over', () => {
   it.each([
-    ['as the first one that passes', 0.6, undefined, true, 'the first version whose gates passed'],
-    ['when it is better', 0.96, inCharge, true, 'better: AUC 0.960, of version 1 0.950'],
+    [
+      'as the first one that passes',
+      { auc: 0.6, low: 0.5, high: 0.7 },
+      undefined,
+      true,
+      'the first version whose gates passed',
+    ],
+    [
+      'when it is better',
+      { auc: 0.95, low: 0.9, high: 1 },
+      before,
+      true,
+      'better: AUC 0.950 (0.900 to 1.000), of version 1 0.950 (0.930 to 0.970)',
+    ],
     [
       'when it is not surely worse',
-      0.93,
-      inCharge,
+      { auc: 0.91, low: 0.9, high: 0.93 },
+      before,
       true,
-      'not worse: AUC 0.930, of version 1 0.950, from 0.930',
+      'not worse: AUC 0.910 (0.900 to 0.930), of version 1 0.950 (0.930 to 0.970)',
     ],
-    ['not when it is worse', 0.929, inCharge, false, 'worse: AUC 0.929, of version 1 0.950, from 0.930'],
-  ])('%s', (_, auc, before, isGood, reason) => {
-    expect(judge({ gates: [gate] }, auc, before)).toEqual({ isGood, reason });
+    [
+      'not when it is worse',
+      { auc: 0.91, low: 0.9, high: 0.929 },
+      before,
+      false,
+      'worse: AUC 0.910 (0.900 to 0.929), of version 1 0.950 (0.930 to 0.970)',
+    ],
+  ])('%s', (_, estimate, inCharge, isGood, reason) => {
+    expect(judge({ gates: [gate] }, estimate, inCharge)).toEqual({ isGood, reason });
   });
 
   it('never when a gate was not passed', () => {
     const failed = { ...gate, value: 0.85, passed: false };
-    expect(judge({ gates: [gate, failed] }, 1, undefined)).toEqual({
+    expect(judge({ gates: [gate, failed] }, before.estimate, undefined)).toEqual({
       isGood: false,
       reason: 'gate not passed: recall at 0.1 is 0.850, at least 0.9 is asked',
     });
@@ -46,8 +64,8 @@ describe('a gate in words', () => {
       'recall at 0.1 cannot be measured: there are no rows',
     );
     const against = { metric: 'logLoss', direction: 'atLeast', bound: 0, value: 0.4, passed: true } as const;
-    expect(gateText({ ...against, against: 'baseline' })).toBe(
-      "logLoss is better than the baseline's by 0.400",
+    expect(gateText({ ...against, against: 'baseline', end: 'lower' })).toBe(
+      'the lead over the baseline in logLoss is 0.400 (the lower end), more than 0 is asked',
     );
   });
 });

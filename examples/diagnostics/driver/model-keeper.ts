@@ -8,13 +8,18 @@ import {
 } from '@tandem-examples/driver';
 import { MODEL, TRIAGE, YARDSTICK } from './names.ts';
 
+/** Area under the ROC curve in cross-validation, with its 95 % interval. */
+export interface Estimate {
+  readonly auc: number;
+  readonly low: number;
+  readonly high: number;
+}
+
 /** A version that is in charge. */
 export interface InCharge {
   readonly release: string;
   readonly version: number;
-  readonly auc: number;
-  /** The lower end of the 95 % interval of that. */
-  readonly aucLow: number;
+  readonly estimate: Estimate;
 }
 
 /** What a training came to. All metrics are of cross-validation. */
@@ -24,11 +29,11 @@ export interface TrainingReport {
   readonly cases: number;
   readonly positives: number;
   readonly version: number;
-  readonly auc: number;
+  readonly estimate: Estimate;
   readonly metrics: Readonly<Record<string, number>>;
   readonly gates: readonly { readonly text: string; readonly passed: boolean }[];
-  /** The version that was in charge when it was compared, and the least that it asked of its successor. */
-  readonly before: { readonly version: number; readonly auc: number; readonly aucLow: number } | null;
+  /** The version that was in charge when it was compared. */
+  readonly before: { readonly version: number; readonly estimate: Estimate } | null;
   /** The release that it became; null: it was not released. */
   readonly release: string | null;
   /** Why it was released or not. */
@@ -39,9 +44,9 @@ export interface TrainingReport {
  * Looks after the model: trains it after each batch, compares what comes out with the version in charge, and
  * puts it in charge when its gates passed and it is better or not worse.
  *
- * Not worse means: its area under the ROC curve, in cross-validation over all cases that are known, is not
- * below the 95 % interval of the one in charge, over those that were known to that. The two intervals are of
- * different cases, so a smaller difference says nothing.
+ * Not worse means that it is not surely worse: the 95 % intervals of their areas under the ROC curve overlap.
+ * Each is of cross-validation over the cases that were known to the version, so a smaller difference may be one of
+ * the cases; few cases have wide intervals, and luck with the first ones keeps nobody in charge.
  */
 export class ModelKeeper {
   readonly #platform: Platform;
@@ -60,7 +65,7 @@ export class ModelKeeper {
       this.inCharge = {
         release: release.id,
         version: release.version,
-        ...(await this.#aucOf(release.version)),
+        estimate: await this.#estimate(release.version),
       };
     return this.inCharge;
   }
@@ -71,20 +76,19 @@ export class ModelKeeper {
     const run = await trainModel(this.#platform, this.#timeline, { model: MODEL, asOf });
     if (run.version === null) throw new Error(`Run ${run.id} registered no version of ${MODEL}`);
     const { test, metrics } = await this.#platform.versionReport(MODEL, run.version);
-    const { auc, aucLow } = await this.#aucOf(run.version);
-    const verdict = judge(run, auc, before);
+    const estimate = await this.#estimate(run.version);
+    const verdict = judge(run, estimate, before);
     const release = verdict.isGood ? await this.#release(run.version, verdict.reason, before) : null;
-    if (release !== null) this.inCharge = { release, version: run.version, auc, aucLow };
+    if (release !== null) this.inCharge = { release, version: run.version, estimate };
     return {
       batch,
       cases: test.rows,
       positives: test.positives,
       version: run.version,
-      auc,
+      estimate,
       metrics,
       gates: run.gates.map((gate) => ({ text: gateText(gate), passed: gate.passed })),
-      before:
-        before === undefined ? null : { version: before.version, auc: before.auc, aucLow: before.aucLow },
+      before: before === undefined ? null : { version: before.version, estimate: before.estimate },
       release,
       reason: verdict.reason,
     };
@@ -97,42 +101,52 @@ export class ModelKeeper {
     return (await this.#platform.release(TRIAGE, version, reason)).id;
   }
 
-  async #aucOf(version: number): Promise<{ readonly auc: number; readonly aucLow: number }> {
+  async #estimate(version: number): Promise<Estimate> {
     const { metrics, intervals } = await this.#platform.versionReport(MODEL, version);
     const auc = metrics['aucRoc'];
-    if (auc === undefined)
-      throw new Error(`Version ${String(version)} of ${MODEL} has no area under the ROC curve`);
-    return { auc, aucLow: intervals['aucRoc']?.low ?? auc };
+    const interval = intervals['aucRoc'];
+    if (auc === undefined || interval === undefined)
+      throw new Error(
+        `Version ${String(version)} of ${MODEL} has no area under the ROC curve with an interval`,
+      );
+    return { auc, low: interval.low, high: interval.high };
   }
 }
 
 /** Whether a version takes over from the one in charge, and why. */
 export function judge(
   run: Pick<RunAnswer, 'gates'>,
-  auc: number,
-  before: InCharge | undefined,
+  estimate: Estimate,
+  before: Pick<InCharge, 'version' | 'estimate'> | undefined,
 ): { readonly isGood: boolean; readonly reason: string } {
   const failed = run.gates.filter(({ passed }) => !passed);
   if (failed.length > 0)
     return { isGood: false, reason: `gate not passed: ${failed.map(gateText).join('; ')}` };
   if (before === undefined) return { isGood: true, reason: 'the first version whose gates passed' };
-  const compared = `AUC ${metricText(auc)}, of version ${String(before.version)} ${metricText(before.auc)}`;
-  if (auc >= before.auc) return { isGood: true, reason: `better: ${compared}` };
-  if (auc >= before.aucLow)
-    return { isGood: true, reason: `not worse: ${compared}, from ${metricText(before.aucLow)}` };
-  return { isGood: false, reason: `worse: ${compared}, from ${metricText(before.aucLow)}` };
+  const compared = `AUC ${estimateText(estimate)}, of version ${String(before.version)} ${estimateText(before.estimate)}`;
+  if (estimate.auc >= before.estimate.auc) return { isGood: true, reason: `better: ${compared}` };
+  if (estimate.high >= before.estimate.low) return { isGood: true, reason: `not worse: ${compared}` };
+  return { isGood: false, reason: `worse: ${compared}` };
+}
+
+function estimateText({ auc, low, high }: Estimate): string {
+  return `${metricText(auc)} (${metricText(low)} to ${metricText(high)})`;
 }
 
 /** A gate with what came of it, in words: `recall at 0.1 is 0.981, at least 0.95 is asked`. */
 export function gateText(gate: GateAnswer): string {
-  const { metric, at, bound, value, where, unmeasured, direction } = gate;
-  const what = `${metric}${at === undefined ? '' : ` at ${String(at)}`}`;
-  const asked = `${direction === 'atLeast' ? 'at least' : 'at most'} ${String(bound)} is asked`;
+  const { metric, at, bound, value, where, end, against, unmeasured, direction } = gate;
+  const what = [
+    ...(against === undefined ? [] : ['the lead over the baseline in']),
+    metric,
+    ...(at === undefined ? [] : [`at ${String(at)}`]),
+  ].join(' ');
   if (unmeasured !== undefined) return `${what} cannot be measured: ${unmeasured}`;
-  if (gate.against !== undefined) return `${what} is better than the baseline's by ${metricText(value)}`;
+  const limit = direction === 'atMost' ? 'at most' : against === undefined ? 'at least' : 'more than';
+  const found = `${metricText(value)}${end === undefined ? '' : ` (the ${end} end)`}`;
   const slice =
     where === undefined
       ? ''
       : ` in the worst slice, ${where.input} ${where.values} (${String(where.rows)} cases)`;
-  return `${what} is ${metricText(value)}${slice}, ${asked}`;
+  return `${what} is ${found}${slice}, ${limit} ${String(bound)} is asked`;
 }

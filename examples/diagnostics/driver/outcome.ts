@@ -42,7 +42,7 @@ export function outcomeOf(run: BoundedClinic): {
       final: {
         cases: last.cases,
         positives: last.positives,
-        auc: last.auc,
+        auc: last.estimate.auc,
         aucReference: aucReference ?? null,
       },
     },
@@ -58,9 +58,9 @@ export function outcomeOf(run: BoundedClinic): {
       ...(last.cases === cases.length
         ? []
         : [`the last training knows ${grouped(last.cases)} of ${grouped(cases.length)} cases`]),
-      ...(aucReference === undefined || last.auc >= aucReference - AUC_DIFFERENCE_MAX
+      ...(aucReference === undefined || last.estimate.auc >= aucReference - AUC_DIFFERENCE_MAX
         ? []
-        : [`the final AUC is ${String(last.auc)}, others reach ${String(aucReference)}`]),
+        : [`the final AUC is ${String(last.estimate.auc)}, others reach ${String(aucReference)}`]),
     ],
   };
 }

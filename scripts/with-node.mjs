@@ -22,6 +22,7 @@ const CONDITION = '--conditions=tandem-source';
 export const COMMANDS = {
   start: { run: ['examples/fraud/run.ts'], install: 'runtime' },
   'start:diagnostics': { run: ['examples/diagnostics/run.ts'], install: 'runtime' },
+  'start:recommend': { run: ['examples/recommend/run.ts'], install: 'runtime' },
   tandem: { run: ['src/cli/main.ts'], install: 'runtime' },
   test: { run: ['node_modules/vitest/vitest.mjs', 'run'], install: 'full' },
   'test:system': { run: ['node_modules/vitest/vitest.mjs', 'run', '--mode', 'system'], install: 'full' },

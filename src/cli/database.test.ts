@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -39,6 +39,35 @@ it(
       await database.stop();
     } finally {
       starter.kill('SIGKILL');
+      await removeEmbedded(directory);
+      await rm(dataDir, { recursive: true, force: true });
+    }
+  },
+  3 * PATIENCE_MS,
+);
+
+// PostgreSQL refuses to run as root: only then its data lie outside a folder that nobody else may enter.
+it.runIf(process.getuid?.() === 0)(
+  'does not take the database of a removed folder for that of a new one of the same name, until it is removed too',
+  async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'tandem-database-'));
+    const directory = join(dataDir, 'postgres');
+    await chmod(dataDir, 0o700);
+    const start = () => embeddedDatabase(dataDir, createLogger({ level: 'silent' }), () => undefined);
+    try {
+      const first = await start();
+      await administrate(first.url, 'create table kept (id integer)');
+      await first.stop();
+      await rm(dataDir, { recursive: true });
+      await mkdir(dataDir, { mode: 0o700 });
+      for (let again = 0; again < 2; again += 1)
+        await expect(start()).rejects.toMatchObject({ code: 'CONFIGURATION' });
+      await rm(directory, { recursive: true });
+      await removeEmbedded(directory);
+      const second = await start();
+      expect(await administrate(second.url, "select to_regclass('kept') as kept")).toEqual([{ kept: null }]);
+      await second.stop();
+    } finally {
       await removeEmbedded(directory);
       await rm(dataDir, { recursive: true, force: true });
     }

@@ -71,6 +71,13 @@ export interface EmbeddedServer {
 export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedServer> {
   const found = await locateBinaries();
   const place = await choosePlace(options.directory, found);
+  if (place.isLeft) {
+    throw new PlatformError(
+      'CONFIGURATION',
+      `${options.directory} is new, but ${place.home} still has the database of a folder of that name that was removed without it. ` +
+        `What it refers to is gone: remove ${place.home} too ('--fresh' of 'tandem dev' does), or take another folder.`,
+    );
+  }
   return withStartLock(place.home, async () => {
     const { failPoints = noFailPoints } = options;
     await failPoints.pass('embedded.start.before');
@@ -97,7 +104,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
  * error.
  */
 export async function removeEmbedded(directory: string): Promise<void> {
-  if ((await stat(directory).catch(() => undefined)) === undefined) return;
+  // They may lie elsewhere, and outlive a folder that somebody removed.
   const place = await choosePlace(directory, await locateBinaries());
   await withStartLock(place.home, async () => {
     const running = await readPidFile(place.data);

@@ -19,6 +19,8 @@ export interface Place {
   /** Set when this process is root, which PostgreSQL refuses to run as. */
   readonly account: Account | undefined;
   readonly binaries: Binaries;
+  /** Whether the data, which lie elsewhere, are those of a folder that somebody removed and made anew. */
+  readonly isLeft: boolean;
 }
 
 /** Where data and binaries go when the server's system user cannot reach the wanted folder. */
@@ -33,8 +35,11 @@ export async function choosePlace(directory: string, binaries: Binaries): Promis
   await mkdir(directory, { recursive: true });
   const wanted = await realpath(directory);
   const account = process.getuid?.() === 0 ? await serverAccount() : undefined;
-  if (account === undefined) return { home: wanted, data: join(wanted, 'data'), account, binaries };
-  const home = (await canReach(wanted, account)) ? wanted : await elsewhere(wanted);
+  if (account === undefined)
+    return { home: wanted, data: join(wanted, 'data'), account, binaries, isLeft: false };
+  const { home, isLeft } = (await canReach(wanted, account))
+    ? { home: wanted, isLeft: false }
+    : await elsewhere(wanted);
   const owner = await stat(join(home, 'data')).catch(() => undefined);
   // Data that exists decides who runs the server: a user `postgres` may have been added since.
   const runner =
@@ -42,7 +47,7 @@ export async function choosePlace(directory: string, binaries: Binaries): Promis
       ? { name: `uid ${owner.uid}`, uid: owner.uid, gid: owner.gid }
       : account;
   const usable = await readableBinaries(binaries, runner);
-  return { home, data: join(home, 'data'), account: runner, binaries: usable };
+  return { home, data: join(home, 'data'), account: runner, binaries: usable, isLeft };
 }
 
 async function serverAccount(): Promise<Account> {
@@ -72,16 +77,24 @@ async function canReach(path: string, account: Account): Promise<boolean> {
   }
 }
 
-async function elsewhere(wanted: string): Promise<string> {
+async function elsewhere(wanted: string): Promise<Pick<Place, 'home' | 'isLeft'>> {
   const hash = createHash('sha256').update(wanted).digest('hex').slice(0, 8);
   const home = join(SHARED_FOLDER, `${basename(wanted)}-${hash}`);
   await makeReachable(SHARED_FOLDER);
   await makeReachable(home);
-  await writeFile(
-    join(wanted, 'LOCATION'),
-    `The data of this folder is in ${home}: the system user that runs PostgreSQL cannot reach this folder.\n`,
-  );
-  return home;
+  const note = join(wanted, 'LOCATION');
+  const isLeft = !(await isThere(note)) && (await isThere(join(home, 'data')));
+  if (!isLeft) {
+    await writeFile(
+      note,
+      `The data of this folder is in ${home}: the system user that runs PostgreSQL cannot reach this folder.\n`,
+    );
+  }
+  return { home, isLeft };
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 async function readableBinaries(binaries: Binaries, account: Account): Promise<Binaries> {

@@ -10,9 +10,9 @@ const PLACES = 20;
 const CLICKS_PER_LOOK = 20;
 /** A click counts in an answer that is asked for within so long, in milliseconds. */
 export const CLICK_MS_MAX = 1_000;
-/** After a visit the next look of the same reader, and before that the clicks, in milliseconds of simulated time. */
-const LOOK_AGAIN_MS = 60_000;
+/** Between two clicks of a visit, and from its begin to the next look of the same reader, in milliseconds of simulated time. */
 const CLICK_STEP_MS = 5_000;
+const LOOK_AGAIN_MS = (PLACES + 1) * CLICK_STEP_MS;
 
 /** What came of some visits. */
 export interface Tally {
@@ -59,8 +59,8 @@ export class Visitors {
   readonly #world: World;
   readonly #floor: ShopFloor;
   readonly #timeline: RunTools['timeline'];
-  /** By user: the latest items, the last one last. */
-  readonly #read = new Map<string, string[]>();
+  /** By user: the latest clicks, the last one last. */
+  readonly #read = new Map<string, Click[]>();
   readonly #popularity = new Map<string, number>();
   #ranking: readonly string[] | undefined;
   #looks = 0;
@@ -75,10 +75,11 @@ export class Visitors {
 
   /** Takes in what readers opened before, or outside. */
   note(clicks: readonly Click[]): void {
-    for (const { userId, itemId } of clicks) {
+    for (const click of clicks) {
+      const { userId, itemId } = click;
       const read = this.#read.get(userId) ?? [];
       this.#read.set(userId, read);
-      read.push(itemId);
+      read.push(click);
       if (read.length > RECENT) read.shift();
       this.#popularity.set(itemId, (this.#popularity.get(itemId) ?? 0) + 1);
     }
@@ -104,7 +105,7 @@ export class Visitors {
     });
     tally.clicks += clicks.length;
     tally.expected += this.#world.expected(visit, items);
-    tally.expectedPopular += this.#world.expected(visit, this.#popularFor(visit.userId));
+    tally.expectedPopular += this.#world.expected(visit, this.#popularFor(visit));
     tally.expectedShelf += await this.#expectedByShelf(visit);
     if (clicks.length > 0) {
       await this.#tell(clicks);
@@ -129,7 +130,7 @@ export class Visitors {
     tally.shown += shown.items.length;
     tally.fallbacks += shown.fallback === null ? 0 : 1;
     tally.releases.set(shown.release, (tally.releases.get(shown.release) ?? 0) + 1);
-    const read = new Set(this.#read.get(visit.userId));
+    const read = this.#readBefore(visit);
     tally.repeated += shown.items.filter(({ item }) => read.has(item)).length;
     if (tally.visits % 50 === 1) this.samples.push(shown.recommendationId);
     return shown;
@@ -167,9 +168,15 @@ export class Visitors {
     this.note(clicks);
   }
 
-  #popularFor(userId: string): readonly string[] {
+  /** What a reader has opened lately. A visit that comes within two minutes of another knows only of what was opened until then. */
+  #readBefore({ userId, at }: Visit): ReadonlySet<string> {
+    const read = this.#read.get(userId) ?? [];
+    return new Set(read.flatMap((click) => (click.at < at ? [click.itemId] : [])));
+  }
+
+  #popularFor(visit: Visit): readonly string[] {
     this.#ranking ??= [...this.#popularity].sort(([, a], [, b]) => b - a).map(([itemId]) => itemId);
-    const read = new Set(this.#read.get(userId));
+    const read = this.#readBefore(visit);
     const popular: string[] = [];
     for (const itemId of this.#ranking) {
       if (popular.length === PLACES) break;

@@ -259,7 +259,7 @@ class BoundedRun {
       fail(late > 0, `${stage}: ${grouped(late)} clicks did not count within ${String(CLICK_MS_MAX)} ms`);
       fail(tally.visits === 0, `${stage}: nobody came`);
       fail(
-        tally.expected <= tally.expectedPopular,
+        this.#options.data === undefined && tally.expected <= tally.expectedPopular,
         `${stage}: the most popular items would have been opened as often`,
       );
     }

@@ -59,8 +59,8 @@ export class Visitors {
   readonly #world: World;
   readonly #floor: ShopFloor;
   readonly #timeline: RunTools['timeline'];
-  /** By user: the latest clicks, the last one last. */
-  readonly #read = new Map<string, Click[]>();
+  /** By user: the latest clicks, the last one last, and when they were told, by the clock on the wall. */
+  readonly #read = new Map<string, (Click & { readonly toldAt: number })[]>();
   readonly #popularity = new Map<string, number>();
   #ranking: readonly string[] | undefined;
   #looks = 0;
@@ -75,11 +75,12 @@ export class Visitors {
 
   /** Takes in what readers opened before, or outside. */
   note(clicks: readonly Click[]): void {
+    const toldAt = performance.now();
     for (const click of clicks) {
       const { userId, itemId } = click;
       const read = this.#read.get(userId) ?? [];
       this.#read.set(userId, read);
-      read.push(click);
+      read.push({ ...click, toldAt });
       if (read.length > RECENT) read.shift();
       this.#popularity.set(itemId, (this.#popularity.get(itemId) ?? 0) + 1);
     }
@@ -130,7 +131,7 @@ export class Visitors {
     tally.shown += shown.items.length;
     tally.fallbacks += shown.fallback === null ? 0 : 1;
     tally.releases.set(shown.release, (tally.releases.get(shown.release) ?? 0) + 1);
-    const read = this.#readBefore(visit);
+    const read = this.#readBefore(visit, began - CLICK_MS_MAX);
     tally.repeated += shown.items.filter(({ item }) => read.has(item)).length;
     if (tally.visits % 50 === 1) this.samples.push(shown.recommendationId);
     return shown;
@@ -168,10 +169,14 @@ export class Visitors {
     this.note(clicks);
   }
 
-  /** What a reader has opened lately. A visit that comes within two minutes of another knows only of what was opened until then. */
-  #readBefore({ userId, at }: Visit): ReadonlySet<string> {
+  /**
+   * What a reader has opened lately, and was told before `toldBefore`. A visit that comes within two minutes of another knows only of
+   * what was opened until then.
+   */
+  #readBefore({ userId, at }: Visit, toldBefore = Number.POSITIVE_INFINITY): ReadonlySet<string> {
     const read = this.#read.get(userId) ?? [];
-    return new Set(read.flatMap((click) => (click.at < at ? [click.itemId] : [])));
+    const before = read.filter((click) => click.at < at && click.toldAt < toldBefore);
+    return new Set(before.map(({ itemId }) => itemId));
   }
 
   #popularFor(visit: Visit): readonly string[] {

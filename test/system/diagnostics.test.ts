@@ -35,8 +35,11 @@ async function diagnostics(parameters: readonly string[]): Promise<{ report: Rep
   const dataDir = join(folder, 'data');
   try {
     const own = ['--once', '--report', report, '--data-dir', dataDir];
+    // The product takes no variable that begins as its own and is none.
+    const { TANDEM_SHARED: _, ...env } = process.env;
     const child = spawn('npm', ['start', '-w', 'examples/diagnostics', '--', ...own, ...parameters], {
       cwd: ROOT,
+      env,
     });
     let log = '';
     for (const stream of [child.stdout, child.stderr])

@@ -20,6 +20,10 @@ export interface InCharge {
   readonly release: string;
   readonly version: number;
   readonly estimate: Estimate;
+  /** When it was released, by the clock of this process; of one that an earlier run released: long ago. */
+  readonly sinceMs: number;
+  /** What was in charge before, if anything was. */
+  readonly before: { readonly release: string; readonly version: number } | undefined;
 }
 
 /** What a training came to. All metrics are of cross-validation. */
@@ -66,6 +70,8 @@ export class ModelKeeper {
         release: release.id,
         version: release.version,
         estimate: await this.#estimate(release.version),
+        sinceMs: -Infinity,
+        before: undefined,
       };
     return this.inCharge;
   }
@@ -79,7 +85,8 @@ export class ModelKeeper {
     const estimate = await this.#estimate(run.version);
     const verdict = judge(run, estimate, before);
     const release = verdict.isGood ? await this.#release(run.version, verdict.reason, before) : null;
-    if (release !== null) this.inCharge = { release, version: run.version, estimate };
+    if (release !== null)
+      this.inCharge = { release, version: run.version, estimate, sinceMs: performance.now(), before };
     return {
       batch,
       cases: test.rows,

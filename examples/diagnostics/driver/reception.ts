@@ -17,6 +17,8 @@ const CONCURRENCY = 8;
 /** How long a new release may take to reach the part that decides, in milliseconds. */
 const RELEASE_MS_MAX = 10_000;
 const POLL_MS = 20;
+/** A release reaches every replica within this, in milliseconds. */
+const RELEASE_REACH_MS = 1_000;
 
 export interface ReceptionTools extends Pick<RunTools, 'platform' | 'product'> {
   readonly drill?: KillDrill | undefined;
@@ -31,7 +33,7 @@ export class Reception {
   readonly yardstick: Decider;
   /** Records sent and acknowledged, by source. */
   readonly sent = { [CASES]: 0, [FINDINGS]: 0 };
-  /** Decisions that another release answered than the one in charge. */
+  /** Decisions that another release answered than the one in charge, although that had time to get there. */
   strays = 0;
   /** What the product said about the first record it refused. */
   firstRefusal: string | undefined;
@@ -110,14 +112,20 @@ export class Reception {
     for (const [index, known] of cases.entries()) {
       const answer = answers[index];
       if (answer === undefined) continue;
-      if (answer.release !== inCharge.release) this.strays += 1;
       if (answer.outcome === REVIEW) this.#log.ask(known, answer.decisionId);
       const { isPositive } = known.known;
       const firstScore = firsts[index]?.score;
-      const { version } = inCharge;
+      const version = this.#versionOf(answer, inCharge);
       this.#log.add({ case: known, answer, version, score: answer.score, firstScore, isPositive });
     }
     return answers;
+  }
+
+  /** A replica may answer by the release before for as long as the new one takes to reach it. */
+  #versionOf({ release }: DecisionAnswer, { release: own, version, sinceMs, before }: InCharge): number {
+    if (release === own) return version;
+    if (performance.now() - sinceMs > RELEASE_REACH_MS) this.strays += 1;
+    return release === before?.release ? before.version : version;
   }
 
   async #send(source: typeof CASES | typeof FINDINGS, records: readonly string[]): Promise<void> {

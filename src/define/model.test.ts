@@ -116,6 +116,7 @@ describe('models', () => {
       'the gate on aucRoc is not for a model that ranks',
       () => model({ trainer: ranker, gates: [atLeast('aucRoc', 0.5)] }),
     ],
+    ['the gate on recall10 is for a recommender', () => model({ gates: [atLeast('recall10', 0.5)] })],
     ['the gate on ndcg10 is for a model that ranks', () => model({ gates: [atLeast('ndcg10', 0.5)] })],
     [
       'use it in a recommendation',

@@ -3,6 +3,7 @@ import { type Gate, isRankingMetric } from './gate.ts';
 import { definitionHash } from './hash.ts';
 import type { LabelDefinition } from './label.ts';
 import { assertName } from './name.ts';
+import { isRecommenderMetric } from './recommender-metric.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
 import { assertSearchFits, type TrainerSearch } from './search-space.ts';
 import type { Source } from './source.ts';
@@ -316,6 +317,8 @@ function assertTask(
 ): void {
   const task = taskOf({ trainer });
   for (const { metric } of gates) {
+    if (!isRankingMetric(metric) && isRecommenderMetric(metric))
+      throw new TypeError(`Model '${name}': the gate on ${metric} is for a recommender`);
     if (isRankingMetric(metric) === (task === 'ranking')) continue;
     throw new TypeError(
       `Model '${name}': the gate on ${metric} is ${task === 'ranking' ? 'not for' : 'for'} a model that ranks`,

@@ -12,3 +12,8 @@ export const RECOMMENDER_METRICS = [
 ] as const;
 
 export type RecommenderMetricName = (typeof RECOMMENDER_METRICS)[number];
+
+/** @internal Whether it is a metric of recommenders. */
+export function isRecommenderMetric(metric: string): metric is RecommenderMetricName {
+  return (RECOMMENDER_METRICS as readonly string[]).includes(metric);
+}

@@ -7,7 +7,7 @@ import type { Field, FieldKind } from './field.ts';
 import { definitionHash } from './hash.ts';
 import type { Gate } from './gate.ts';
 import { assertName, NAME_LENGTH_MAX } from './name.ts';
-import { RECOMMENDER_METRICS } from './recommender-metric.ts';
+import { isRecommenderMetric, RECOMMENDER_METRICS } from './recommender-metric.ts';
 import type { RecommenderTrainer } from './recommender-trainers.ts';
 import { type RetrainRule, retrainRules } from './retrain.ts';
 import type { Fields, Source } from './source.ts';

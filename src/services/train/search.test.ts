@@ -145,7 +145,7 @@ describe('a search', () => {
       parameters: best.parameters,
       trials: { done: 8, failed: 0 },
     });
-    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.3.2.3-search-1.1.1');
+    expect(version?.lineage.codeVersion).toBe('steps-1.1.2.3.2.3-search-1.1.1');
 
     const table = await host.search(run.id, 'table');
     expect(table).toContain('| rank | trial | learningRate | depthMax | averagePrecision | spread |');

@@ -181,7 +181,7 @@ describe('a run', () => {
       seed: 0,
       asOf: AS_OF,
     });
-    expect(version?.lineage.codeVersion).toBe('steps-1.1.1.3.2.3');
+    expect(version?.lineage.codeVersion).toBe('steps-1.1.2.3.2.3');
     expect(version?.signature.inputs.map(({ name }) => name)).toEqual(['amount', 'age']);
     // The file is the only truth: what it answers gives the metric that was registered.
     const [{ output }] = (await postgres.tables.query(

@@ -143,8 +143,7 @@ export class Fleet {
   restart(replica: number, core: number, now: number): void {
     const state = this.#makeState();
     const bytes = this.#cores[core % Math.max(1, this.#cores.length)];
-    // A copy, as a store gives one: loading takes the memory over.
-    if (bytes !== undefined && !state.core.load(bytes.slice())) throw new Error('the snapshot was refused');
+    if (bytes !== undefined && !state.core.load(bytes)) throw new Error('the snapshot was refused');
     this.#states[replica] = state;
     if (this.#options.clock === 'wall') state.advance(now);
     for (const [partition, owner] of this.#owners.entries())

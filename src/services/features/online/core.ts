@@ -339,7 +339,7 @@ export class Core {
   }
 
   /**
-   * Loads what {@link save} made, of which the memory is taken over. `false`, and nothing is loaded, when it belongs to other definitions
+   * Loads what {@link save} made, which must not change afterwards. `false`, and nothing is loaded, when it belongs to other definitions
    * or another form. It must be new.
    */
   load(bytes: Uint8Array): boolean {

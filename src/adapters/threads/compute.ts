@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { PlatformError } from '../../contract/errors.ts';
 import type { Compute, ComputeOptions } from '../../runtime/ports/index.ts';
@@ -19,6 +20,12 @@ export interface ThreadComputeOptions {
 
 /** Defaults of {@link ThreadComputeOptions}. */
 export const THREAD_DEFAULTS = { threadsMax: 1, heapMegabytesMax: 2_048, waitingMax: 100 } as const;
+
+/**
+ * How long a thread whose task is done has to end by itself, in milliseconds. It takes a few, unless the task left something running.
+ * Ending it hard in that moment has, rarely and on a busy machine, ended the process (SIGTRAP and SIGSEGV inside of V8).
+ */
+const EXIT_MS_MAX = 1_000;
 
 /** In the repository the sources run as they are, in the package they are compiled. */
 const WORKER = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
@@ -45,6 +52,7 @@ export function threadCompute(options: ThreadComputeOptions): Compute {
       await queue.enter(signal);
       let worker: Worker | undefined;
       let helpers: StartedHelpers | undefined;
+      let isDone = false;
       try {
         const { promise: lost, reject: lose } = Promise.withResolvers<never>();
         if (helperModule !== undefined && wanted !== undefined) {
@@ -58,13 +66,28 @@ export function threadCompute(options: ThreadComputeOptions): Compute {
           transferList: [...transfer, ...(helpers?.link.ports ?? [])],
           resourceLimits: { maxOldGenerationSizeMb: heapMegabytesMax },
         });
-        return (await Promise.race([finished(worker, task, runOptions), lost])) as TOutput;
+        const output = (await Promise.race([finished(worker, task, runOptions), lost])) as TOutput;
+        isDone = true;
+        return output;
       } finally {
         // The next task begins when this one's memory is free; the caller need not wait for that.
-        void Promise.allSettled([worker?.terminate(), helpers?.stop()]).finally(() => queue.leave());
+        void Promise.allSettled([end(worker, isDone), helpers?.stop()]).finally(() => queue.leave());
       }
     },
   };
+}
+
+/** Ends the thread; one whose task is done gets a moment to do so by itself. */
+async function end(worker: Worker | undefined, isDone: boolean): Promise<void> {
+  if (worker === undefined) return;
+  if (isDone) {
+    const exited = new AbortController();
+    worker.once('exit', () => exited.abort());
+    // It may have ended already.
+    if (worker.threadId !== -1)
+      await sleep(EXIT_MS_MAX, undefined, { signal: exited.signal }).catch(() => undefined);
+  }
+  await worker.terminate();
 }
 
 /** Waits for the output of the worker. */

@@ -4,6 +4,7 @@ import { RECOMMENDER_STEP_VERSIONS, type RecommenderContext } from './recommende
 import type { EvaluateRecommenderInput, EvaluateRecommenderOutput } from './recommender-evaluate-task.ts';
 import type { FitRecommenderInput, FitRecommenderOutput } from './recommender-fit-task.ts';
 import type { InteractionsSplit } from './recommender-split-step.ts';
+import { owned } from './owned-bytes.ts';
 import { runStep, type StepOutcome } from './run-context.ts';
 import { EVALUATE_RECOMMENDER, FIT_RECOMMENDER } from './tasks.ts';
 
@@ -93,11 +94,4 @@ export function evaluateRecommenderStep(
     note: ({ metrics: { ndcg10, recall10, judgedUsers } }) =>
       `ndcg10 ${(ndcg10 ?? 0).toFixed(4)}, recall10 ${(recall10 ?? 0).toFixed(4)} of ${judgedUsers ?? 0} users`,
   });
-}
-
-/** The bytes with a buffer of their own, which another thread may be given. */
-function owned(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { buffer, byteLength } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) return new Uint8Array(buffer);
-  return new Uint8Array(bytes);
 }

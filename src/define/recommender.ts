@@ -306,7 +306,7 @@ function gatesOf(name: string, gates: readonly Gate[]): readonly Gate[] {
     if (other !== undefined) {
       throw new TypeError(`Recommender '${name}': a gate on '${gate.metric}' has no '${other}'`);
     }
-    if (!(RECOMMENDER_METRICS as readonly string[]).includes(gate.metric)) {
+    if (!isRecommenderMetric(gate.metric)) {
       throw new TypeError(
         `Recommender '${name}': gates are on ${RECOMMENDER_METRICS.join(', ')}; got '${gate.metric}'`,
       );

@@ -1,15 +1,11 @@
 import { defineApp, defineModel, features, mean, recommendation, std, vector } from 'tandem';
 import {
-  appeal,
   byShelf,
   clicked,
   clicks,
-  demand,
-  exposure,
+  groups,
   impressions,
-  listing,
   ranker,
-  reader,
   shelf,
   split,
   trainer,
@@ -30,11 +26,7 @@ const taste = features('taste', { from: clicks, key: 'userId' }, (click) => ({
 const shownToTaste = vector('shown_to_taste', {
   candidate: impressions,
   score: (impression) => impression.candidateScore,
-  demand,
-  exposure,
-  appeal,
-  reader,
-  listing,
+  ...groups,
   taste,
 });
 

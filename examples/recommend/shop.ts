@@ -94,43 +94,37 @@ export const byShelf = recommendation('by_shelf', {
 });
 
 /** How wanted an item is just now. */
-export const demand = features('demand', { from: clicks, key: 'itemId' }, () => ({
+const demand = features('demand', { from: clicks, key: 'itemId' }, () => ({
   clicks: count().over('6h', '1d', '7d', '30d'),
 }));
 
 /** How often an item was shown. */
-export const exposure = features('exposure', { from: impressions, key: 'itemId' }, () => ({
+const exposure = features('exposure', { from: impressions, key: 'itemId' }, () => ({
   times: count().over('1d', '7d'),
 }));
 
 /** The share of the times an item was shown in which it was opened, as far as that is known. */
-export const appeal = features(
-  'appeal',
-  { from: clicked.matured(), key: 'itemId', hop: 'exact' },
-  (shown) => ({
-    share: mean(shown.clicked).over('1d', '7d'),
-  }),
-);
+const appeal = features('appeal', { from: clicked.matured(), key: 'itemId', hop: 'exact' }, (shown) => ({
+  share: mean(shown.clicked).over('1d', '7d'),
+}));
 
 /** How much a reader reads. */
-export const reader = features('reader', { from: clicks, key: 'userId' }, () => ({
+const reader = features('reader', { from: clicks, key: 'userId' }, () => ({
   clicks: count().over('1d', '30d'),
 }));
 
 /** What the item is. */
-export const listing = features('listing', { from: items, key: 'itemId' }, (item) => ({
+const listing = features('listing', { from: items, key: 'itemId' }, (item) => ({
   year: last(item.year).over('400d'),
 }));
 
+export const groups = { demand, exposure, appeal, reader, listing };
+
 /** What a shown item is ranked by. */
-export const shown = vector('shown', {
+const shown = vector('shown', {
   candidate: impressions,
   score: (impression) => impression.candidateScore,
-  demand,
-  exposure,
-  appeal,
-  reader,
-  listing,
+  ...groups,
 });
 
 /** Few visits teach little: small trees, and what the shelf thinks more of is never thought less of for that. */
